@@ -1,0 +1,28 @@
+"""flatmin: sharp and flat minima of neural networks, after Keskar et al. (2017)."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Objective": "flatmin.core.objective",
+    "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
+    "filter_normalized": "flatmin.landscapes",
+    "slice_1d": "flatmin.landscapes",
+    "slice_2d": "flatmin.landscapes",
+}
+
+__all__ = ["Objective", "__version__", "epsilon_sharpness", "filter_normalized", "slice_1d", "slice_2d"]
+
+if TYPE_CHECKING:
+    from flatmin.core.objective import Objective
+    from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
+    from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that the command line starts without torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'flatmin' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""The objective, flat weight vectors and what all rooms share."""

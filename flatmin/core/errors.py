@@ -1,0 +1,17 @@
+"""Errors a user can mend: each message is one line that names the thing, the rule and the way out."""
+
+
+class FlatminError(Exception):
+    """Base of the errors that the command line prints as one line."""
+
+
+class ConfigError(FlatminError):
+    """An experiment file or a command-line override is not valid."""
+
+
+class DataError(FlatminError):
+    """A data set is missing, damaged or not what it claims to be."""
+
+
+class ResultsError(FlatminError):
+    """A results folder is damaged, in use or cannot be written."""
