@@ -1,0 +1,90 @@
+"""Batches as slices of one tensor: in fixed order for a loss, in a seeded permutation for training."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from flatmin.core.checks import whole
+
+
+class Pair(NamedTuple):
+    """Inputs (N, ...) and targets (N,)."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+def resolved_size(batch_size: int | str, examples: int) -> int:
+    """Batch size as a number: ``256``, or ``"10%"`` of the examples, rounded up so that no short tail batch remains.
+
+    Raises:
+        ValueError: If it is not a whole number or percentage, below one, or larger than the data.
+
+    Example:
+        >>> resolved_size("10%", 60_000), resolved_size("10%", 1_437), resolved_size(256, 60_000)
+        (6000, 144, 256)
+    """
+    if isinstance(batch_size, str):
+        try:
+            share = Fraction(batch_size.removesuffix("%").strip()) / 100
+        except ValueError:
+            share = Fraction(0)
+        if not (batch_size.endswith("%") and 0 < share <= 1):
+            raise ValueError(f"`batch_size` must be a whole number or a percentage like '10%', got {batch_size!r}.")
+        return math.ceil(share * examples)
+    whole("batch_size", batch_size, minimum=1)
+    if batch_size > examples:
+        raise ValueError(f"`batch_size` must be at most the {examples} training examples, got {batch_size}.")
+    return batch_size
+
+
+def cuts(examples: int, batch_size: int) -> list[tuple[int, int]]:
+    """First and last index of each batch; a tail of a single example joins the batch before it (BatchNorm needs two).
+
+    Example:
+        >>> cuts(10, 4), cuts(9, 4)
+        ([(0, 4), (4, 8), (8, 10)], [(0, 4), (4, 9)])
+    """
+    edges = [*range(0, examples, batch_size), examples]
+    if len(edges) > 2 and batch_size > 1 and edges[-1] - edges[-2] == 1:
+        del edges[-2]
+    return list(itertools.pairwise(edges))
+
+
+def fixed_batches(inputs: Tensor, targets: Tensor, batch_size: int) -> list[Pair]:
+    """The data in their own order, cut into batches (views)."""
+    return [Pair(inputs[a:b], targets[a:b]) for a, b in cuts(len(targets), min(batch_size, len(targets)))]
+
+
+class ShuffledBatches:
+    """One epoch: the data in a permutation that depends on the seed and the epoch alone, cut into batches.
+
+    The permutation is drawn on the CPU from its own generator, so an epoch is the same on any device and
+    after a resumed run.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int, *, seed: int, epoch: int) -> None:
+        generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
+        self.order = torch.randperm(len(targets), generator=generator).to(targets.device)
+        self.inputs, self.targets = inputs, targets
+        self.cuts = cuts(len(targets), batch_size)
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.cuts)
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Walk through the batches."""
+        for first, last in self.cuts:
+            chosen = self.order[first:last]
+            yield Pair(self.inputs[chosen], self.targets[chosen])
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """One seed for each pair of seed and epoch."""
+    return (seed << 32) + epoch

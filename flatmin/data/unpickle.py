@@ -1,0 +1,99 @@
+"""Read the CIFAR pickles without running them.
+
+A pickle is a programme: it may name any function and have it called. The published batches are dicts of
+numbers, strings and one uint8 array, for which Python names five functions and classes. Here each of these five
+names gives an inert record of how it was called, every other name is refused, and the array is built from the
+records afterwards. Nothing a file names is ever imported or called.
+"""
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flatmin.core.errors import DataError
+from flatmin.data.files import File
+
+_RECONSTRUCT = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+_DTYPE = "numpy.dtype"
+_ENCODE = "_codecs.encode"
+_ALLOWED = {*_RECONSTRUCT, "numpy.ndarray", _DTYPE, _ENCODE}
+_UINT8 = {"u1", b"u1"}
+
+
+class _Refusal(Exception):
+    """What a pickle asks for and may not have."""
+
+
+class _Inert:
+    """Stands in for a permitted name; being called or given a state only makes a note of it."""
+
+    __slots__ = ("arguments", "name", "state")
+
+    def __init__(self, name: str, arguments: tuple[Any, ...] = ()) -> None:
+        self.name, self.arguments, self.state = name, arguments, None
+
+    def __call__(self, *arguments: Any) -> "_Inert":
+        return _Inert(self.name, arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        name = f"{module_name}.{global_name}"
+        if name not in _ALLOWED:
+            raise _Refusal(f"it asks for `{name}`")
+        return _Inert(name)
+
+
+def _plain(value: Any) -> Any:
+    """Undo the two detours of plain data: arrays, and bytes that Python 3 spells ``encode(text, "latin1")``."""
+    if not isinstance(value, _Inert):
+        return value
+    return value.arguments[0].encode("latin-1") if value.name == _ENCODE else _array(value)
+
+
+def _text(key: Any) -> str:
+    return str(_plain(key), "ascii") if not isinstance(key, str) else key
+
+
+def _array(record: _Inert) -> npt.NDArray[np.uint8]:
+    """Build the array that numpy would build, if it is one of unsigned bytes."""
+    if record.name not in _RECONSTRUCT or record.state is None:
+        raise _Refusal(f"it holds a bare `{record.name}`")
+    _, shape, dtype, fortran, content = record.state
+    if not (isinstance(dtype, _Inert) and dtype.name == _DTYPE and dtype.arguments[0] in _UINT8):
+        kind = dtype.arguments[0] if isinstance(dtype, _Inert) and dtype.arguments else dtype
+        raise _Refusal(f"it holds an array of type {kind!r}, not of unsigned bytes")
+    return np.frombuffer(_plain(content), np.uint8).reshape(shape, order="F" if fortran else "C")
+
+
+def read_record(file: File) -> dict[str, Any]:
+    """Read a pickled dict of plain values and uint8 arrays.
+
+    Args:
+        file: The pickle, of Python 2 or 3.
+
+    Returns:
+        The dict, its keys as text, Python 2 strings among the values as bytes, arrays read-only.
+
+    Raises:
+        DataError: If the pickle asks for anything else, is damaged or holds no dict.
+    """
+    try:
+        loaded = _Reader(io.BytesIO(file.content), encoding="bytes").load()
+        return {_text(key): _plain(value) for key, value in loaded.items()}
+    except _Refusal as refusal:
+        raise DataError(
+            f"{file.path} is refused: {refusal}, which no published batch does. Do not open it otherwise; "
+            "delete it and fetch the published one."
+        ) from refusal
+    except Exception as error:
+        raise DataError(
+            f"{file.path} is cut short or no CIFAR batch ({type(error).__name__}: {error}). "
+            "Delete it and fetch it again."
+        ) from error
