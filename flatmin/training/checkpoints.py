@@ -1,0 +1,53 @@
+"""Checkpoints that a killed process cannot tear: written aside, renamed, and checked when read."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from flatmin.core.errors import ResultsError
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints as a SHA-256 digest followed by torch's bytes, replaced in one step."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write ``checkpoint`` to ``path`` as a whole or not at all.
+
+        Raises:
+            ResultsError: If the disk refuses; the file that was there stays as it was.
+        """
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        content = buffer.getvalue()
+        target = Path(path)
+        aside = target.with_name(f".{target.name}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                file.write(hashlib.sha256(content).digest())
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, target)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise ResultsError(f"cannot write the checkpoint {target}: {error.strerror}.") from error
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint back.
+
+        Raises:
+            ResultsError: If its content is not what was written.
+        """
+        content = Path(path).read_bytes()
+        if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+            raise ResultsError(f"the checkpoint {path} is damaged; delete it to train this run again from its start.")
+        loaded: dict[str, Any] = torch.load(io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True)
+        return loaded

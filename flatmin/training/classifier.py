@@ -1,0 +1,71 @@
+"""A Lightning module around any classifying network, and the data module that feeds it."""
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from flatmin.core.checks import one_of, positive
+from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
+
+OPTIMIZERS = ("adam", "sgd", "adagrad")
+
+
+class Classifier(pl.LightningModule):
+    """Mean softmax cross-entropy of ``network``, minimised without schedule or weight decay.
+
+    Args:
+        network: Any module that maps inputs to class scores.
+        optimizer: ``"adam"`` (the paper's), ``"sgd"`` or ``"adagrad"``.
+        learning_rate: Constant step size.
+        momentum: Of ``"sgd"`` only.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, optimizer: str = "adam", learning_rate: float = 1e-3, momentum: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer = one_of("optimizer", optimizer, OPTIMIZERS)
+        self.learning_rate = positive("learning_rate", learning_rate)
+        self.momentum = momentum
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Class scores."""
+        scores: Tensor = self.network(inputs)
+        return scores
+
+    def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        """Mean cross-entropy of one batch."""
+        return F.cross_entropy(self.network(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimiser over all trainable parameters (one fused kernel a step where torch has it)."""
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        fused = torch.__version__ >= "2.4"
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=self.learning_rate, fused=fused)
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, fused=fused)
+        return torch.optim.Adagrad(parameters, lr=self.learning_rate)
+
+
+class EpochData(pl.LightningDataModule):
+    """Hands Lightning a fresh permutation each epoch, and dropout a fresh seed: both depend on seed and epoch alone."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int, *, seed: int) -> None:
+        super().__init__()
+        self.inputs, self.targets = inputs, targets
+        self.batch_size, self.seed = batch_size, seed
+
+    def train_dataloader(self) -> ShuffledBatches:
+        """The batches of the trainer's current epoch."""
+        assert self.trainer is not None
+        epoch = self.trainer.current_epoch
+        torch.manual_seed(epoch_seed(self.seed, epoch))
+        return ShuffledBatches(self.inputs, self.targets, self.batch_size, seed=self.seed, epoch=epoch)
+
+    def transfer_batch_to_device(self, batch: Pair, device: torch.device, dataloader_idx: int) -> Pair:
+        """Nothing to move: the data set lies on the device."""
+        return batch

@@ -1,0 +1,100 @@
+"""What is written down after each epoch, and when training ends."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.nn import functional as F
+
+from flatmin.core.objective import Objective
+from flatmin.data.batches import Pair
+
+Row = dict[str, float]
+
+
+class RecordKeeper(pl.Callback):
+    """Loss and accuracy in evaluation mode after every epoch; ends a run that diverged or stopped improving.
+
+    The rule: training has stopped improving when the training loss has not fallen below its best value by more than
+    the share ``min_improvement`` for ``patience`` epochs. A run whose training loss is not finite has diverged.
+
+    Args:
+        train: Training examples in fixed batches.
+        test: Test examples in fixed batches.
+        patience: Epochs to wait; ``None`` uses the whole budget.
+        min_improvement: Share by which the best loss must fall to count.
+        on_epoch: Called with each new row.
+    """
+
+    def __init__(
+        self,
+        train: list[Pair],
+        test: list[Pair],
+        *,
+        patience: int | None,
+        min_improvement: float,
+        on_epoch: Callable[[Row], None],
+    ) -> None:
+        self.train, self.test = train, test
+        self.patience, self.min_improvement = patience, min_improvement
+        self.on_epoch = on_epoch
+        self.rows: list[Row] = []
+        self.status = "finished"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write down the start, unless it came with the checkpoint."""
+        if not self.rows:
+            self._write_down(trainer, pl_module, 0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write down the epoch and decide whether to go on."""
+        row = self._write_down(trainer, pl_module, trainer.current_epoch + 1)
+        if not math.isfinite(row["train_loss"]):
+            self.status, trainer.should_stop = "diverged", True
+        elif self._stopped_improving():
+            self.status, trainer.should_stop = "plateau", True
+
+    def _write_down(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> Row:
+        row: Row = {"epoch": epoch}
+        for split, batches in (("train", self.train), ("test", self.test)):
+            score = Objective(module, F.cross_entropy, batches).evaluate()
+            row |= {f"{split}_loss": score.loss, f"{split}_accuracy": score.accuracy}
+        self.rows.append(row)
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(row, step=epoch)
+        self.on_epoch(row)
+        return row
+
+    def _stopped_improving(self) -> bool:
+        if self.patience is None:
+            return False
+        best, since = math.inf, 0
+        for row in self.rows:
+            improved = row["train_loss"] < best * (1 - self.min_improvement)
+            best, since = (row["train_loss"], 0) if improved else (best, since + 1)
+        return since >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows travel in the checkpoint, so weights and records never part."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows back from a checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+class Saver(pl.Callback):
+    """Saves the whole training state at the end of an epoch, at most once in ``every`` seconds."""
+
+    def __init__(self, path: Path, *, every: float) -> None:
+        self.path, self.every = path, every
+        self.last = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, if it is time."""
+        if time.monotonic() - self.last >= self.every and not trainer.should_stop:
+            trainer.save_checkpoint(self.path)
+            self.last = time.monotonic()
