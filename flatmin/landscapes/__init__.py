@@ -1,0 +1,22 @@
+"""Slices of a loss: along directions, in planes, and on the path between two networks."""
+
+from flatmin.landscapes.directions import ThreePointPlane, filter_normalized, plane_through
+from flatmin.landscapes.grid import Function
+from flatmin.landscapes.paths import curved_path, linear_path, path_between
+from flatmin.landscapes.slices import Line, Plane, Slice, slice_1d, slice_2d, slice_path
+
+__all__ = [
+    "Function",
+    "Line",
+    "Plane",
+    "Slice",
+    "ThreePointPlane",
+    "curved_path",
+    "filter_normalized",
+    "linear_path",
+    "path_between",
+    "plane_through",
+    "slice_1d",
+    "slice_2d",
+    "slice_path",
+]

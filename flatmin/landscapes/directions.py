@@ -1,0 +1,109 @@
+"""Directions to look along: filter-normalised random ones, and the plane through three given points."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flatmin.core import checks
+from flatmin.core.vectors import norm
+from flatmin.landscapes.grid import Function, vector
+
+
+def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | None = None) -> Tensor:
+    r"""Random direction in which every filter is as long as the network's own filter.
+
+    .. math:: d_{ij} \leftarrow d_{ij} \, \frac{\|\theta_{ij}\|}{\|d_{ij}\|}, \qquad d \sim N(0, I)
+
+    Filter j of layer i is all that makes one output: a row of a linear layer, a kernel of a convolution. Parameters
+    of at most one dimension (biases, the scale and shift of BatchNorm) get 0, as in the published figures. Li et
+    al. (2018), section 4. The draw is made on the CPU by its own generator, so one seed gives one direction on every
+    device and leaves the global generator alone; norms are summed in float64.
+
+    Args:
+        objective: Tells the parameters apart by its ``shapes`` (name to shape); one without ``shapes``, a plain
+            function of a vector, counts as a single filter.
+        seed: Seed of the draw.
+        theta: Weights whose norms are taken; ``None`` means ``objective.theta``.
+
+    Returns:
+        The direction, a vector like ``theta``.
+
+    Raises:
+        TypeError: If ``seed`` is not an int.
+        ValueError: If ``seed`` is negative or ``theta`` does not fit the objective.
+    """
+    generator = torch.Generator().manual_seed(checks.whole("seed", seed))
+    theta = objective.theta if theta is None else vector("theta", theta, objective.theta)
+    direction = torch.randn(theta.numel(), dtype=torch.float64, generator=generator)
+    reference = theta.detach().to("cpu", torch.float64)
+    shapes = getattr(objective, "shapes", {"theta": torch.Size([1, theta.numel()])})
+    sizes = [shape.numel() for shape in shapes.values()]
+    parts = zip(torch.split(direction, sizes), torch.split(reference, sizes), shapes.values(), strict=True)
+    return torch.cat([_like_filters(noise, weights, shape) for noise, weights, shape in parts]).to(theta)
+
+
+def _like_filters(noise: Tensor, weights: Tensor, shape: torch.Size) -> Tensor:
+    """Scale each filter of ``noise`` (flat) to the norm of the same filter of ``weights``."""
+    if len(shape) < 2:
+        return torch.zeros_like(noise)
+    noise, weights = noise.view(shape[0], -1), weights.view(shape[0], -1)
+    lengths, drawn = (torch.linalg.vector_norm(rows, dim=1, keepdim=True) for rows in (weights, noise))
+    return torch.mul(noise, lengths / drawn).view(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class ThreePointPlane:
+    """A plane through three points, with an orthonormal basis.
+
+    Attributes:
+        origin: The first point.
+        axes: Two orthonormal directions; the first leads from the first point to the second.
+        coordinates: Where the three points lie in the plane, (3, 2), float64 on the CPU: (0, 0), (a, 0), (b, c)
+            with a and c positive.
+    """
+
+    origin: Tensor
+    axes: tuple[Tensor, Tensor]
+    coordinates: Tensor
+
+
+def plane_through(first: Tensor, second: Tensor, third: Tensor) -> ThreePointPlane:
+    """The plane through three weight vectors, say the start of training and the two minima it led to.
+
+    Unlike a plane spanned by the differences themselves it has right angles and the unit of the weights, so
+    distances in the picture are distances in weight space.
+
+    Args:
+        first: Becomes the origin.
+        second: Lies on the first axis.
+        third: Lies above the first axis.
+
+    Returns:
+        Origin, axes and the coordinates of the three points.
+
+    Raises:
+        ValueError: If the points differ in shape or lie on one line.
+
+    Example:
+        >>> plane = plane_through(torch.tensor([0.0, 0.0, 1.0]), torch.tensor([3.0, 0.0, 1.0]),
+        ...                       torch.tensor([1.0, 2.0, 1.0]))
+        >>> plane.coordinates.tolist()
+        [[0.0, 0.0], [3.0, 0.0], [1.0, 2.0]]
+    """
+    if not (first.ndim == 1 and first.shape == second.shape == third.shape):
+        shapes = ", ".join(str(tuple(point.shape)) for point in (first, second, third))
+        raise ValueError(f"the three points must be vectors of one length, got shapes {shapes}.")
+    to_second, to_third = second.double() - first.double(), third.double() - first.double()
+    width, reach = norm(to_second), norm(to_third)
+    if not width:
+        raise ValueError("`second` must differ from `first`: two equal points span no plane.")
+    across = to_second / width
+    shift = float(across @ to_third)
+    rest = to_third - shift * across
+    height = norm(rest)
+    if height <= 1e-6 * reach:
+        raise ValueError("the three points lie on one line and span no plane; slice the line with slice_1d.")
+    axes = (across.to(first), (rest / height).to(first))
+    coordinates = torch.tensor([[0, 0], [width, 0], [shift, height]], dtype=torch.float64)
+    return ThreePointPlane(first, axes, coordinates)

@@ -1,0 +1,114 @@
+"""Evaluate an objective on a grid of points, so that a long grid can be stopped and taken up again."""
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import Protocol
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from flatmin.core.checks import one_of
+
+ENGINES = ("flatmin", "loss-landscapes")
+
+Coordinates = Tensor | ArrayLike
+Index = tuple[int, ...]
+Value = tuple[float, float]
+
+
+class Function(Protocol):
+    """What a slice asks of an objective: a function of a flat vector, and the point where it stands."""
+
+    @property
+    def theta(self) -> Tensor:
+        """The point where the function stands, a vector."""
+        ...
+
+    def value(self, theta: Tensor) -> Tensor:
+        """The function at ``theta``, a 0-dim tensor."""
+        ...
+
+
+def evaluator(objective: Function, engine: str) -> Callable[[Tensor], Value]:
+    """Loss and accuracy as a function of the weights, by the named engine."""
+    if one_of("engine", engine, ENGINES) == "loss-landscapes":
+        from flatmin.landscapes import loss_landscapes_engine
+
+        return loss_landscapes_engine.evaluator(objective)
+    evaluate = getattr(objective, "evaluate", None)
+
+    def at(theta: Tensor) -> Value:
+        if evaluate is None:
+            return float(objective.value(theta)), math.nan
+        evaluation = evaluate(theta)
+        return float(evaluation.loss), float(evaluation.accuracy)
+
+    return at
+
+
+def evaluated(
+    axes: tuple[Tensor, ...],
+    point: Callable[..., Value],
+    progress: Callable[[Index, Value], object] | None,
+    known: Mapping[Index, Value] | None,
+) -> tuple[Tensor, Tensor]:
+    """Losses and accuracies on the grid of ``axes``: those known are taken, the others evaluated in row order."""
+    shape = tuple(len(axis) for axis in axes)
+    known = _on_grid(shape, known or {})
+    loss, accuracy = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=torch.float64)
+    for index in product(*map(range, shape)):
+        value = known.get(index)
+        if value is None:
+            value = point(*(float(axis[i]) for axis, i in zip(axes, index, strict=True)))
+            if progress is not None:
+                progress(index, value)
+        loss[index], accuracy[index] = value
+    return loss, accuracy
+
+
+def _on_grid(shape: Index, known: Mapping[Index, Value]) -> dict[Index, Value]:
+    """A copy of ``known`` if all its points lie on a grid of this shape."""
+    for index in known:
+        if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+            grid = " x ".join(map(str, shape))
+            raise ValueError(f"`known` must lie on the grid of {grid} points, got index {index}.")
+    return dict(known)
+
+
+def at_zero(loss: Tensor, *axes: Tensor) -> float:
+    """The value where all coordinates are 0 up to rounding, NaN if the grid has no such point."""
+    index = tuple(int(axis.abs().argmin()) for axis in axes)
+    found = all(abs(float(axis[i])) < 1e-7 for axis, i in zip(axes, index, strict=True))
+    return float(loss[index]) if found else math.nan
+
+
+def coordinates(name: str, values: Coordinates) -> Tensor:
+    """Return ``values`` as a float64 vector on the CPU.
+
+    Raises:
+        ValueError: If they are no list of finite numbers, or empty.
+    """
+    numbers = torch.as_tensor(values, dtype=torch.float64).detach().cpu().clone()
+    if numbers.ndim != 1 or not len(numbers):
+        raise ValueError(f"`{name}` must be a list of numbers, got shape {tuple(numbers.shape)}.")
+    if not numbers.isfinite().all():
+        raise ValueError(f"`{name}` must be finite, got {numbers.tolist()}.")
+    return numbers
+
+
+def vector(name: str, value: Tensor, like: Tensor) -> Tensor:
+    """Return ``value`` in the dtype and on the device of ``like`` if it is a finite vector of the same length.
+
+    Raises:
+        TypeError: If ``value`` is not a tensor.
+        ValueError: If its shape is another, or an entry is not finite.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"`{name}` must be a tensor, got {type(value).__name__}.")
+    if value.shape != like.shape:
+        raise ValueError(f"`{name}` must have shape {tuple(like.shape)}, got {tuple(value.shape)}.")
+    if not value.sum().isfinite() and (count := int((~value.isfinite()).sum())):
+        raise ValueError(f"`{name}` must be finite, got {count} NaN or infinite entries.")
+    return value.detach().to(like)

@@ -1,0 +1,226 @@
+"""Slices of a loss through weight space: its values on a line, on a path or on a grid in a plane.
+
+Every slice holds the coordinates that were evaluated, no others, and carries its own checks: the loss at the
+origin taken apart from the grid, the grid's value there, how many values are not finite (they stay NaN or
+infinite) and, for a plane, the cosine of its axes.
+
+A long slice can be stopped and taken up again: collect the points as they come and hand them back.
+
+>>> from flatmin.core.functions import QuadraticObjective
+>>> bowl, direction, done = QuadraticObjective([2.0, 2.0]), torch.tensor([1.0, 0.0]), {}
+>>> slice_1d(bowl, direction, [-1, 0, 2], progress=done.__setitem__).loss.tolist()
+[1.0, 0.0, 4.0]
+>>> sorted(done)
+[(0,), (1,), (2,)]
+>>> slice_1d(bowl, direction, [-1, 0, 2], known=done).loss.tolist()  # evaluates only the origin, as a check
+[1.0, 0.0, 4.0]
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flatmin.core.vectors import cosine
+from flatmin.landscapes.grid import (
+    Coordinates,
+    Function,
+    Index,
+    Value,
+    at_zero,
+    coordinates,
+    evaluated,
+    evaluator,
+    vector,
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Slice:
+    """What a line and a plane have in common.
+
+    Attributes:
+        loss: Loss at each point, float64 on the CPU; NaN and infinity are kept.
+        accuracy: Share of right answers, of the same shape; NaN where the objective cannot tell.
+        base_loss: ``objective.value`` at the origin (all coordinates 0), evaluated apart from the slice.
+        center_loss: The slice's own value there, NaN if the origin is not among its points.
+        engine: What evaluated the points, ``"flatmin"`` or ``"loss-landscapes"``.
+        batch_norm: Which BatchNorm statistics were used; ``None`` if the objective does not say.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+    base_loss: float
+    center_loss: float
+    engine: str
+    batch_norm: str | None
+
+    @property
+    def non_finite(self) -> int:
+        """How many losses are NaN or infinite."""
+        return int((~self.loss.isfinite()).sum())
+
+    def to_record(self) -> dict[str, Any]:
+        """All fields and ``non_finite`` as lists, numbers and strings, for JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        record = {name: v.tolist() if isinstance(v, Tensor) else v for name, v in values.items()}
+        return record | {"non_finite": self.non_finite}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Line(Slice):
+    """Values along a line or a path: ``loss[i]`` belongs to ``alphas[i]`` (float64 on the CPU)."""
+
+    alphas: Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plane(Slice):
+    """Values on a grid: ``loss[i, j]`` belongs to ``alphas[i]`` and ``betas[j]``, ``cosine`` to the two axes."""
+
+    alphas: Tensor
+    betas: Tensor
+    cosine: float
+
+
+def slice_1d(
+    objective: Function,
+    direction: Tensor,
+    alphas: Coordinates,
+    *,
+    origin: Tensor | None = None,
+    engine: str = "flatmin",
+    progress: Callable[[Index, Value], object] | None = None,
+    known: Mapping[Index, Value] | None = None,
+) -> Line:
+    r"""Loss on a line: :math:`f(\text{origin} + \alpha_i \, \text{direction})`.
+
+    Args:
+        objective: The loss to look at: ``theta`` and ``value(theta)``, and where it has ``evaluate(theta)`` (loss
+            and accuracy at once) that.
+        direction: Vector like ``objective.theta``, used as it is: neither normalised nor moved.
+        alphas: Coordinates, in any order and spacing.
+        origin: Point at ``alpha = 0``; ``None`` means ``objective.theta``.
+        engine: ``"loss-landscapes"`` has that package evaluate the same points, for comparison.
+        progress: Called after each evaluated point with its index ``(i,)`` and ``(loss, accuracy)``.
+        known: Points evaluated earlier, in the same form; they are not evaluated again.
+
+    Returns:
+        The coordinates, the values and their checks.
+
+    Raises:
+        TypeError: If a vector is no tensor, or the engine needs a network and the objective has none.
+        ValueError: If a vector, a coordinate or a known point does not fit, or the engine is unknown.
+    """
+    start = vector("origin", objective.theta if origin is None else origin, objective.theta)
+    along = _direction("direction", direction, start)
+
+    def ray(alpha: float) -> Tensor:
+        return torch.add(start, along, alpha=alpha)
+
+    return slice_path(objective, ray, alphas, engine=engine, progress=progress, known=known)
+
+
+def slice_path(
+    objective: Function,
+    path: Callable[[float], Tensor],
+    alphas: Coordinates,
+    *,
+    engine: str = "flatmin",
+    progress: Callable[[Index, Value], object] | None = None,
+    known: Mapping[Index, Value] | None = None,
+) -> Line:
+    r"""Loss on a path of any shape: :math:`f(\text{path}(\alpha_i))`; the origin is ``path(0.0)``.
+
+    Args:
+        objective: As in :func:`slice_1d`.
+        path: Gives the weights at a coordinate.
+        alphas: As in :func:`slice_1d`.
+        engine: As in :func:`slice_1d`.
+        progress: As in :func:`slice_1d`.
+        known: As in :func:`slice_1d`.
+
+    Returns:
+        The coordinates, the values and their checks.
+
+    Raises:
+        TypeError: As :func:`slice_1d`.
+        ValueError: As :func:`slice_1d`.
+    """
+    alphas = coordinates("alphas", alphas)
+    evaluate = evaluator(objective, engine)
+    like = objective.theta
+
+    def theta(alpha: float) -> Tensor:
+        return vector("path(alpha)", path(alpha), like)
+
+    loss, accuracy = evaluated((alphas,), lambda alpha: evaluate(theta(alpha)), progress, known)
+    return Line(
+        alphas=alphas,
+        loss=loss,
+        accuracy=accuracy,
+        base_loss=float(objective.value(theta(0.0))),
+        center_loss=at_zero(loss, alphas),
+        engine=engine,
+        batch_norm=getattr(objective, "batch_norm", None),
+    )
+
+
+def slice_2d(
+    objective: Function,
+    directions: tuple[Tensor, Tensor],
+    grid: tuple[Coordinates, Coordinates],
+    *,
+    origin: Tensor | None = None,
+    engine: str = "flatmin",
+    progress: Callable[[Index, Value], object] | None = None,
+    known: Mapping[Index, Value] | None = None,
+) -> Plane:
+    r"""Loss in a plane: :math:`f(\text{origin} + \alpha_i \, \text{first} + \beta_j \, \text{second})`.
+
+    Args:
+        objective: As in :func:`slice_1d`.
+        directions: ``(first, second)``, used as they are: neither normalised nor made orthogonal.
+        grid: ``(alphas, betas)``, each in any order and spacing.
+        origin: Point at (0, 0); ``None`` means ``objective.theta``.
+        engine: As in :func:`slice_1d`.
+        progress: Called after each evaluated point with its index ``(i, j)`` and ``(loss, accuracy)``.
+        known: Points evaluated earlier, in the same form; they are not evaluated again.
+
+    Returns:
+        The coordinates, the values and their checks.
+
+    Raises:
+        TypeError: As :func:`slice_1d`.
+        ValueError: As :func:`slice_1d`.
+    """
+    start = vector("origin", objective.theta if origin is None else origin, objective.theta)
+    first, second = (_direction(f"directions[{k}]", d, start) for k, d in enumerate(directions))
+    alphas, betas = coordinates("alphas", grid[0]), coordinates("betas", grid[1])
+    evaluate = evaluator(objective, engine)
+
+    def point(alpha: float, beta: float) -> Value:
+        return evaluate(torch.add(start, first, alpha=alpha).add_(second, alpha=beta))
+
+    loss, accuracy = evaluated((alphas, betas), point, progress, known)
+    return Plane(
+        alphas=alphas,
+        betas=betas,
+        loss=loss,
+        accuracy=accuracy,
+        cosine=cosine(first, second),
+        base_loss=float(objective.value(start)),
+        center_loss=at_zero(loss, alphas, betas),
+        engine=engine,
+        batch_norm=getattr(objective, "batch_norm", None),
+    )
+
+
+def _direction(name: str, value: Tensor, like: Tensor) -> Tensor:
+    """Return ``value`` as a vector like ``like`` if it leads anywhere."""
+    direction = vector(name, value, like)
+    if not direction.any():
+        raise ValueError(f"`{name}` must not be zero everywhere: the whole slice would be its origin.")
+    return direction

@@ -1,0 +1,139 @@
+import pytest
+import torch
+
+from flatmin.core.functions import FunctionObjective
+from flatmin.core.objective import Objective
+from flatmin.core.vectors import cosine
+from flatmin.landscapes import filter_normalized, plane_through
+
+
+@pytest.fixture
+def objective(network, batches):
+    return Objective(network, torch.nn.functional.cross_entropy, batches, dtype=torch.float64)
+
+
+def filters(objective, vector):
+    """The filters of a flat vector by a route of its own: one row an output of a weight, one a bias parameter."""
+    rows, start = [], 0
+    for shape in objective.shapes.values():
+        part = vector[start : start + shape.numel()].reshape(shape)
+        rows += list(part) if len(shape) > 1 else [part]
+        start += shape.numel()
+    return rows
+
+
+def test_every_filter_has_the_norm_of_the_networks_own(objective):
+    pairs = list(
+        zip(filters(objective, filter_normalized(objective)), filters(objective, objective.theta), strict=True)
+    )
+    weights = [(d, w) for d, w in pairs if w.shape in {(1, 3, 3), (64,), (5,)} and d.any()]
+    assert len(weights) == 4 + 5 + 3
+    for direction, weight in weights:
+        assert float(direction.norm()) == pytest.approx(float(weight.norm()), rel=1e-12)
+
+
+def test_parameters_of_one_dimension_are_left_where_they_are(objective):
+    direction = objective.unflatten(filter_normalized(objective))
+    flat = [name for name, shape in objective.shapes.items() if len(shape) == 1]
+    assert len(flat) == 7  # three biases, two scales, two shifts
+    assert not any(direction[name].any() for name in flat)
+
+
+def test_within_a_filter_only_the_length_is_changed(objective):
+    noise = torch.randn(objective.size, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    pairs = zip(filters(objective, filter_normalized(objective, 5)), filters(objective, noise), strict=True)
+    for direction, drawn in pairs:
+        assert not direction.any() or cosine(direction.flatten(), drawn.flatten()) == pytest.approx(1, abs=1e-12)
+
+
+def test_norms_can_be_taken_at_another_point(objective):
+    doubled = filter_normalized(objective, theta=2 * objective.theta)
+    torch.testing.assert_close(doubled, 2 * filter_normalized(objective), rtol=1e-12, atol=0)
+
+
+def test_a_filter_of_zeros_stays_put(objective):
+    direction = filter_normalized(objective, theta=torch.zeros(objective.size))
+    assert torch.equal(direction, torch.zeros(objective.size, dtype=torch.float64))
+
+
+def test_a_function_of_a_vector_is_one_filter():
+    theta = torch.tensor([3.0, 0.0, 4.0])
+    direction = filter_normalized(FunctionObjective(torch.sum, theta))
+    assert float(direction.norm()) == pytest.approx(5, rel=1e-6)
+    assert direction[1] != 0
+
+
+def test_a_long_float32_filter_keeps_its_norm():
+    theta = torch.randn(3_000_000, generator=torch.Generator().manual_seed(0))
+    direction = filter_normalized(FunctionObjective(torch.sum, theta))
+    assert float(direction.double().norm()) == pytest.approx(float(theta.double().norm()), rel=1e-6)
+
+
+def test_entries_are_gaussian_and_draws_nearly_orthogonal():
+    objective = FunctionObjective(torch.sum, torch.ones(100_000, dtype=torch.float64))
+    direction, other = filter_normalized(objective, 0), filter_normalized(objective, 1)
+    assert abs(float(direction.mean())) < 3 / 100_000**0.5
+    assert float((direction**4).mean()) == pytest.approx(3, abs=3 * (96 / 100_000) ** 0.5)
+    assert abs(cosine(direction, other)) < 3 / 100_000**0.5
+
+
+def test_one_seed_one_direction_and_the_global_generator_is_left_alone(objective, network, batches):
+    state = torch.random.get_rng_state()
+    direction = filter_normalized(objective, 7)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.equal(direction, filter_normalized(objective, 7))
+    assert not torch.equal(direction, filter_normalized(objective, 8))
+    single = filter_normalized(Objective(network, torch.nn.functional.cross_entropy, batches), 7)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), direction, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "error", "message"),
+    [
+        (-1, ValueError, "`seed` must be at least 0, got -1"),
+        (0.5, TypeError, "`seed` must be an int, got float"),
+        (True, TypeError, "`seed` must be an int, got bool"),
+    ],
+)
+def test_a_bad_seed_is_refused(objective, seed, error, message):
+    with pytest.raises(error, match=message):
+        filter_normalized(objective, seed)
+
+
+def test_a_theta_that_does_not_fit_is_refused(objective):
+    with pytest.raises(ValueError, match=r"`theta` must have shape \(\d+,\), got \(3,\)"):
+        filter_normalized(objective, theta=torch.ones(3))
+
+
+def test_the_plane_holds_its_three_points():
+    generator = torch.Generator().manual_seed(0)
+    points = [torch.randn(50, dtype=torch.float64, generator=generator) for _ in range(3)]
+    plane = plane_through(*points)
+    for point, (alpha, beta) in zip(points, plane.coordinates.tolist(), strict=True):
+        rebuilt = plane.origin + alpha * plane.axes[0] + beta * plane.axes[1]
+        torch.testing.assert_close(rebuilt, point, rtol=1e-12, atol=1e-12)
+
+
+def test_the_plane_keeps_distances_and_has_right_angles():
+    generator = torch.Generator().manual_seed(1)
+    points = [torch.randn(1000, generator=generator) for _ in range(3)]
+    plane = plane_through(*points)
+    first, second = (axis.double() for axis in plane.axes)
+    assert [float(first @ first), float(second @ second)] == pytest.approx([1, 1], rel=1e-6)
+    assert float(first @ second) == pytest.approx(0, abs=1e-6)
+    for i, k in [(0, 1), (0, 2), (1, 2)]:
+        drawn = float((plane.coordinates[i] - plane.coordinates[k]).norm())
+        assert drawn == pytest.approx(float((points[i] - points[k]).double().norm()), rel=1e-6)
+
+
+def test_points_that_span_no_plane_are_refused():
+    start, step = torch.ones(4), torch.tensor([1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(ValueError, match="on one line and span no plane"):
+        plane_through(start, start + step, start - 3 * step)
+    with pytest.raises(ValueError, match="on one line and span no plane"):
+        plane_through(start, start + step, start)
+    with pytest.raises(ValueError, match="`second` must differ from `first`"):
+        plane_through(start, start, start + step)
+    with pytest.raises(ValueError, match=r"vectors of one length, got shapes \(4,\), \(4,\), \(3,\)"):
+        plane_through(start, start + step, step[:3])
