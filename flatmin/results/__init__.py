@@ -1,0 +1,9 @@
+"""Results on disk: records of single pieces of work and the tidy tables that the figures read."""
+
+from flatmin.results.latex import to_latex
+from flatmin.results.record import Record, identity
+from flatmin.results.statistics import ratios, summary
+from flatmin.results.store import Store
+from flatmin.results.tables import COLUMNS, Tables
+
+__all__ = ["COLUMNS", "Record", "Store", "Tables", "identity", "ratios", "summary", "to_latex"]

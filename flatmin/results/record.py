@@ -1,0 +1,254 @@
+"""A record: one piece of work on disk, known by the hash of everything that fixes its numbers.
+
+``<label>-<id>/`` holds ``setup.yaml``, ``arrays.npz``, the tables as CSV, ``provenance.json`` and, written
+last, ``result.json`` with checksums of the setup, the arrays and the tables. A folder without ``result.json`` is
+unfinished; one that does not match its checksums is broken and says why.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from flatmin.core.errors import ResultsError
+from flatmin.results import formats
+from flatmin.results.atomic import remove_leftovers, write_files
+from flatmin.results.lock import exclusive, is_held
+from flatmin.results.provenance import provenance as provenance_now
+
+SCHEMA = 1
+ID_LENGTH = 12
+STATUSES = ("finished", "diverged")
+
+State = Literal["new", "running", "interrupted", "finished", "diverged", "broken"]
+
+
+def identity(setup: Mapping[str, Any]) -> str:
+    """The SHA-256 of a whole resolved setup.
+
+    It covers every key, defaults included, every digit of every float and the version of this schema. The
+    order of keys does not matter; ``1`` and ``1.0`` are different.
+
+    Args:
+        setup: Nested dicts and lists of text, finite numbers, booleans and ``None``.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        TypeError: If the setup holds something that cannot be written as JSON.
+        ValueError: If a number is infinite or not a number.
+
+    Example:
+        >>> identity({"network": "F1", "seed": 0}) == identity({"seed": 0, "network": "F1"})
+        True
+    """
+    text = formats.canonical({"schema": SCHEMA, "setup": formats.plain(setup, "setup", finite=True)})
+    return sha256(text.encode()).hexdigest()
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name, if it can stand in a file name.
+
+    Raises:
+        ValueError: If it is empty or has other characters than letters, digits, dot, dash and underscore.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        raise ValueError(f"`{what}` must be letters, digits, dots, dashes and underscores, got {name!r}.")
+    return name
+
+
+class Record:
+    """One folder of results and the setup it belongs to.
+
+    Args:
+        folder: ``<root>/<kind>/<label>-<first digits of the id>``.
+        kind: What was done.
+        label: The readable part of the folder's name.
+        setup: Everything that fixes the numbers.
+    """
+
+    def __init__(self, folder: Path, kind: str, label: str, setup: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.kind = kind
+        self.label = label
+        self.id = identity(setup)
+        self.setup: dict[str, Any] = formats.plain(setup)
+        self._locked_since: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"Record({self.kind}/{self.folder.name})"
+
+    @property
+    def state(self) -> State:
+        """How far the work has come, read from the disk each time.
+
+        "running" means that another process, or another `Record` object, holds the lock; inside its own
+        `lock` a record reports what is on disk.
+        """
+        if self._locked_since is None and is_held(self.folder / ".lock"):
+            return "running"
+        if self.problem:
+            return "broken"
+        if (self.folder / "result.json").exists():
+            status: State = self._sealed()["status"]
+            return status
+        return "interrupted" if (self.folder / "setup.yaml").exists() else "new"
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the folder, or ``None``."""
+        try:
+            self._check_setup()
+            if (self.folder / "result.json").exists():
+                for name in self._sealed()["files"]:
+                    self._checked(name)
+        except ResultsError as error:
+            return str(error)
+        return None
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The numbers that were saved."""
+        result: dict[str, Any] = self._sealed()["result"]
+        return result
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that were saved, none if there were none."""
+        if "arrays.npz" not in self._sealed()["files"]:
+            return {}
+        return formats.from_npz(self._checked("arrays.npz"))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, commit, machine and times of the run that saved the result."""
+        provenance: dict[str, Any] = formats.from_json(self._read("provenance.json"))
+        return provenance
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One saved table.
+
+        Raises:
+            ResultsError: If there is none of this name, or it is damaged.
+        """
+        return formats.from_csv(self._checked(f"{name}.csv"))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from writing this record.
+
+        The system drops the lock when the process ends, however it ends. Look at `state` again once inside:
+        another process may have finished the work in the meantime.
+
+        Raises:
+            ResultsError: If another process holds the lock.
+        """
+        if self._locked_since is not None:
+            yield
+            return
+        with exclusive(self.folder / ".lock"):
+            self._locked_since = datetime.now(UTC)
+            try:
+                remove_leftovers(self.folder)
+                if not (self.folder / "setup.yaml").exists():
+                    write_files(self.folder, {"setup.yaml": formats.to_yaml(self.setup)})
+                yield
+            finally:
+                self._locked_since = None
+
+    def save(
+        self,
+        result: Mapping[str, Any],
+        *,
+        arrays: Mapping[str, Any] | None = None,
+        tables: Mapping[str, pd.DataFrame] | None = None,
+        status: str = "finished",
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the whole record; it counts as finished only once every file is on disk.
+
+        Args:
+            result: Numbers and text by name. Infinity and not-a-number are kept.
+            arrays: Numeric arrays by name.
+            tables: Frames by name; each becomes ``<name>.csv``.
+            status: "finished", or "diverged" when the work ended without a usable result.
+            provenance: Entries to add to the standard ones, such as the device.
+
+        Raises:
+            ResultsError: If the disk is full or another process is writing the record.
+            TypeError: If a value has no plain form.
+            ValueError: If the status or a table's name is not a known one.
+        """
+        if status not in STATUSES:
+            raise ValueError(f"`status` must be one of {', '.join(STATUSES)}, got {status!r}.")
+        files = {"setup.yaml": formats.to_yaml(self.setup)}
+        if arrays:
+            files["arrays.npz"] = formats.to_npz(arrays)
+        for name, frame in (tables or {}).items():
+            files[f"{checked_name(name, 'table')}.csv"] = formats.to_csv(frame)
+        body = {
+            "schema": SCHEMA,
+            "id": self.id,
+            "status": status,
+            "result": formats.plain(result, "result"),
+            "files": {name: sha256(content).hexdigest() for name, content in files.items()},
+        }
+        with self.lock():
+            origin = {**provenance_now(self._locked_since), **(provenance or {})}
+            files["provenance.json"] = formats.to_json(formats.plain(origin, "provenance"))
+            files["result.json"] = formats.to_json({**body, "seal": _seal(body)})
+            write_files(self.folder, files)
+
+    def _check_setup(self) -> None:
+        if not (self.folder / "setup.yaml").exists() and not (self.folder / "result.json").exists():
+            return
+        try:
+            found = identity(formats.from_yaml(self._read("setup.yaml")))
+        except (yaml.YAMLError, UnicodeError, TypeError, ValueError, AttributeError) as error:
+            raise ResultsError(f"{self.folder / 'setup.yaml'} cannot be read: {error}.") from error
+        if found != self.id or not self.folder.name.endswith(f"-{found[:ID_LENGTH]}"):
+            raise ResultsError(f"{self.folder / 'setup.yaml'} is not the setup this record was made for.")
+
+    def _sealed(self) -> dict[str, Any]:
+        path = self.folder / "result.json"
+        if not path.exists():
+            raise ResultsError(f"{self.folder} has no result yet.")
+        try:
+            body = dict(formats.from_json(self._read("result.json")))
+            seal = body.pop("seal", None)
+        except (TypeError, ValueError) as error:
+            raise ResultsError(f"{path} cannot be read: {error}.") from error
+        if seal != _seal(body):
+            raise ResultsError(f"{path} was changed after it was written.")
+        if body["id"] != self.id:
+            raise ResultsError(f"{path} belongs to another setup.")
+        return body
+
+    def _checked(self, name: str) -> bytes:
+        files = self._sealed()["files"]
+        if name not in files:
+            raise ResultsError(f"{self.folder} has no {name}; it has {', '.join(files)}.")
+        content = self._read(name)
+        if sha256(content).hexdigest() != files[name]:
+            raise ResultsError(f"{self.folder / name} was changed or cut off after it was written.")
+        return content
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError as error:
+            raise ResultsError(f"{self.folder / name} is missing.") from error
+        except OSError as error:
+            raise ResultsError(f"{self.folder / name} cannot be read: {error.strerror}.") from error
+
+
+def _seal(body: Mapping[str, Any]) -> str:
+    return sha256(formats.canonical(body).encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Means, spreads and ratios over the seeds of an experiment."""
+
+import pandas as pd
+
+from flatmin.results.tables import Tables
+
+RUN = ["network", "data", "regime"]
+SETTING = ["space", "subspace_dim", "epsilon", "method", "batch_norm", "examples"]
+
+
+def summary(tables: Tables) -> pd.DataFrame:
+    """Mean and sample standard deviation over seeds of accuracy and sharpness.
+
+    Diverged runs have no minimum and are left out; `seeds` counts those that are in. Draws of a random subspace
+    are averaged within a seed first. One seed has no standard deviation: it is NaN, not zero.
+
+    Args:
+        tables: An experiment's tables.
+
+    Returns:
+        One row per network, data set, regime, quantity ("test_accuracy", "train_accuracy", "sharpness") and, for
+        sharpness, setting of the search (NaN for the accuracies), with `mean`, `std` and `seeds`.
+    """
+    minima = tables.minima[tables.minima["status"] != "diverged"]
+    accuracies = minima.melt(
+        id_vars=[*RUN, "seed"], value_vars=["test_accuracy", "train_accuracy"], var_name="quantity"
+    )
+    sharpness = _per_seed(tables).rename(columns={"sharpness": "value"}).assign(quantity="sharpness")
+    keys = [*RUN, "quantity", *SETTING]
+    filled = [frame for frame in (accuracies, sharpness) if len(frame)]
+    rows = pd.concat(filled or [sharpness], ignore_index=True).reindex(columns=[*keys, "value"])
+    spread = rows.groupby(keys, dropna=False, sort=False)["value"].agg(["mean", "std", "count"])
+    return spread.rename(columns={"count": "seeds"}).reset_index()
+
+
+def ratios(tables: Tables) -> pd.DataFrame:
+    """How many times sharper the large-batch minima are.
+
+    Args:
+        tables: An experiment's tables.
+
+    Returns:
+        One row per network, data set and setting of the search: the mean sharpness of either regime over its
+        seeds, their `ratio` large / small, the `lowest` and `highest` ratio of a single seed, and the number of
+        `seeds` that have both regimes. A regime that was not measured gives NaN.
+    """
+    keys = ["network", "data", *SETTING]
+    wide = _per_seed(tables).pivot(index=[*keys, "seed"], columns="regime", values="sharpness")
+    wide = wide.reindex(columns=["small_batch", "large_batch"]).astype("float64").reset_index()
+    wide["each"] = wide["large_batch"] / wide["small_batch"]
+    frame = wide.groupby(keys, dropna=False, sort=False).agg(
+        small_batch=("small_batch", "mean"),
+        large_batch=("large_batch", "mean"),
+        lowest=("each", "min"),
+        highest=("each", "max"),
+        seeds=("each", "count"),
+    )
+    frame.insert(2, "ratio", frame["large_batch"] / frame["small_batch"])
+    return frame.reset_index()
+
+
+def _per_seed(tables: Tables) -> pd.DataFrame:
+    """Sharpness with the draws of each seed averaged."""
+    keys = [*RUN, "seed", *SETTING]
+    return tables.sharpness.groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()

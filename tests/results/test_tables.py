@@ -1,0 +1,117 @@
+import errno
+import math
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flatmin.core.errors import ResultsError
+from flatmin.results.tables import COLUMNS, Tables, empty
+
+
+def curves(seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame({"seed": seed, "epoch": range(4), "loss": random.random(4), "accuracy": random.random(4)})
+    return frame.assign(network="F1", data="digits", regime="small_batch", split="train")
+
+
+def sharpness() -> pd.DataFrame:
+    row = dict.fromkeys(COLUMNS["sharpness"], 0.1)
+    row |= {"network": "F1", "data": "digits", "regime": "large_batch", "seed": 0, "space": "full"}
+    row |= {"subspace_dim": math.nan, "draw": math.nan, "method": "paper", "batch_norm": "running"}
+    row |= {"worst_loss": math.inf, "converged": True, "sharpness": 1 / 3}
+    return pd.DataFrame([row])
+
+
+def test_written_tables_come_back_exactly(tmp_path):
+    provenance = {"experiment": "fig2", "reduced": ["one seed"], "wall_seconds": 0.1, "worst": math.inf}
+    tables = Tables(curves=curves(), sharpness=sharpness(), provenance=provenance)
+    tables.write(tmp_path / "tables")
+    found = Tables.read(tmp_path / "tables")
+    assert found.provenance == provenance
+    for name, frame in tables.frames.items():
+        pd.testing.assert_frame_equal(found.frames[name], frame, check_exact=True)
+    assert found.sharpness["converged"].dtype == bool
+
+
+def test_columns_are_written_in_the_fixed_order(tmp_path):
+    Tables(curves=curves()).write(tmp_path)
+    header = (tmp_path / "curves.csv").read_text().splitlines()[0]
+    assert header == "network,data,regime,seed,epoch,split,loss,accuracy"
+
+
+def test_absent_table_is_empty_with_its_columns(tmp_path):
+    Tables(curves=curves()).write(tmp_path)
+    (tmp_path / "planes.csv").unlink()
+    found = Tables.read(tmp_path)
+    for name in ("planes", "lines"):
+        assert tuple(found.frames[name].columns) == COLUMNS[name]
+        assert len(found.frames[name]) == 0
+
+
+def test_missing_folder_and_incomplete_folder_say_so(tmp_path):
+    with pytest.raises(ResultsError, match=r"no results at .*absent; run the experiment first"):
+        Tables.read(tmp_path / "absent")
+    Tables(curves=curves()).write(tmp_path)
+    (tmp_path / "provenance.json").unlink()
+    with pytest.raises(ResultsError, match=r"holds no complete tables: provenance\.json"):
+        Tables.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("network,loss\nF1,0.1\n", r"curves\.csv must have the columns .* \(missing: data, .* unknown: none"),
+        ("", r"curves\.csv cannot be read"),
+        (
+            "network,data,regime,seed,epoch,split,loss,accuracy\nF1,d,r,0,0,train,oops,1\n",
+            "column 'loss' must be numeric",
+        ),
+    ],
+)
+def test_damaged_table_names_the_file_and_the_fault(tmp_path, content, message):
+    Tables().write(tmp_path)
+    (tmp_path / "curves.csv").write_text(content)
+    with pytest.raises(ResultsError, match=message):
+        Tables.read(tmp_path)
+
+
+def test_damaged_provenance_is_a_results_error(tmp_path):
+    Tables().write(tmp_path)
+    (tmp_path / "provenance.json").write_text("{")
+    with pytest.raises(ResultsError, match=r"provenance\.json cannot be read"):
+        Tables.read(tmp_path)
+
+
+def test_wrong_columns_are_refused_at_once():
+    with pytest.raises(ValueError, match=r"curves must have .* \(missing: accuracy; unknown: acc\)"):
+        Tables(curves=curves().rename(columns={"accuracy": "acc"}))
+
+
+def test_full_disk_keeps_the_old_tables(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Tables(curves=curves(0)).write(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ResultsError, match=r"no space left .* nothing was changed"):
+            Tables(curves=curves(1)).write(tmp_path)
+    pd.testing.assert_frame_equal(Tables.read(tmp_path).curves, Tables(curves=curves(0)).frames["curves"])
+
+
+def test_concat_stacks_rows_and_joins_provenance():
+    first = Tables(curves=curves(0), provenance={"a": 1, "b": 1})
+    second = Tables(curves=curves(1), sharpness=sharpness(), provenance={"b": 2})
+    joined = Tables.concat([first, second])
+    assert joined.curves["seed"].tolist() == [0] * 4 + [1] * 4
+    assert joined.curves.index.tolist() == list(range(8))
+    assert len(joined.sharpness) == 1
+    assert joined.provenance == {"a": 1, "b": 2}
+    assert Tables.concat([first, second], provenance={}).provenance == {}
+
+
+def test_concat_of_nothing_is_empty():
+    for name, frame in Tables.concat([]).frames.items():
+        pd.testing.assert_frame_equal(frame, empty(name))
