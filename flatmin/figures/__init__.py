@@ -1,0 +1,21 @@
+"""Figures and tables drawn from the tidy tables of an experiment, never from a model."""
+
+from flatmin.figures.curves import training_curves
+from flatmin.figures.paths import path, random_line
+from flatmin.figures.render import render
+from flatmin.figures.sharpness import sharpness_figure
+from flatmin.figures.slices import random_plane, three_point_plane
+from flatmin.figures.summary import summary_table
+from flatmin.figures.surfaces import random_surface
+
+__all__ = [
+    "path",
+    "random_line",
+    "random_plane",
+    "random_surface",
+    "render",
+    "sharpness_figure",
+    "summary_table",
+    "three_point_plane",
+    "training_curves",
+]

@@ -1,0 +1,95 @@
+"""The footer of a figure: the data, seeds, epochs, BatchNorm reading and examples behind it, and what was reduced."""
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from flatmin.figures.style import DATA_NAMES
+from flatmin.results import Tables
+
+FOOTER_LINE = 0.1
+BATCH_NORM_NAMES = {
+    "running": "running statistics",
+    "batch": "batch statistics",
+    "reestimate": "re-estimated statistics",
+    "interpolated": "interpolated statistics",
+}
+
+
+def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *notes: str) -> None:
+    """Write what the figure rests on below it: data, seeds, epochs, BatchNorm reading, examples, reductions.
+
+    The figure grows by the footer's lines, so that a long footer takes nothing from the panels.
+
+    Args:
+        figure: The figure, with the constrained layout.
+        tables: All tables, for the epochs and the provenance.
+        table: Name of the table the rows come from.
+        rows: The plotted rows.
+        *notes: Further sentences, such as how many cells are not finite; empty ones are skipped.
+    """
+    facts = [
+        "Data: " + ", ".join(DATA_NAMES.get(name, name) for name in rows["data"].unique()),
+        counted(rows["seed"].nunique(), "seed"),
+        epochs_fact(tables, rows),
+        batch_norm_fact(rows),
+        examples_fact(tables, table, rows),
+        *notes,
+        *tables.provenance.get("reduced", []),
+    ]
+    text = " ".join(fact.rstrip(".") + "." for fact in facts if fact)
+    lines = textwrap.wrap(text, width=int(21 * figure.get_figwidth()))
+    figure.set_figheight(figure.get_figheight() + FOOTER_LINE * len(lines))
+    figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=6, color="0.35")
+
+
+def batch_norm_fact(rows: pd.DataFrame) -> str:
+    """Return which reading of BatchNorm the rows used."""
+    if "batch_norm" not in rows:
+        return ""
+    return "BatchNorm: " + ", ".join(BATCH_NORM_NAMES.get(name, name) for name in rows["batch_norm"].unique())
+
+
+def examples_fact(tables: Tables, table: str, rows: pd.DataFrame) -> str:
+    """Return on how many examples the losses were taken, from the rows or else from the provenance."""
+    stated = pd.Series([tables.provenance.get("examples", {}).get(table)])
+    return span(rows.get("examples", stated).dropna(), "example")
+
+
+def epochs_fact(tables: Tables, rows: pd.DataFrame) -> str:
+    """Return how long the networks behind the rows were trained."""
+    minima = tables.minima
+    same = minima["network"].isin(rows["network"]) & minima["data"].isin(rows["data"])
+    return span(minima.loc[same, "epochs"].dropna(), "epoch")
+
+
+def non_finite_note(rows: pd.DataFrame, noun: str, how: str) -> str:
+    """Return how many losses are not finite and how they are shown; empty where all are."""
+    lost = int((~np.isfinite(rows["loss"])).sum())
+    return f"{lost} of {counted(len(rows), noun)} not finite, {how}" if lost else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form.
+
+    Example:
+        >>> counted(1, "seed"), counted(60000, "example")
+        ('1 seed', '60,000 examples')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def span(values: "pd.Series[Any]", noun: str) -> str:
+    """Return a range of whole numbers with its noun; empty where there are no values.
+
+    Example:
+        >>> span(pd.Series([92, 100]), "epoch")
+        '92–100 epochs'
+    """
+    if values.empty:
+        return ""
+    low, high = int(values.min()), int(values.max())
+    return counted(low, noun) if low == high else f"{low:,}–{high:,} {noun}s"

@@ -1,0 +1,155 @@
+"""Loss and accuracy along a path: the straight and the curved one between the two minima, and random lines.
+
+The paths follow the paper's Figures 3 and 7: the left axis is the loss, the right one the accuracy, alpha 0 is
+the small-batch and alpha 1 the large-batch solution. A random line runs through one minimum along a
+filter-normalised direction; both minima share one pair of axes, so their widths can be compared.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from flatmin.figures.captions import footer, non_finite_note
+from flatmin.figures.style import (
+    ACCURACY_COLOR,
+    COLUMN_WIDTH,
+    DASHES,
+    LOSS_COLOR,
+    PAGE_WIDTH,
+    REGIMES,
+    blank,
+    heading,
+    loss_axis,
+    regime_handles,
+    regimes_of,
+    select,
+    split_handles,
+    splits_of,
+    stroke,
+    styled,
+)
+from flatmin.results import Tables
+
+KINDS = {"linear": "straight path between the minima", "curved": "curved path between the minima"}
+MEDIAN = "Thin: single seeds, thick: their median"
+
+
+@styled
+def path(tables: Tables, *, network: str, data: str, batch_norm: str, kind: str = "linear") -> Figure:
+    """Draw loss and accuracy along the path from the small-batch to the large-batch minimum.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        batch_norm: The reading of BatchNorm.
+        kind: ``"linear"`` (the paper's Figure 3) or ``"curved"`` (its Figure 7).
+
+    Returns:
+        The figure, with vertical marks at both minima.
+
+    Raises:
+        ResultsError: If there is no such path.
+    """
+    rows = select(tables.lines, "lines", network=network, data=data, batch_norm=batch_norm, kind=kind)
+    figure = blank(COLUMN_WIDTH, 3.4)
+    axes = figure.subplots()
+    draw_seeds(axes, rows, "loss", LOSS_COLOR, "o")
+    loss_axis(axes, rows["loss"])
+    axes.set(xlabel="α  (0: small batch, 1: large batch)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
+    mark_minima(axes)
+    names = {"loss": (LOSS_COLOR, "o")}
+    if rows["accuracy"].notna().any():
+        draw_accuracy(axes, rows)
+        names["accuracy"] = (ACCURACY_COLOR, "^")
+    handles = [
+        Line2D([], [], **stroke(color, marker, split, points=1, marks=1), label=f"{split} {name}")
+        for name, (color, marker) in names.items()
+        for split in splits_of(rows)
+    ]
+    heading(figure, KINDS[kind], network, data, handles)
+    footer(figure, tables, "lines", rows, seeds_note(rows), non_finite_note(rows, "loss value", "gaps in the lines"))
+    return figure
+
+
+@styled
+def random_line(tables: Tables, *, network: str, data: str, batch_norm: str) -> Figure:
+    """Draw both minima along filter-normalised random directions, on one scale.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        batch_norm: The reading of BatchNorm.
+
+    Returns:
+        The figure: loss, and accuracy beside it where it is known.
+
+    Raises:
+        ResultsError: If there are no such lines.
+    """
+    rows = select(tables.lines, "lines", network=network, data=data, batch_norm=batch_norm, kind="random")
+    quantities = ["loss", "accuracy"] if rows["accuracy"].notna().any() else ["loss"]
+    width = PAGE_WIDTH if len(quantities) == 2 else COLUMN_WIDTH
+    figure = blank(width, 3.2)
+    panels = figure.subplots(1, len(quantities), squeeze=False)[0]
+    shown = rows.assign(accuracy=100 * rows["accuracy"])
+    for axes, quantity in zip(panels, quantities, strict=True):
+        for regime in regimes_of(rows):
+            look = REGIMES[regime]
+            draw_seeds(axes, shown[shown["regime"] == regime], quantity, look.color, look.marker)
+        axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+        axes.set(xlabel="α  (steps of one filter norm)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+    loss_axis(panels[0], rows["loss"])
+    if len(quantities) == 2:
+        panels[1].set(ylabel="accuracy (%)", ylim=(-2, 102))
+    handles = regime_handles(tables, rows, network, data) + split_handles(splits_of(rows))
+    heading(figure, "random direction, filter-normalised", network, data, handles)
+    footer(figure, tables, "lines", rows, seeds_note(rows), non_finite_note(rows, "loss value", "gaps in the lines"))
+    return figure
+
+
+def draw_seeds(axes: Axes, rows: pd.DataFrame, quantity: str, color: str, marker: str) -> None:
+    """Draw every seed as a thin line and the median over seeds as a thick one with markers, a dash per split."""
+    for split in splits_of(rows):
+        lines = rows[rows["split"] == split].pivot(index="alpha", columns="seed", values=quantity)
+        values = lines.where(np.isfinite(lines))
+        if values.shape[1] > 1:
+            axes.plot(values.index, values, color=color, linestyle=DASHES[split], linewidth=0.6, alpha=0.45)
+        look = stroke(color, marker, split, points=len(values), marks=20)
+        axes.plot(values.index, values.median(axis="columns", skipna=False), **look)
+
+
+def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw the accuracy on an axis of its own on the right."""
+    right = axes.twinx()
+    draw_seeds(right, rows.assign(accuracy=100 * rows["accuracy"]), "accuracy", ACCURACY_COLOR, "^")
+    right.set_ylim(-3, 106)
+    right.set_ylabel("accuracy (%)", color=ACCURACY_COLOR)
+    right.tick_params(axis="y", colors=ACCURACY_COLOR)
+    right.spines["right"].set(visible=True, color=ACCURACY_COLOR)
+
+
+def mark_minima(axes: Axes) -> None:
+    """Mark the two minima by a vertical line with their name above it."""
+    for alpha, look in zip((0, 1), REGIMES.values(), strict=True):
+        axes.axvline(alpha, color=look.color, linewidth=3.0, alpha=0.35, zorder=0)
+        axes.annotate(
+            look.label,
+            (alpha, 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            color=look.color,
+            fontweight="bold",
+        )
+
+
+def seeds_note(rows: pd.DataFrame) -> str:
+    """Return how the seeds are drawn, where there are several."""
+    return MEDIAN if rows["seed"].nunique() > 1 else ""

@@ -1,0 +1,153 @@
+"""Every figure and table that an experiment's tables support, written to a folder."""
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from flatmin.core.errors import ResultsError
+from flatmin.figures.curves import training_curves
+from flatmin.figures.paths import path, random_line
+from flatmin.figures.sharpness import sharpness_figure
+from flatmin.figures.slices import random_plane, three_point_plane
+from flatmin.figures.style import settings
+from flatmin.figures.summary import summary_table
+from flatmin.figures.surfaces import random_surface
+from flatmin.results import Tables, ratios, summary, to_latex
+from flatmin.results.atomic import write_files
+from flatmin.results.formats import to_csv
+
+CAPTION = (
+    "Accuracy and sharpness (space, epsilon, method, reading of BatchNorm): mean and sample standard deviation over "
+    "seeds; ratio of the means, large over small batch, with the range over single seeds."
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Figures of one kind: where their numbers are and what tells one figure from the next.
+
+    Attributes:
+        name: First part of the file names.
+        table: The table that holds the numbers.
+        draw: Draws one figure of ``tables``; takes network, data and the columns of ``by`` as keywords.
+        where: Column values that select the family's rows.
+        by: Columns beyond network and data with one figure per value.
+    """
+
+    name: str
+    table: str
+    draw: Callable[..., Figure]
+    where: dict[str, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+
+
+PLANE = ("batch_norm", "seed", "split")
+FAMILIES = (
+    Family("training_curves", "curves", training_curves),
+    Family("path_linear", "lines", partial(path, kind="linear"), {"kind": "linear"}, ("batch_norm",)),
+    Family("path_curved", "lines", partial(path, kind="curved"), {"kind": "curved"}, ("batch_norm",)),
+    Family("random_line", "lines", random_line, {"kind": "random"}, ("batch_norm",)),
+    Family("random_plane", "planes", random_plane, {"kind": "random"}, PLANE),
+    Family("random_surface", "planes", random_surface, {"kind": "random"}, PLANE),
+    Family("three_point_plane", "planes", three_point_plane, {"kind": "three_points"}, PLANE),
+    Family("sharpness", "sharpness", sharpness_figure),
+)
+
+
+def render(tables: Tables, out: Path | str) -> list[Path]:
+    """Write every figure the tables support as PDF, PNG and CSV, and the summary as CSV and LaTeX.
+
+    A figure's three files appear together or not at all. What cannot be drawn is skipped with a logged reason.
+
+    Args:
+        tables: The results of one experiment.
+        out: Folder to write to; made if absent.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ResultsError: If the tables support no figure and no summary, or the folder cannot be written.
+    """
+    out = Path(out)
+    written: list[Path] = []
+    for files in contents(tables):
+        write_files(out, files)
+        written += [out / name for name in files]
+    if not written:
+        raise ResultsError("there is nothing to draw: every table is empty; run the experiment first.")
+    return written
+
+
+def contents(tables: Tables) -> Iterator[dict[str, bytes]]:
+    """Yield the files of one figure after the other, then those of the summary."""
+    for family in FAMILIES:
+        groups = list(figures_of(family, tables))
+        if not groups:
+            logger.info("skipped %s: the table `%s` has no such rows.", family.name, family.table)
+        for keys, rows in groups:
+            name = file_name(family.name, keys)
+            try:
+                figure = family.draw(tables, **keys)
+            except ResultsError as error:
+                logger.warning("skipped %s: %s", name, error)
+                continue
+            yield {
+                f"{name}.csv": to_csv(rows),
+                f"{name}.png": image(figure, "png"),
+                f"{name}.pdf": image(figure, "pdf"),
+            }
+    yield from summary_files(tables)
+
+
+def figures_of(family: Family, tables: Tables) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield what tells each figure of a family apart, with the rows it draws."""
+    frame = tables.frames[family.table]
+    for column, value in family.where.items():
+        frame = frame[frame[column] == value]
+    keys = ["network", "data", *family.by]
+    for values, rows in frame.groupby(keys):
+        yield dict(zip(keys, cast(tuple[Any, ...], values), strict=True)), rows
+
+
+def file_name(family: str, keys: dict[str, Any]) -> str:
+    """Return a figure's file name without its ending.
+
+    Example:
+        >>> file_name("random_plane", {"network": "C1", "data": "cifar10", "batch_norm": "batch", "seed": 0})
+        'random_plane_C1_cifar10_batch_seed0'
+    """
+    return "_".join([family, *(f"seed{value}" if key == "seed" else str(value) for key, value in keys.items())])
+
+
+def image(figure: Figure, kind: str) -> bytes:
+    """Return a figure as PDF or PNG; equal figures give equal bytes."""
+    undated = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    stream = io.BytesIO()
+    with rc_context(cast(Any, settings())):
+        figure.savefig(stream, format=kind, metadata=cast(Any, undated[kind]))
+    return stream.getvalue()
+
+
+def summary_files(tables: Tables) -> Iterator[dict[str, bytes]]:
+    """Yield the summary as numbers and as LaTeX, where there is anything to summarise."""
+    try:
+        text = summary_table(tables)
+    except ResultsError as error:
+        logger.info("skipped summary: %s", error)
+        return
+    yield {
+        "summary.csv": to_csv(summary(tables)),
+        "ratios.csv": to_csv(ratios(tables)),
+        "summary.tex": to_latex(text, CAPTION).encode(),
+    }

@@ -1,0 +1,209 @@
+"""Two-dimensional slices of the loss as contours: random planes of both minima, and the plane through three points.
+
+Panels that stand side by side share one logarithmic colour scale, so that a wide basin and a narrow canyon look
+as different as they are. Losses below 1e-4 or above 100 nats take the end colours of the scale; the footer says
+so. A cell whose loss is not finite is hatched and counted, never filled in.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import LogNorm
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
+from numpy.typing import NDArray
+
+from flatmin.figures.captions import counted, footer
+from flatmin.figures.style import (
+    COLUMN_WIDTH,
+    LOSS,
+    PAGE_WIDTH,
+    REGIMES,
+    blank,
+    finite_losses,
+    heading,
+    regime_name,
+    regimes_of,
+    select,
+    styled,
+)
+from flatmin.results import Tables
+
+Grid = NDArray[np.float64]
+
+COLORS = "mako"
+LOWEST, HIGHEST = 1e-4, 1e2
+LEVELS = 19
+RIM = 1.0
+HALO = [patheffects.withStroke(linewidth=2.2, foreground="white")]
+
+
+@styled
+def random_plane(
+    tables: Tables, *, network: str, data: str, batch_norm: str, seed: int = 0, split: str = "train"
+) -> Figure:
+    """Draw the plane of two random filter-normalised directions through each minimum.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        batch_norm: The reading of BatchNorm.
+        seed: Seed of the run.
+        split: ``"train"`` or ``"test"``.
+
+    Returns:
+        The figure: one panel per regime on one colour scale, the trained network in the middle.
+
+    Raises:
+        ResultsError: If there is no such plane, or none of its losses is finite.
+    """
+    where = {"network": network, "data": data, "batch_norm": batch_norm, "seed": seed, "split": split}
+    rows = select(tables.planes, "planes", kind="random", **where)
+    regimes = regimes_of(rows)
+    levels = log_levels(rows["loss"])
+    figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 3.65)
+    panels = figure.subplots(1, len(regimes), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, regime in zip(panels, regimes, strict=True):
+        filled = draw_plane(axes, rows[rows["regime"] == regime], levels)
+        mark(axes, 0.0, 0.0, regime)
+        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].color)
+        axes.set_xlabel("α  (first direction)")
+    panels[0].set_ylabel("β  (second direction)")
+    loss_bar(figure, list(panels), filled)
+    heading(figure, f"random plane, {split} loss", network, data)
+    footer(figure, tables, "planes", rows, *plane_notes(rows, levels))
+    return figure
+
+
+@styled
+def three_point_plane(
+    tables: Tables, *, network: str, data: str, batch_norm: str, seed: int = 0, split: str = "train"
+) -> Figure:
+    """Draw the plane through the common start and both minima.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        batch_norm: The reading of BatchNorm.
+        seed: Seed of the run.
+        split: ``"train"`` or ``"test"``.
+
+    Returns:
+        The figure; its axes are distances in the space of parameters.
+
+    Raises:
+        ResultsError: If there is no such plane, or none of its losses is finite.
+    """
+    where = {"network": network, "data": data, "seed": seed, "kind": "three_points"}
+    rows = select(tables.planes, "planes", batch_norm=batch_norm, split=split, **where)
+    points = select(tables.points, "points", **where)
+    levels = log_levels(rows["loss"])
+    ratio = np.ptp(rows["beta"]) / np.ptp(rows["alpha"])
+    figure = blank(COLUMN_WIDTH, 1.0 + 3.2 * min(ratio, 1.5))
+    axes = figure.subplots()
+    filled = draw_plane(axes, rows, levels)
+    for label, alpha, beta in points[["label", "alpha", "beta"]].itertuples(index=False):
+        mark(axes, alpha, beta, label, named=True)
+    axes.set(xlabel="α  (distance in parameter space)", ylabel="β  (distance)")
+    loss_bar(figure, [axes], filled)
+    heading(figure, f"start and both minima, {split} loss", network, data)
+    footer(figure, tables, "planes", rows, *plane_notes(rows, levels))
+    return figure
+
+
+def plane_grid(rows: pd.DataFrame) -> tuple[Grid, Grid, Grid]:
+    """Return the coordinates alpha and beta and the losses with one row per beta; absent cells are NaN."""
+    grid = rows.pivot(index="beta", columns="alpha", values="loss")
+    return grid.columns.to_numpy(float), grid.index.to_numpy(float), grid.to_numpy(float)
+
+
+def log_levels(losses: pd.Series) -> Grid:
+    """Return the contour levels that all panels of a figure share.
+
+    Args:
+        losses: The losses of all panels.
+
+    Returns:
+        Levels in equal ratios from the lowest to the highest finite loss, within 1e-4 to 100 nats.
+
+    Raises:
+        ResultsError: If no loss is finite.
+
+    Example:
+        >>> [float(level) for level in log_levels(pd.Series([1e-9, 5.0, float("inf")]))[[0, -1]]]
+        [0.0001, 5.0]
+    """
+    finite = finite_losses(losses)
+    low, high = np.clip([finite.min(), finite.max()], LOWEST, HIGHEST)
+    return np.geomspace(low, max(high, 1.01 * low), LEVELS)
+
+
+def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid) -> QuadContourSet:
+    """Draw one slice: filled contours, a white line at one nat, and hatched cells where it is not finite."""
+    alphas, betas, losses = plane_grid(rows)
+    lost = ~np.isfinite(losses)
+    inside = np.ma.masked_array(np.clip(losses, levels[0], levels[-1]), lost)
+    norm = LogNorm(levels[0], levels[-1])
+    if lost.any():
+        axes.pcolormesh(alphas, betas, inside, norm=norm, cmap=COLORS, shading="nearest")
+        hatch_cells(axes, alphas, betas, lost)
+    filled = axes.contourf(alphas, betas, inside, levels=levels, norm=norm, cmap=COLORS, corner_mask=False)
+    axes.contour(alphas, betas, inside, levels=levels[1:-1:2], colors="white", linewidths=0.3, alpha=0.5)
+    if levels[0] < RIM < levels[-1]:
+        axes.contour(alphas, betas, inside, levels=[RIM], colors="white", linewidths=1.4)
+    axes.set(aspect="equal", xlim=(alphas[0], alphas[-1]), ylim=(betas[0], betas[-1]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+    axes.spines[["top", "right"]].set_visible(True)
+    return filled
+
+
+def hatch_cells(axes: Axes, alphas: Grid, betas: Grid, lost: NDArray[np.bool_]) -> None:
+    """Hatch the cells without a finite loss; a cell reaches halfway to its neighbours."""
+    edges = [np.concatenate([c[:1], (c[1:] + c[:-1]) / 2, c[-1:]]) for c in (alphas, betas)]
+    for row, column in np.argwhere(lost):
+        (left, right), (bottom, top) = edges[0][column : column + 2], edges[1][row : row + 2]
+        cell = Rectangle((left, bottom), right - left, top - bottom, linewidth=0)
+        cell.set(facecolor="0.85", edgecolor="0.45", hatch="//////")
+        axes.add_patch(cell)
+
+
+def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = False) -> None:
+    """Mark the start or a minimum, with its name beside it where asked."""
+    look = REGIMES.get(label)
+    color, marker, name = (look.color, look.marker, look.label) if look else ("black", "X", label)
+    axes.plot(alpha, beta, marker, color=color, markersize=6.5, markeredgecolor="white", zorder=5)
+    if named:
+        text = axes.annotate(name, (alpha, beta), xytext=(0, 8), textcoords="offset points", ha="center")
+        text.set(color=color, fontweight="bold", path_effects=HALO, zorder=6)
+
+
+def loss_bar(figure: Figure, panels: list[Axes], filled: Any) -> Colorbar:
+    """Add the colour bar that all panels share, with its unit."""
+    bar = figure.colorbar(filled, ax=panels, shrink=0.9, aspect=22, pad=0.02)
+    bar.set_label(f"{LOSS}, log scale")
+    bar.ax.yaxis.set_major_locator(LogLocator(10))
+    bar.ax.yaxis.set_major_formatter(LogFormatterSciNotation())
+    return bar
+
+
+def plane_notes(rows: pd.DataFrame, levels: Grid) -> list[str]:
+    """Return the footer's sentences on a slice: grid, the white line, end colours and lost cells."""
+    losses = rows["loss"]
+    lost = int((~np.isfinite(losses)).sum())
+    ends = int((losses < levels[0]).sum() + ((losses > levels[-1]) & np.isfinite(losses)).sum())
+    grid = f"{rows['alpha'].nunique()} × {rows['beta'].nunique()} points"
+    return [
+        grid,
+        "White line: 1 nat" if levels[0] < RIM < levels[-1] else "",
+        f"{counted(ends, 'cell')} below {LOWEST:g} or above {HIGHEST:g} nats in the end colours" if ends else "",
+        f"{lost:,} of {counted(len(rows), 'cell')} not finite, hatched" if lost else "",
+    ]

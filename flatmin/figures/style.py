@@ -1,0 +1,245 @@
+"""One look for every figure: sizes in inches, a colour and a marker per regime, a dash per split, one footer.
+
+Small batch is dark blue with circles, large batch light orange with squares: the pair is told apart by
+colour-blind readers and on a greyscale print. Train is solid and test dashed everywhere.
+"""
+
+import textwrap
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, cast
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import rc_context, rcParams
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from flatmin.core.errors import ResultsError
+from flatmin.results import Tables
+
+PAGE_WIDTH = 6.75
+COLUMN_WIDTH = 4.5
+LINEAR_CEILING = 20.0
+LOSS = "cross-entropy (nats)"
+LOSS_COLOR = "#2B2B2B"
+ACCURACY_COLOR = "#2FA084"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one regime is drawn."""
+
+    label: str
+    color: str
+    marker: str
+
+
+REGIMES = {
+    "small_batch": Look("small batch", "#0B4F9E", "o"),
+    "large_batch": Look("large batch", "#EE7F2D", "s"),
+}
+DASHES: dict[str, Any] = {"train": "-", "test": "--"}
+DATA_NAMES = {
+    "digits": "digits (8×8)",
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "timit": "TIMIT",
+}
+
+P = ParamSpec("P")
+
+
+def settings() -> dict[str, Any]:
+    """Return the matplotlib settings of the house style: seaborn's paper context with 8 point text."""
+    return {
+        **sns.axes_style("ticks"),
+        **sns.plotting_context("paper"),
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 8,
+        "axes.labelsize": 8,
+        "axes.titlesize": 8.5,
+        "axes.titlelocation": "left",
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.labelsize": 7.5,
+        "ytick.labelsize": 7.5,
+        "xtick.major.width": 0.7,
+        "ytick.major.width": 0.7,
+        "legend.fontsize": 7.5,
+        "legend.frameon": False,
+        "legend.handlelength": 2.2,
+        "figure.titlesize": 9.5,
+        "figure.titleweight": "bold",
+        "lines.linewidth": 1.6,
+        "hatch.linewidth": 0.5,
+        "pdf.fonttype": 42,
+        "savefig.dpi": 200,
+    }
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Run a drawing function under the house style, leaving the user's own settings as they were."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with rc_context(cast(Any, settings())):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def select(frame: pd.DataFrame, table: str, **where: Hashable) -> pd.DataFrame:
+    """Return the rows of a tidy table that match every column value given.
+
+    Args:
+        frame: The table.
+        table: Its name, for the message.
+        **where: Column name to value.
+
+    Returns:
+        The matching rows, in the table's order.
+
+    Raises:
+        ResultsError: If no row matches.
+    """
+    keep = np.ones(len(frame), dtype=bool)
+    for column, value in where.items():
+        keep &= (frame[column] == value).to_numpy(dtype=bool)
+    if not keep.any():
+        asked = ", ".join(f"{column} {value!r}" for column, value in where.items())
+        raise ResultsError(f"the table `{table}` has no row with {asked}; it has {len(frame)} rows.")
+    return frame[keep]
+
+
+def regimes_of(rows: pd.DataFrame) -> list[str]:
+    """Return the regimes that occur in the rows, small batch first."""
+    return [regime for regime in REGIMES if regime in set(rows["regime"])]
+
+
+def regime_name(tables: Tables, regime: str, network: str, data: str) -> str:
+    """Return a regime's name with its batch size, such as ``small batch (256)``."""
+    minima = tables.minima
+    same = (minima["network"] == network) & (minima["data"] == data) & (minima["regime"] == regime)
+    sizes = sorted(set(minima.loc[same, "batch_size"].dropna().astype(int)))
+    label = REGIMES[regime].label
+    return f"{label} ({', '.join(f'{size:,}' for size in sizes)})" if sizes else label
+
+
+def heading(figure: Figure, text: str, network: str, data: str, handles: Sequence[Artist] = ()) -> None:
+    """Write what the figure shows, of which network and data, at the top left, and the legend below it."""
+    line = f"{network} on {DATA_NAMES.get(data, data)}: {text}"
+    line = textwrap.fill(line, width=int(12.5 * figure.get_figwidth()))
+    if not handles:
+        figure.suptitle(line, x=0.012, ha="left")
+        return
+    legend = figure.legend(
+        handles=handles, loc="outside upper left", ncols=4, columnspacing=1.4, title=line, alignment="left"
+    )
+    legend.get_title().set(fontsize=rcParams["figure.titlesize"], fontweight="bold")
+
+
+def blank(width: float, height: float, *, right: float = 1.0) -> Figure:
+    """Return an empty figure that lays itself out.
+
+    Args:
+        width: In inches.
+        height: In inches, the footer not counted.
+        right: Share of the width that the panels may use, for labels the layout does not know of.
+
+    Returns:
+        The figure.
+    """
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.06, rect=(0, 0, right, 1)))
+
+
+def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) -> list[Line2D]:
+    """Return legend entries that tell the regimes by colour and marker."""
+    return [
+        Line2D(
+            [],
+            [],
+            color=REGIMES[regime].color,
+            marker=REGIMES[regime].marker,
+            markersize=4,
+            label=regime_name(tables, regime, network, data),
+        )
+        for regime in regimes_of(rows)
+    ]
+
+
+def split_handles(splits: Iterable[str], color: str = "0.25") -> list[Line2D]:
+    """Return legend entries that tell train from test by their dash."""
+    return [Line2D([], [], color=color, linestyle=DASHES[split], label=split) for split in splits]
+
+
+def stroke(color: str, marker: str, split: str, *, points: int, marks: int) -> dict[str, Any]:
+    """Return how a line is drawn: solid with full markers for train, dashed with open ones for test.
+
+    Args:
+        color: Colour of line and markers.
+        marker: The marker.
+        split: ``"train"`` or ``"test"``.
+        points: How many points the line has.
+        marks: How many of them get a marker, about.
+
+    Returns:
+        Keywords for ``Axes.plot`` and ``Line2D``.
+    """
+    return {
+        "color": color,
+        "linestyle": DASHES[split],
+        "marker": marker,
+        "markersize": 3,
+        "markerfacecolor": color if split == "train" else "white",
+        "markeredgewidth": 0.7,
+        "markevery": max(1, points // marks),
+    }
+
+
+def splits_of(rows: pd.DataFrame) -> list[str]:
+    """Return the splits that occur in the rows, train first."""
+    return [split for split in DASHES if split in set(rows["split"])]
+
+
+def finite_losses(losses: "pd.Series[float]") -> "pd.Series[float]":
+    """Return the finite losses.
+
+    Raises:
+        ResultsError: If there are none.
+    """
+    finite = losses[np.isfinite(losses)]
+    if finite.empty:
+        raise ResultsError(f"none of the {len(losses):,} loss values is finite, so there is nothing to draw.")
+    return finite
+
+
+def loss_axis(axes: Axes, losses: "pd.Series[float]") -> None:
+    """Scale a vertical loss axis so that a basin at zero and a high wall are both seen, and label it.
+
+    Up to 20 nats the axis is linear, as in the paper, whose losses end at 16.1. Beyond that it is linear
+    below one nat and logarithmic above, which the label says.
+
+    Args:
+        axes: The axes to scale.
+        losses: The losses drawn in them.
+
+    Raises:
+        ResultsError: If no loss is finite.
+    """
+    highest = finite_losses(losses).max() or 1.0
+    if highest > LINEAR_CEILING:
+        axes.set_yscale("symlog", linthresh=1.0, linscale=1.0)
+        axes.set_ylim(-0.05, highest * 1.6)
+        axes.set_ylabel(f"{LOSS}, log above 1")
+    else:
+        axes.set_ylim(-0.03 * highest, 1.06 * highest)
+        axes.set_ylabel(LOSS)

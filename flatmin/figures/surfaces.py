@@ -1,0 +1,104 @@
+"""Two-dimensional slices as surfaces in space: both minima side by side under one height and one colour scale.
+
+The height is linear, so that a basin looks wide and a canyon narrow. Where losses exceed 10 nats the surfaces end
+in a flat top at that height, and the footer says so. Non-finite cells are holes.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+
+from flatmin.figures.captions import counted, footer
+from flatmin.figures.slices import COLORS, log_levels, plane_grid
+from flatmin.figures.style import (
+    COLUMN_WIDTH,
+    LOSS,
+    PAGE_WIDTH,
+    REGIMES,
+    blank,
+    heading,
+    regime_name,
+    regimes_of,
+    select,
+    styled,
+)
+from flatmin.results import Tables
+
+CUT = 10.0
+
+
+@styled
+def random_surface(
+    tables: Tables, *, network: str, data: str, batch_norm: str, seed: int = 0, split: str = "train"
+) -> Figure:
+    """Draw the random planes of `random_plane` as surfaces.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        batch_norm: The reading of BatchNorm.
+        seed: Seed of the run.
+        split: ``"train"`` or ``"test"``.
+
+    Returns:
+        The figure: one surface per regime, same height and colours.
+
+    Raises:
+        ResultsError: If there is no such plane, or none of its losses is finite.
+    """
+    where = {"network": network, "data": data, "batch_norm": batch_norm, "seed": seed, "split": split}
+    rows = select(tables.planes, "planes", kind="random", **where)
+    regimes = regimes_of(rows)
+    levels = log_levels(rows["loss"])
+    top = min(levels[-1], CUT) if levels[0] < CUT else levels[-1]
+    figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 3.5, right=0.96)
+    panels = figure.subplots(1, len(regimes), squeeze=False, subplot_kw={"projection": "3d"})[0]
+    for axes, regime in zip(panels, regimes, strict=True):
+        draw_surface(axes, rows[rows["regime"] == regime], levels[0], top)
+        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].color)
+    heading(figure, f"random plane, {split} loss", network, data)
+    footer(figure, tables, "planes", rows, *surface_notes(rows, top))
+    return figure
+
+
+def draw_surface(axes: Axes3D, rows: pd.DataFrame, low: float, top: float) -> None:
+    """Draw one slice as a surface that ends flat at ``top``; ``low`` starts the colour scale."""
+    alphas, betas, losses = plane_grid(rows)
+    heights = np.where(np.isfinite(losses), np.minimum(losses, top), np.nan)
+    x, y = np.meshgrid(alphas, betas)
+    axes.plot_surface(
+        x,
+        y,
+        heights,
+        cmap=COLORS,
+        norm=LogNorm(low, top),
+        rstride=1,
+        cstride=1,
+        linewidth=0.15,
+        edgecolor=(1, 1, 1, 0.35),
+    )
+    axes.set(xlabel="α", ylabel="β", zlabel=LOSS, zlim=(0, top))
+    axes.set_box_aspect((1, 1, 0.75), zoom=0.97)
+    axes.view_init(elev=28, azim=-55)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_major_locator(MaxNLocator(4))
+        axis.set_pane_color((1, 1, 1, 0))
+    axes.zaxis.labelpad = -1
+    axes.tick_params(pad=-1)
+
+
+def surface_notes(rows: pd.DataFrame, top: float) -> list[str]:
+    """Return the footer's sentences on the surfaces: grid, cut cells and lost cells."""
+    losses = rows["loss"]
+    finite = np.isfinite(losses)
+    cut, lost = int((losses[finite] > top).sum()), int((~finite).sum())
+    return [
+        f"{rows['alpha'].nunique()} × {rows['beta'].nunique()} points",
+        f"{cut:,} of {counted(len(rows), 'cell')} cut at {top:g} nats" if cut else "",
+        "Colour: the same loss on a log scale",
+        f"{lost:,} of {counted(len(rows), 'cell')} not finite, left open" if lost else "",
+    ]
