@@ -1,0 +1,101 @@
+r"""The columns of A: the box lives in R^p, the weights in R^n, and :math:`\theta + A z` joins them.
+
+A random A of a network is large (p = 100 columns of 1.5 million weights are 0.6 GB, of 15 million 6 GB), so it is drawn
+block by block from its seed and kept only while it fits into :data:`KEPT_BYTES`; otherwise each product draws it anew.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from flatmin.core.checks import one_of, whole
+
+KEPT_BYTES = 1 << 30
+BLOCK_ROWS = 1 << 16
+DISTRIBUTIONS = ("normal", "scaled", "unit", "uniform")
+
+
+class FullSpace:
+    """A = I: the box moves every weight by itself."""
+
+    def __init__(self, theta: Tensor) -> None:
+        self.dim = theta.numel()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """A z."""
+        return z
+
+    def transpose(self, gradient: Tensor) -> Tensor:
+        """A' g."""
+        return gradient
+
+    def coordinates(self, theta: Tensor) -> Tensor:
+        """A+ theta, float64."""
+        return theta.double()
+
+
+class RandomSubspace:
+    """A random A of shape (n, dim).
+
+    Keskar et al. do not state the distribution of A. Entries N(0, 1) (``"normal"``) give magnitudes like those of their
+    Table 4; ``"scaled"`` is N(0, 1/dim), ``"unit"`` has columns of length 1, ``"uniform"`` is U(0, 1).
+
+    Args:
+        theta: A vector of length n on the device and in the dtype of the products.
+        dim: Number of columns, at most n.
+        seed: Decides A, the same on every device.
+        distribution: Of the entries.
+
+    Raises:
+        ValueError: If ``dim`` is below 1 or above n, or the distribution unknown.
+    """
+
+    def __init__(self, theta: Tensor, dim: int, *, seed: int, distribution: str = "normal") -> None:
+        whole("subspace_dim", dim, minimum=1)
+        if dim > theta.numel():
+            raise ValueError(f"`subspace_dim` must be at most the {theta.numel()} weights, got {dim}.")
+        self.dim = dim
+        self.seed = whole("seed", seed)
+        self.distribution = one_of("distribution", distribution, DISTRIBUTIONS)
+        self._like = theta
+        self._kept: list[Tensor] | None = None
+        self._scale = torch.ones(dim, dtype=theta.dtype, device=theta.device)
+        if distribution == "scaled":
+            self._scale /= dim**0.5
+        if theta.numel() * dim * theta.element_size() <= KEPT_BYTES:
+            self._kept = list(self._drawn())
+        if distribution == "unit":
+            self._scale = torch.rsqrt(sum(block.double().square().sum(0) for block in self._blocks())).to(theta.dtype)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """A z, shape (n,)."""
+        scaled = (self._scale * z).to(self._like.dtype)
+        return torch.cat([block @ scaled for block in self._blocks()])
+
+    def transpose(self, gradient: Tensor) -> Tensor:
+        """A' g, shape (dim,), summed in float64 across blocks."""
+        total = torch.zeros(self.dim, dtype=torch.float64, device=self._like.device)
+        for block, part in zip(self._blocks(), gradient.split(BLOCK_ROWS), strict=True):
+            total += (part @ block).double()
+        return (self._scale * total).to(self._like.dtype)
+
+    def coordinates(self, theta: Tensor) -> Tensor:
+        """A+ theta from the normal equations (A'A) u = A' theta, float64."""
+        gram = torch.zeros(self.dim, self.dim, dtype=torch.float64, device=self._like.device)
+        right = torch.zeros(self.dim, dtype=torch.float64, device=self._like.device)
+        scale = self._scale.double()
+        for block, part in zip(self._blocks(), theta.split(BLOCK_ROWS), strict=True):
+            gram += (block.T @ block).double()
+            right += (part @ block).double()
+        return torch.linalg.solve(gram * scale[:, None] * scale, right * scale)
+
+    def _blocks(self) -> Iterator[Tensor]:
+        return iter(self._kept) if self._kept is not None else self._drawn()
+
+    def _drawn(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(self.seed)
+        for part in self._like.split(BLOCK_ROWS):
+            shape = (len(part), self.dim)
+            draw = torch.rand if self.distribution == "uniform" else torch.randn
+            yield draw(shape, generator=generator).to(device=self._like.device, dtype=self._like.dtype)
