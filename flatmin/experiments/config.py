@@ -11,8 +11,10 @@ Example:
 """
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -35,8 +37,12 @@ from flatmin.core.errors import ConfigError
 Item = TypeVar("Item")
 Location = tuple[str | int, ...]
 
+SHORTHAND = ("data", "network")
+
 
 def _listed_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not items:
+        raise ValueError("must not be empty")
     for item in items:
         if items.count(item) > 1:
             raise ValueError(f"must not repeat an entry, got {_shown(item)} twice")
@@ -65,7 +71,7 @@ def _file_name(value: str) -> str:
     return value
 
 
-Several = Annotated[tuple[Item, ...], Field(strict=False, min_length=1), AfterValidator(_listed_once)]
+Several = Annotated[tuple[Item, ...], Field(strict=False), AfterValidator(_listed_once)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
@@ -81,7 +87,11 @@ class Section(BaseModel):
 
 
 def _named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, Mapping | Section):
+        raise ValueError(f"must be a name or a section of keys, got {_shown(value)}")
+    return value
 
 
 class Data(Section):
@@ -206,10 +216,10 @@ class Grid(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_list(cls, value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            if len(value) != 3:
-                raise ValueError(f"must be [low, high, points], got {_shown(value)}")
+        if isinstance(value, list | tuple) and len(value) == 3:
             return dict(zip(("low", "high", "points"), value, strict=True))
+        if not isinstance(value, Mapping | Section):
+            raise ValueError(f"must be [low, high, points], got {_shown(value)}")
         return value
 
     @field_validator("high")
@@ -241,12 +251,10 @@ class RandomLines(Section):
     Attributes:
         alphas: Places on the line.
         batch_norm: Statistics that BatchNorm uses.
-        draws: Directions for each network.
     """
 
     alphas: Grid = Grid(low=-1.0, high=1.0, points=51)
     batch_norm: Several[Statistics] = ("batch",)
-    draws: Count = 1
 
 
 class Planes(Section):
@@ -256,10 +264,11 @@ class Planes(Section):
         kinds: ``random`` is spanned by two filter-normalised directions at each minimum; ``three_points`` goes through
             the start and both minima and needs both regimes.
         grid: Both axes of a ``random`` plane.
-        margin: How far a ``three_points`` plane reaches beyond its points, on each side.
+        margin: How far a ``three_points`` plane reaches beyond its points on each side, as a share of their extent.
         points: Points on each axis of a ``three_points`` plane.
         batch_norm: Statistics that BatchNorm uses.
         seeds: Seeds that get planes, the dearest of the slices; ``null`` takes the experiment's first.
+        examples: Evaluate planes on the first so many examples of each split; ``null`` is as for the other slices.
     """
 
     kinds: Several[Literal["random", "three_points"]] = ("random", "three_points")
@@ -268,6 +277,17 @@ class Planes(Section):
     points: Annotated[int, Field(ge=2)] = 25
     batch_norm: Several[Statistics] = ("batch",)
     seeds: Several[Seed] | None = None
+    examples: Count | None = None
+
+    @field_validator("batch_norm")
+    @classmethod
+    def _has_statistics(cls, batch_norm: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "three_points" in info.data.get("kinds", ()) and "running" in batch_norm:
+            raise ValueError(
+                "must be 'batch' or 'reestimate' for a three_points plane, got 'running'; "
+                "no running averages hold for all three points"
+            )
+        return batch_norm
 
 
 class Slices(Section):
@@ -377,7 +397,8 @@ class Experiment(Section):
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment file, then set single keys anew.
 
-    The file is YAML 1.2: ``1e-3`` is a number and ``no`` is text.
+    The file is YAML 1.2, so ``1e-3`` is a number and ``no`` is text. A key without a value is an error, lest a section
+    whose lines are commented out be taken for ``null``.
 
     Args:
         path: The file.
@@ -395,18 +416,12 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     if not overrides:
         return experiment
     content = experiment.model_dump()
-    changed: dict[Location, str] = {}
-    for override in overrides:
-        keys, value = _parsed(override)
-        _set(content, keys, value, override)
-        changed[keys] = override
-
-    def source(location: Location) -> str:
-        """The last override above or below the place; all else was valid before."""
-        touching = [text for keys, text in changed.items() if all(a == b for a, b in zip(keys, location, strict=False))]
-        return touching[-1]
-
-    return _validated(content, lambda location: f"override {source(location)}")
+    changes = [_Change.parsed(override) for override in overrides]
+    for change in changes:
+        change.apply(content)
+    return _validated(
+        content, lambda location: max(reversed(changes), key=lambda change: change.nearness(location)).source
+    )
 
 
 def known_keys() -> dict[str, Any]:
@@ -415,7 +430,7 @@ def known_keys() -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain scalars by the core schema of YAML 1.2, and no key twice."""
+    """Plain scalars by the core schema of YAML 1.2, save that no value is not ``null``; and no key twice."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
@@ -433,7 +448,7 @@ class _Loader(yaml.SafeLoader):
 
 
 for _tag, _pattern in {
-    "null": r"~|null|Null|NULL|",
+    "null": r"~|null|Null|NULL",
     "bool": r"true|True|TRUE|false|False|FALSE",
     "int": r"[-+]?(0|[1-9][0-9]*)",
     "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
@@ -462,10 +477,11 @@ def _yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1} is" if mark else "is"
-        raise ConfigError(f"{source}: {where} not valid YAML: {error.problem or error.context}.") from error
-    except yaml.YAMLError as error:
+        where = f"line {error.problem_mark.line + 1} is" if error.problem_mark else "it is"
+        problem = error.problem or ""
+        problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
+        raise ConfigError(f"{source}: {where} not valid YAML: {problem}.") from error
+    except (yaml.YAMLError, AttributeError, RecursionError, ValueError) as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
 
 
@@ -479,25 +495,40 @@ def _absence(path: Path) -> str:
     return f"no experiment file {path}" + (f"; there are {', '.join(map(str, others))}." if others else ".")
 
 
-def _parsed(override: str) -> tuple[Location, Any]:
-    """The keys of an override and its value."""
-    dotted, sign, text = override.partition("=")
-    if not (sign and dotted.strip() and text.strip()):
-        raise ConfigError(f"override {_shown(override)} must be key=value, such as training.epochs=3.")
-    return tuple(dotted.strip().split(".")), _yaml(text, f"override {override}")
+@dataclass(frozen=True)
+class _Change:
+    """An override: the keys that lead to a value, the value, and what to call it in a message."""
 
+    keys: tuple[str, ...]
+    value: Any
+    source: str
 
-def _set(content: dict[str, Any], keys: Location, value: Any, override: str) -> None:
-    *sections, last = keys
-    for depth, key in enumerate(sections, start=1):
-        content = content.setdefault(str(key), {})
-        if not isinstance(content, dict):
-            place = ".".join(map(str, keys[:depth]))
-            rest = ".".join(map(str, keys[depth:]))
+    @classmethod
+    def parsed(cls, override: str) -> "_Change":
+        source = f"override {' '.join(override.split())}"
+        dotted, _, text = (part.strip() for part in override.partition("="))
+        if not (dotted and text):
+            raise ConfigError(f"{source} must be key=value, such as training.epochs=3.")
+        value = _yaml(text, source)
+        return cls(
+            tuple(dotted.split(".")),
+            {"name": value} if dotted in SHORTHAND and isinstance(value, str) else value,
+            source,
+        )
+
+    def apply(self, content: dict[str, Any]) -> None:
+        for depth, key in enumerate(self.keys[:-1], start=1):
+            content = content.setdefault(key, {})
+            place, rest = ".".join(self.keys[:depth]), ".".join(self.keys[depth:])
             if content is None:
-                raise ConfigError(f"override {override}: {place} is null; switch it on with {place}={{{rest}: ...}}.")
-            raise ConfigError(f"override {override}: {place} has no keys below it.")
-    content[str(last)] = value
+                raise ConfigError(f"{self.source}: {place} is null; switch it on with {place}={{{rest}: ...}}.")
+            if not isinstance(content, dict):
+                raise ConfigError(f"{self.source}: {place} has no keys below it.")
+        content[self.keys[-1]] = self.value
+
+    def nearness(self, location: Location) -> int:
+        """Leading keys shared with a place that is wrong; all else was valid before the overrides."""
+        return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self.keys, location, strict=False))))
 
 
 def _validated(content: Mapping[str, Any], source: Callable[[Location], str]) -> Experiment:
@@ -545,7 +576,12 @@ def _sentence(problem: Mapping[str, Any]) -> str:
         return f"{place} is missing."
     if kind == "value_error":
         return f"{place} {problem['ctx']['error']}.".lstrip()
-    rule = RULES[kind].format(**problem.get("ctx", {})) if kind in RULES else f"is not valid ({problem['msg']})"
+    if value == "":
+        return f"{place} has no value" + ("." if location[0] in SHORTHAND else "; leave it out for its default.")
+    limits = {
+        name: f"{limit:.0f}" if isinstance(limit, float) else limit for name, limit in problem.get("ctx", {}).items()
+    }
+    rule = RULES[kind].format(**limits) if kind in RULES else f"is not valid ({problem['msg']})"
     hint = ""
     if kind == "literal_error" and isinstance(value, str):
         hint = _did_you_mean(value, re.findall("'(.*?)'", problem["ctx"]["expected"]))
@@ -555,14 +591,17 @@ def _sentence(problem: Mapping[str, Any]) -> str:
 def _unknown_key(location: Location) -> str:
     """An unknown key, with the key that may have been meant: a similar one, or the same in another section."""
     *sections, key = map(str, location)
-    known = known_keys()
-    everywhere = list(_dotted(known))
+    everywhere = known = known_keys()
     for section in sections:
         known = known[section]
     under = f" under {'.'.join(sections)}" if sections else ""
-    elsewhere = [path for path in everywhere if path.split(".")[-1] == key]
-    hint = _did_you_mean(key, list(known)) or _did_you_mean(elsewhere[0], elsewhere[:1] if elsewhere else [])
-    return f"unknown key {_shown(key)}{under}{hint or '; known: ' + ', '.join(known) + '.'}"
+    hint = _did_you_mean(key, list(known))
+    if not hint and key in everywhere:
+        hint = "; it belongs at the top level."
+    if not hint:
+        same = [path for path in _dotted(everywhere) if path.endswith(f".{key}")]
+        hint = f"; did you mean {same[0]!r}?" if same else f"; known: {', '.join(known)}."
+    return f"unknown key {_shown(key)}{under}{hint}"
 
 
 def _dotted(keys: Mapping[str, Any], above: str = "") -> Iterator[str]:
