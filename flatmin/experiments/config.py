@@ -556,7 +556,6 @@ RULES: dict[str, str] = {
     "tuple_type": "must be a list in brackets",
     "dict_type": "must be a section of keys",
     "model_type": "must be a section of keys",
-    "model_attributes_type": "must be a section of keys",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
     "greater_than": "must be positive",
