@@ -1,0 +1,49 @@
+"""The tidy tables of an experiment, gathered from the records of its steps."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from flatmin.core.errors import ResultsError
+from flatmin.experiments.step import Step, Workplace, named
+from flatmin.results import COLUMNS, Tables
+
+
+def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, Any]) -> Tables:
+    """The rows of every finished step.
+
+    Args:
+        steps: The steps of the experiment.
+        workplace: Where their records lie.
+        provenance: Of the experiment; the versions, commits and machines found in the records are added.
+    """
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
+    origins: list[dict[str, Any]] = []
+    for step in steps:
+        record = workplace.record(step)
+        if record.state not in ("finished", "diverged"):
+            continue
+        for name in record.tables:
+            frames[name].append(named(name, record.table(name), step.facts))
+        origins.append(record.provenance)
+    parts = [Tables(**{name: frame}) for name, found in frames.items() for frame in found]
+    return Tables.concat(parts, provenance | common(origins))
+
+
+def common(origins: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the records say of where they were made, each distinct answer once."""
+    if not origins:
+        raise ResultsError("no step is finished yet, so there are no tables.")
+    keys = ("flatmin", "git", "python", "platform", "processor", "device", "threads", "versions")
+    found: dict[str, Any] = {key: [] for key in keys}
+    for origin in origins:
+        for key in keys:
+            if key in origin and origin[key] not in found[key]:
+                found[key].append(origin[key])
+    return {
+        "made_with": found,
+        "started": min(origin["started"] for origin in origins),
+        "ended": max(origin["ended"] for origin in origins),
+        "wall_seconds": sum(origin["wall_seconds"] for origin in origins),
+    }

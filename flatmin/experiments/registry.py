@@ -1,0 +1,28 @@
+"""The one place where the network names of a YAML file become objects."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from flatmin.core.errors import ConfigError
+from flatmin.data import Dataset
+from flatmin.experiments.config import Network
+from flatmin.networks import C1, C2, C3, C4, F1, F2
+
+ANY_INPUT = {"F1": F1, "F2": F2}
+IMAGES_32 = {"C1": C1, "C2": C2, "C3": C3, "C4": C4}
+
+
+def builder(network: Network, dataset: Dataset) -> Callable[[], nn.Module]:
+    """What builds ``network`` for the inputs and classes of ``dataset``.
+
+    Raises:
+        ConfigError: If the network cannot take the data set's inputs.
+    """
+    if network.name in ANY_INPUT:
+        return lambda: ANY_INPUT[network.name](input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+    if dataset.input_shape != (3, 32, 32):
+        got = " x ".join(map(str, dataset.input_shape))
+        raise ConfigError(f"network {network.name} takes inputs of 3 x 32 x 32, {dataset.name} has {got}; use F1.")
+    options = {"variant": network.variant} if network.variant != "code" else {}
+    return lambda: IMAGES_32[network.name](num_classes=dataset.num_classes, **options)

@@ -1,0 +1,120 @@
+"""Measuring sharpness as a step: one trained network, one search space, one method, one BatchNorm reading."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from flatmin.core.objective import Objective
+from flatmin.data.batches import fixed_batches
+from flatmin.experiments.step import Outcome, Workplace, examples_of
+from flatmin.experiments.training_step import TrainingStep
+from flatmin.sharpness import METHODS, epsilon_sharpness
+
+
+@dataclass(frozen=True)
+class SharpnessStep:
+    """Search one trained network's box for every epsilon, the smallest first.
+
+    Each larger box contains the smaller one, so ``strong`` starts there from the worst point found so far too.
+
+    Args:
+        network: The training step whose network is measured.
+        epsilons: Half-widths of the box.
+        method: ``"paper"`` or ``"strong"``.
+        batch_norm: Reading of BatchNorm.
+        subspace_dim: Columns of the random A; ``None`` for the full space.
+        draw: Which A, the seed of its draw; 0 in the full space.
+        examples: Number of training examples, the first ones.
+        batch_size: Of the fixed partition.
+    """
+
+    network: TrainingStep
+    epsilons: tuple[float, ...]
+    method: str
+    batch_norm: str
+    subspace_dim: int | None
+    draw: int
+    examples: int
+    batch_size: int
+
+    kind = "sharpness"
+
+    @property
+    def label(self) -> str:
+        """Such as ``F1-mnist-small_batch-seed0-full-strong-batch``."""
+        space = "full" if self.subspace_dim is None else f"random{self.draw}"
+        return f"{self.network.label}-{space}-{self.method}-{self.batch_norm}"
+
+    @property
+    def needs(self) -> tuple[TrainingStep]:
+        """The training of the network."""
+        return (self.network,)
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """All that fixes the numbers, the settings of the search included."""
+        return {
+            "network": self.network.setup,
+            "epsilons": sorted(self.epsilons),
+            "method": {"name": self.method, **METHODS[self.method]},
+            "batch_norm": self.batch_norm,
+            "subspace_dim": self.subspace_dim,
+            "draw": self.draw,
+            "examples": self.examples,
+            "batch_size": self.batch_size,
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What names the search in the table."""
+        return {
+            **self.network.facts,
+            "space": "full" if self.subspace_dim is None else "random",
+            "subspace_dim": math.nan if self.subspace_dim is None else self.subspace_dim,
+            "draw": self.draw,
+            "method": self.method,
+            "batch_norm": self.batch_norm,
+            "examples": self.examples,
+        }
+
+    @property
+    def cost(self) -> float:
+        """Three passes an evaluation."""
+        evaluations = {"paper": 13, "strong": 90}[self.method]
+        return 3.0 * evaluations * len(self.epsilons) * self.examples
+
+    def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
+        """Search, and leave one row per epsilon."""
+        data = examples_of(workplace.train, self.examples)
+        objective = Objective(
+            workplace.trained(self.network),
+            cross_entropy,
+            fixed_batches(*data, self.batch_size),
+            batch_norm=self.batch_norm,
+        )
+        rows, worst = [], list[Tensor]()
+        for epsilon in sorted(self.epsilons):
+            found = epsilon_sharpness(
+                objective,
+                epsilon=epsilon,
+                subspace_dim=self.subspace_dim,
+                method=self.method,
+                seed=self.draw,
+                starts=worst if self.method == "strong" else (),
+            )
+            worst.append(found.coordinates)
+            rows.append(found.to_record())
+            advance(1 / len(self.epsilons))
+        return Outcome(result={"searches": rows}, tables={"sharpness": table(rows)})
+
+
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The columns of the tidy table that a search fills in itself."""
+    columns = ["epsilon", "sharpness", "base_loss", "worst_loss", "evaluations", "share_at_bound"]
+    return pd.DataFrame(rows)[[*columns, "perturbation_norm", "spread", "converged"]]

@@ -1,0 +1,103 @@
+"""Training as a step: one network, one regime, one seed."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flatmin.experiments.step import Outcome, Step, Workplace
+from flatmin.training import TrainingSettings, train
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """Train one network from the start of its seed.
+
+    Args:
+        data: Name, number of training examples and the files' md5s.
+        network: Name, variant, input shape and classes.
+        settings: How to train; the batch size is a number here, whatever the file said.
+        regime: ``"small_batch"`` or ``"large_batch"``: the name in tables and figures; it fixes no number.
+        seed: Decides start, order of examples and dropout.
+    """
+
+    data: dict[str, Any]
+    network: dict[str, Any]
+    settings: TrainingSettings
+    regime: str
+    seed: int
+
+    kind = "trained"
+    needs: tuple[Step, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Such as ``F1-mnist-small_batch-seed0``."""
+        return f"{self.network['name']}-{self.data['name']}-{self.regime}-seed{self.seed}"
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """All that fixes the weights."""
+        return {"data": self.data, "network": self.network, "training": asdict(self.settings), "seed": self.seed}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Network, data, regime, batch size and seed."""
+        return {
+            "network": self.network["name"],
+            "data": self.data["name"],
+            "regime": self.regime,
+            "batch_size": self.settings.batch_size,
+            "seed": self.seed,
+        }
+
+    @property
+    def cost(self) -> float:
+        """Three passes a training example and epoch, and the records."""
+        return 4.0 * self.settings.epochs * self.data["examples"]
+
+    def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
+        """Train, going on from the checkpoint in ``folder`` if there is one."""
+        share = 1 / (self.settings.epochs + 1)
+        logger = workplace.logger(self)
+        trained = train(
+            workplace.start(self.seed),
+            workplace.train,
+            workplace.test,
+            self.settings,
+            seed=self.seed,
+            checkpoint=folder / "training.ckpt",
+            device=workplace.device,
+            logger=logger,
+            on_epoch=lambda row: advance(share),
+        )
+        last = trained.rows[-1]
+        scores = {name: value for name, value in last.items() if name != "epoch"}
+        ending = {"status": trained.status, "epochs": trained.epochs, **scores}
+        ending["distance_from_start"] = trained.distance_from_start
+        if logger is not None:
+            logger.finish(ending)
+        return Outcome(
+            result=ending,
+            arrays={name: tensor.numpy() for name, tensor in trained.state.items()},
+            tables={"curves": curves(trained.rows), "minima": pd.DataFrame([ending])},
+            status="diverged" if trained.status == "diverged" else "finished",
+        )
+
+
+def curves(rows: list[dict[str, float]]) -> pd.DataFrame:
+    """One row per epoch and split."""
+    return pd.DataFrame(
+        [
+            {
+                "epoch": int(row["epoch"]),
+                "split": split,
+                "loss": row[f"{split}_loss"],
+                "accuracy": row[f"{split}_accuracy"],
+            }
+            for row in rows
+            for split in ("train", "test")
+        ]
+    )

@@ -1,0 +1,198 @@
+"""Keskar et al.'s sharpness, with a maximiser that can be trusted beside the published one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from flatmin.core.checks import one_of, positive, whole
+from flatmin.sharpness.box import Box
+from flatmin.sharpness.search import (
+    CORRECTIONS,
+    MOST_ITERATIONS,
+    PAPER_ITERATIONS,
+    paper_search,
+    strong_search,
+)
+from flatmin.sharpness.subspace import FullSpace, RandomSubspace
+
+METHODS: dict[str, dict[str, int]] = {
+    "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS},
+    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 1},
+}
+
+
+class Differentiable(Protocol):
+    """What the sharpness asks of an objective: a point, the loss, and the loss with its gradient."""
+
+    @property
+    def theta(self) -> Tensor:
+        """The point whose sharpness is asked for, a vector."""
+        ...
+
+    def value(self, theta: Tensor) -> Tensor:
+        """The loss at ``theta``, a scalar tensor."""
+        ...
+
+    def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss at ``theta`` and its gradient."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sharpness:
+    r"""What a search found; ``float()`` gives the sharpness.
+
+    Attributes:
+        sharpness: :math:`\phi`, in per cent.
+        base_loss: Loss at theta.
+        worst_loss: Highest loss seen in the box.
+        epsilon: Relative half-width of the box.
+        method: ``"paper"`` or ``"strong"``.
+        subspace_dim: Columns of the random A; ``None`` for the full space.
+        batch_norm: Reading of BatchNorm; ``None`` if the objective does not say.
+        seed: Of A and of the random starts.
+        evaluations: Losses computed, with or without gradient.
+        iterations: Iterations of all climbs.
+        share_at_bound: Share of the coordinates of the worst point that lie on the bound of the box.
+        perturbation_norm: Euclidean length of the worst perturbation A z.
+        climbs: Highest loss of each climb, the published one first.
+        spread: How far the climbs disagree, (highest - lowest) / highest rise; NaN for a single climb, 0 if none rose.
+        converged: Whether no climb ran out of iterations; never for ``"paper"``, which stops after ten whatever happens,
+            unless it could climb no further.
+        not_a_number: Points at which the loss was NaN; they were passed over.
+        coordinates: z of the worst point, (dim,) float64.
+        perturbation: A z of the worst point, (size,): ``theta + perturbation`` has the loss ``worst_loss``.
+    """
+
+    sharpness: float
+    base_loss: float
+    worst_loss: float
+    epsilon: float
+    method: str
+    subspace_dim: int | None
+    batch_norm: str | None
+    seed: int
+    evaluations: int
+    iterations: int
+    share_at_bound: float
+    perturbation_norm: float
+    climbs: tuple[float, ...]
+    spread: float
+    converged: bool
+    not_a_number: int
+    coordinates: Tensor
+    perturbation: Tensor
+
+    def __float__(self) -> float:
+        return self.sharpness
+
+    def to_record(self) -> dict[str, Any]:
+        """All fields but the vectors, for JSON."""
+        names = [field.name for field in fields(self) if field.name not in ("coordinates", "perturbation")]
+        return {name: list(v) if isinstance(v := getattr(self, name), tuple) else v for name in names}
+
+
+def epsilon_sharpness(
+    objective: Differentiable,
+    *,
+    epsilon: float = 1e-3,
+    subspace_dim: int | None = None,
+    method: str = "strong",
+    distribution: str = "normal",
+    theta: Tensor | None = None,
+    starts: Sequence[Tensor] = (),
+    seed: int = 0,
+) -> Sharpness:
+    r"""Keskar's sharpness: how much the loss can rise in a small box around theta.
+
+    .. math:: \phi = 100 \cdot \frac{\max_{z \in C_\epsilon} f(\theta + A z) - f(\theta)}{1 + f(\theta)}
+
+    :math:`C_\epsilon` is :math:`|z_i| \le \epsilon \, (|(A^+ \theta)_i| + 1)`. Keskar et al. (2017), Metric 2.1. The box
+    has an absolute part (the 1), so :math:`\phi` changes when a network is rescaled without changing its function.
+
+    The maximum of a non-convex function cannot be guaranteed, and the maximiser decides the value:
+
+    ``"paper"``
+        as published, ten iterations of L-BFGS-B. Start, memory and tolerances are not stated there; taken are the centre,
+        10 corrections and no tolerance. From a flat minimum it may hardly move.
+    ``"strong"``
+        the same, and climbs from starts away from the centre (see :mod:`flatmin.sharpness.search`), each until its last
+        three iterations gain less than the square root of the machine epsilon of the rise. Never below ``"paper"``;
+        exact where the loss is a separable quadratic.
+
+    Args:
+        objective: The loss to probe: an :class:`~flatmin.core.objective.Objective`, or anything with ``theta``,
+            ``value(theta)`` and ``value_and_gradient(theta)``.
+        epsilon: Relative half-width of the box; the paper has 1e-3 and 5e-4.
+        subspace_dim: Columns of a random A (the paper has 100); ``None`` searches the full space, A = I.
+        method: ``"strong"`` or ``"paper"``.
+        distribution: Of the entries of a random A, see :class:`~flatmin.sharpness.subspace.RandomSubspace`.
+        theta: The point; ``None`` means ``objective.theta``.
+        starts: Further starts of ``"strong"``, vectors z of the box's dimension (moved into the box): given the
+            ``coordinates`` found at a smaller epsilon, the sharpness cannot fall.
+        seed: Of A and of the random starts, the same on every device.
+
+    Returns:
+        The sharpness in per cent, where it was found, what it cost and how far it can be trusted.
+
+    Raises:
+        TypeError: If a number is of the wrong kind.
+        ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not fit or
+            a name is unknown.
+        RuntimeError: If the loss at ``theta`` is not finite.
+
+    Example:
+        >>> from flatmin.core.functions import QuadraticObjective
+        >>> bowl = QuadraticObjective([1.0, 4.0])  # at its minimum: 100 * (0.1**2 / 2) * (1 + 4)
+        >>> round(float(epsilon_sharpness(bowl, epsilon=0.1)), 6)
+        2.5
+        >>> float(epsilon_sharpness(bowl, epsilon=0.1, method="paper"))  # the gradient at the centre is zero
+        0.0
+    """
+    positive("epsilon", epsilon)
+    one_of("method", method, METHODS)
+    whole("seed", seed)
+    point = objective.theta if theta is None else torch.as_tensor(theta).to(objective.theta)
+    if point.shape != objective.theta.shape:
+        raise ValueError(f"`theta` must have shape {tuple(objective.theta.shape)}, got {tuple(point.shape)}.")
+    base_loss = float(objective.value(point))
+    if not torch.isfinite(torch.tensor(base_loss)):
+        raise RuntimeError(f"the loss at theta must be finite, got {base_loss}: sharpness is a rise above it.")
+    space = (
+        FullSpace(point)
+        if subspace_dim is None
+        else RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)
+    )
+    box = Box(objective, space, point, epsilon, base_loss)
+    for start in starts:
+        if start.shape != (box.dim,):
+            raise ValueError(f"`starts` must hold vectors of shape ({box.dim},), got {tuple(start.shape)}.")
+    if method == "paper":
+        climbs = paper_search(box)
+    else:
+        climbs = strong_search(box, list(starts), seed=seed, tolerance=torch.finfo(point.dtype).eps ** 0.5)
+    rises = [max(0.0, climb.loss - base_loss) for climb in climbs]
+    highest = box.best_loss - base_loss
+    return Sharpness(
+        sharpness=100 * highest / (1 + base_loss),
+        base_loss=base_loss,
+        worst_loss=box.best_loss,
+        epsilon=float(epsilon),
+        method=method,
+        subspace_dim=subspace_dim,
+        batch_norm=getattr(objective, "batch_norm", None),
+        seed=seed,
+        evaluations=box.evaluations + 1,
+        iterations=sum(climb.iterations for climb in climbs),
+        share_at_bound=box.at_bound(box.best_z),
+        perturbation_norm=box.perturbation_norm(box.best_z),
+        climbs=tuple(climb.loss for climb in climbs),
+        spread=float("nan") if len(climbs) == 1 else (max(rises) - min(rises)) / highest if highest else 0.0,
+        converged=all(climb.stalled for climb in climbs[-max(1, len(climbs) - 1) :]),
+        not_a_number=box.not_a_number,
+        coordinates=box.best_z.clone(),
+        perturbation=space.forward(box.best_z.to(point.dtype)),
+    )
