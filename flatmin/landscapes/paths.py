@@ -73,6 +73,7 @@ def path_between(
     *,
     curve: str = "linear",
     interpolate_batch_norm: bool = False,
+    engine: str = "flatmin",
     progress: Callable[[Index, Value], object] | None = None,
     known: Mapping[Index, Value] | None = None,
 ) -> Line:
@@ -84,6 +85,7 @@ def path_between(
         alphas: Coordinates, in any order and spacing; the paper has 25 from -1 to 2.
         curve: ``"linear"`` or ``"curved"``.
         interpolate_batch_norm: Move the running averages linearly in alpha; both objectives read ``"running"``.
+        engine: As in :func:`~flatmin.landscapes.slices.slice_1d`.
         progress: As in :func:`~flatmin.landscapes.slices.slice_1d`.
         known: As in :func:`~flatmin.landscapes.slices.slice_1d`.
 
@@ -98,13 +100,13 @@ def path_between(
     _check_pair(first, second, interpolate_batch_norm)
     weights = along(first.theta, second.theta)
     if not interpolate_batch_norm:
-        return slice_path(first, weights, alphas, progress=progress, known=known)
+        return slice_path(first, weights, alphas, engine=engine, progress=progress, known=known)
     statistics = linear_path(first.statistics, second.statistics)
 
     def path(alpha: float) -> Tensor:
         return torch.cat([weights(alpha), statistics(alpha)])
 
-    return slice_path(_WithStatistics(first), path, alphas, progress=progress, known=known)
+    return slice_path(_WithStatistics(first), path, alphas, engine=engine, progress=progress, known=known)
 
 
 class _WithStatistics:
