@@ -133,6 +133,11 @@ class Record:
         provenance: dict[str, Any] = formats.from_json(self._read("provenance.json"))
         return provenance
 
+    @property
+    def tables(self) -> list[str]:
+        """Names of the saved tables."""
+        return [name.removesuffix(".csv") for name in self._sealed()["files"] if name.endswith(".csv")]
+
     def table(self, name: str) -> pd.DataFrame:
         """One saved table.
 
