@@ -24,11 +24,11 @@ MODES = ("running", "batch", "reestimate")
 
 
 class Moments(NamedTuple):
-    """Per-channel mean and biased variance, and how many numbers each was taken over."""
+    """Per-channel mean and biased variance, and how many numbers each was taken over (a float64 scalar)."""
 
     mean: Tensor
     variance: Tensor
-    count: int
+    size: Tensor
 
 
 class Recorded(Exception):
@@ -55,6 +55,7 @@ class Normalization(nn.Module):
         """Normalise ``inputs`` of shape (N, C, ...) channel by channel."""
         if self.calls is not None:
             self.calls.append(self)
+            return inputs
         if self.recording:
             raise Recorded(moments(inputs))
         if self.given is not None:
@@ -71,7 +72,8 @@ def moments(inputs: Tensor) -> Moments:
     """Mean and biased variance of each channel of ``inputs`` (N, C, ...)."""
     axes = [axis for axis in range(inputs.ndim) if axis != 1]
     variance, mean = torch.var_mean(inputs, dim=axes, correction=0)
-    return Moments(mean, variance, inputs.numel() // inputs.shape[1])
+    size = mean.new_tensor(inputs.numel() // inputs.shape[1], dtype=torch.float64)
+    return Moments(mean, variance, size)
 
 
 def apply(
@@ -109,10 +111,10 @@ def replace_batch_norm(model: nn.Module) -> tuple[nn.Module, list[Normalization]
 
 def pooled(parts: list[Moments]) -> Moments:
     """Moments of the union of batches by the law of total variance, in float64."""
-    count = sum(part.count for part in parts)
+    sizes = torch.stack([part.size for part in parts])
     means = torch.stack([part.mean.double() for part in parts])
     variances = torch.stack([part.variance.double() for part in parts])
-    weights = torch.tensor([[part.count / count] for part in parts], dtype=torch.float64, device=means.device)
+    weights = (sizes / sizes.sum()).unsqueeze(1)
     mean = (weights * means).sum(0)
     variance = (weights * (variances + (means - mean) ** 2)).sum(0)
-    return Moments(mean, variance, count)
+    return Moments(mean, variance, sizes.sum())

@@ -1,7 +1,7 @@
 """Checks at the public doors: each error names the argument, the rule and the value."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 
@@ -14,8 +14,10 @@ def positive(name: str, value: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"`{name}` must be a number, got {type(value).__name__}.")
-    if not (math.isfinite(value) and value > 0):
+    if not value > 0:
         raise ValueError(f"`{name}` must be positive, got {value!r}.")
+    if math.isinf(value):
+        raise ValueError(f"`{name}` must be finite, got {value!r}.")
     return float(value)
 
 
@@ -53,7 +55,7 @@ def reiterable(name: str, value: Any) -> Any:
     """
     if not isinstance(value, Iterable):
         raise TypeError(f"`{name}` must be iterable, got {type(value).__name__}.")
-    if iter(value) is value:
+    if isinstance(value, Iterator):
         kind = type(value).__name__
         raise TypeError(f"`{name}` must be re-iterable, got a {kind}; pass list({name}).")
     return value

@@ -4,17 +4,20 @@ The module is a private copy: nothing here can reach the user's. Memory is that 
 across batches are float64.
 """
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.func import functional_call
+from torch.func import functional_call, jvp, vjp
 
 from flatmin.core.batch_norm import Moments, Normalization, Recorded, pooled
 
 Parameters = dict[str, Tensor]
+Statistics = list[tuple[Tensor, Tensor]]
 
 
 class Batch(NamedTuple):
@@ -42,19 +45,19 @@ class Forward:
 
     def score(self, parameters: Parameters) -> Score:
         """Loss and accuracy in one pass over the data."""
-        total, correct = 0.0, 0.0
+        total, _ = zeros(parameters)
+        correct: float | Tensor = 0.0
         with torch.no_grad():
             self._prepare(parameters)
             for batch in self.batches:
                 outputs = self._outputs(parameters, batch)
                 total = total + self._loss(outputs, batch).double() * batch.share
                 correct = correct + accuracy(outputs, batch.targets) * batch.share
-        assert isinstance(total, Tensor)
         return Score(total, float(correct))
 
     def gradient(self, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Loss and its flat gradient, both float64."""
-        total, gradient = 0.0, 0.0
+        total, gradient = zeros(parameters)
         with torch.enable_grad():
             for batch in self.batches:
                 leaves = as_leaves(parameters)
@@ -62,25 +65,19 @@ class Forward:
                 parts = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
                 total = total + loss.detach().double() * batch.share
                 gradient = gradient + joined(parts).double() * batch.share
-        assert isinstance(total, Tensor) and isinstance(gradient, Tensor)
         return total, gradient
 
     def hvp(self, parameters: Parameters, vector: Parameters) -> Tensor:
         """Flat product of the Hessian with ``vector``, by double backward."""
-        product = 0.0
+        _, product = zeros(parameters)
         directions = list(vector.values())
         with torch.enable_grad():
             for batch in self.batches:
                 leaves = as_leaves(parameters)
                 loss = self._loss(self._outputs(leaves, batch), batch)
                 first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, materialize_grads=True)
-                slope = sum((g * v).sum() for g, v in zip(first, directions, strict=True))
-                if not isinstance(slope, Tensor) or slope.grad_fn is None:
-                    second: tuple[Tensor, ...] = tuple(torch.zeros_like(v) for v in directions)
-                else:
-                    second = torch.autograd.grad(slope, list(leaves.values()), materialize_grads=True)
+                second = pulled_back(first, directions, list(leaves.values()))
                 product = product + joined(second).double() * batch.share
-        assert isinstance(product, Tensor)
         return product
 
     def _prepare(self, parameters: Parameters) -> None:
@@ -121,62 +118,57 @@ class ReestimatedForward(Forward):
 
     def gradient(self, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Loss and its flat gradient, through the statistics."""
+        total, gradient = zeros(parameters)
         with torch.no_grad():
-            statistics = self._statistics(parameters)
-        order = self._call_order(parameters)
-        total, gradient = 0.0, 0.0
-        cotangents = [(torch.zeros_like(s.mean), torch.zeros_like(s.variance)) for s in statistics]
-        with torch.enable_grad():
+            found = self._statistics(parameters)
+            given = [(s.mean, s.variance) for s in found]
+            cotangents = [(torch.zeros_like(mean), torch.zeros_like(variance)) for mean, variance in given]
             for batch in self.batches:
-                leaves = as_leaves(parameters)
-                given = [(_leaf(s.mean), _leaf(s.variance)) for s in statistics]
-                self._give(order, given)
-                loss = self._loss(self._outputs(leaves, batch), batch)
-                parts, onward = _pull_back([loss], leaves, given, [torch.ones_like(loss)])
-                total = total + loss.detach().double() * batch.share
-                gradient = gradient + joined(parts).double() * batch.share
-                cotangents = _added(cotangents, onward, batch.share)
-            for k in reversed(range(len(order))):
+                loss, pull = _linearized(partial(self._batch_loss, batch), parameters, given)
+                parts, onward = pull(torch.ones_like(loss) * batch.share)
+                total = total + loss.double() * batch.share
+                gradient = gradient + joined(parts).double()
+                cotangents = _added(cotangents, onward)
+            for k in reversed(range(len(found))):
+                d_mean, d_variance = cotangents[k]
                 for batch in self.batches:
-                    leaves = as_leaves(parameters)
-                    given = [(_leaf(s.mean), _leaf(s.variance)) for s in statistics[:k]]
-                    own = self._moments(leaves, order, given, batch)
-                    share = own.count / statistics[k].count
-                    d_mean, d_variance = cotangents[k]
-                    shift = own.mean - statistics[k].mean
-                    outer = [share * (d_mean + 2 * d_variance * shift), share * d_variance]
-                    outer = [o.to(own.mean.dtype) for o in outer]
-                    parts, onward = _pull_back([own.mean, own.variance], leaves, given, outer)
+                    own, pull = _linearized(partial(self._moments, batch), parameters, given[:k])
+                    share = own.size / found[k].size
+                    through_mean = share * (d_mean + 2 * d_variance * (own.mean - found[k].mean))
+                    outer = through_mean.to(own.mean.dtype), (share * d_variance).to(own.mean.dtype)
+                    parts, onward = pull(Moments(*outer, torch.zeros_like(own.size)))
                     gradient = gradient + joined(parts).double()
-                    cotangents = _added(cotangents, onward, 1.0)
-        self._give(order, [])
-        assert isinstance(total, Tensor) and isinstance(gradient, Tensor)
+                    cotangents = _added(cotangents, onward)
+            self._give([])
         return total, gradient
 
     def hvp(self, parameters: Parameters, vector: Parameters) -> Tensor:
         """Flat product of the Hessian with ``vector``: the gradient's derivative along it (forward over reverse)."""
-        with forward_ad.dual_level():
-            moving = {name: forward_ad.make_dual(p, vector[name]) for name, p in parameters.items()}
-            _, gradient = self.gradient(moving)
-            tangent = forward_ad.unpack_dual(gradient).tangent
-            return torch.zeros_like(gradient) if tangent is None else tangent.detach().clone()
+        with warnings.catch_warnings():  # torch uses its own deprecated parts when the first tangent is made
+            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+            product: Tensor = jvp(lambda p: self.gradient(p)[1], (parameters,), (vector,))[1]
+        return product
 
     def _prepare(self, parameters: Parameters) -> None:
-        self._give(self._call_order(parameters), [(s.mean, s.variance) for s in self._statistics(parameters)])
+        self._give([(s.mean, s.variance) for s in self._statistics(parameters)])
 
     def _statistics(self, parameters: Parameters) -> list[Moments]:
-        order = self._call_order(parameters)
+        """Moments of all the data at each layer, in the order in which a forward pass meets them."""
+        if self.order is None:
+            self.order = self._call_order(parameters)
         found: list[Moments] = []
-        for _ in order:
+        for _ in self.order:
             given = [(s.mean, s.variance) for s in found]
-            found.append(pooled([self._moments(parameters, order, given, batch) for batch in self.batches]))
+            found.append(pooled([self._moments(batch, parameters, given) for batch in self.batches]))
         return found
 
-    def _moments(
-        self, parameters: Parameters, order: list[Normalization], given: list[tuple[Tensor, Tensor]], batch: Batch
-    ) -> Moments:
+    def _batch_loss(self, batch: Batch, parameters: Parameters, given: Statistics) -> Tensor:
+        self._give(given)
+        return self._loss(self._outputs(parameters, batch), batch)
+
+    def _moments(self, batch: Batch, parameters: Parameters, given: Statistics) -> Moments:
         """Moments of one batch at the layer after those whose statistics are given."""
-        self._give(order, given)
+        order = self._give(given)
         layer = order[len(given)]
         layer.recording = True
         try:
@@ -187,32 +179,31 @@ class ReestimatedForward(Forward):
             layer.recording = False
         raise RuntimeError("a BatchNorm layer was used for one batch and not for another; use batch_norm='batch'.")
 
-    def _give(self, order: list[Normalization], statistics: list[tuple[Tensor, Tensor]]) -> None:
-        for layer in order:
-            layer.given = None
-        for layer, (mean, variance) in zip(order, statistics, strict=False):
-            dtype = next(self.module.parameters()).dtype
-            layer.given = (mean.to(dtype), variance.to(dtype))
+    def _give(self, statistics: Statistics) -> list[Normalization]:
+        """Set the statistics of the first layers, take back those of the others, and return the layers in order."""
+        assert self.order is not None
+        dtype = next(self.module.parameters()).dtype
+        for layer, pair in zip_longest(self.order, statistics):
+            layer.given = None if pair is None else (pair[0].to(dtype), pair[1].to(dtype))
+        return self.order
 
     def _call_order(self, parameters: Parameters) -> list[Normalization]:
-        """The BatchNorm layers in the order in which a forward pass meets them (found once)."""
-        if self.order is None:
-            calls: list[Normalization] = []
+        """The BatchNorm layers in the order in which a forward pass meets them."""
+        calls: list[Normalization] = []
+        for layer in self.layers:
+            layer.calls = calls
+        try:
+            with torch.no_grad():
+                self._outputs(parameters, self.batches[0])
+        finally:
             for layer in self.layers:
-                layer.calls, layer.given = calls, None
-            try:
-                with torch.no_grad():
-                    self._outputs(parameters, self.batches[0])
-            finally:
-                for layer in self.layers:
-                    layer.calls = None
-            if len({id(layer) for layer in calls}) < len(calls):
-                raise ValueError(
-                    "batch_norm='reestimate' needs every BatchNorm layer to be used once in a forward pass; "
-                    "this model uses one twice. Use batch_norm='batch'."
-                )
-            self.order = calls
-        return self.order
+                layer.calls = None
+        if len({id(layer) for layer in calls}) < len(calls):
+            raise ValueError(
+                "batch_norm='reestimate' needs every BatchNorm layer to be used once in a forward pass; "
+                "this model uses one twice. Use batch_norm='batch'."
+            )
+        return calls
 
 
 def accuracy(outputs: Any, targets: Any) -> float | Tensor:
@@ -228,35 +219,40 @@ def accuracy(outputs: Any, targets: Any) -> float | Tensor:
 
 
 def as_leaves(parameters: Parameters) -> Parameters:
-    """The same tensors as leaves of a new graph (tangents of forward mode are kept)."""
-    return {name: _leaf(p) for name, p in parameters.items()}
+    """The same tensors as leaves of a new graph."""
+    return {name: p.detach().requires_grad_() for name, p in parameters.items()}
 
 
-def joined(parts: tuple[Tensor, ...]) -> Tensor:
+def joined(parts: Parameters | Sequence[Tensor]) -> Tensor:
     """One flat vector."""
-    return torch.cat([part.reshape(-1) for part in parts])
+    tensors = parts.values() if isinstance(parts, Mapping) else parts
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
-def _leaf(tensor: Tensor) -> Tensor:
-    if forward_ad._current_level < 0:
-        return tensor.detach().requires_grad_()
-    primal, tangent = forward_ad.unpack_dual(tensor)
-    leaf = primal.detach().requires_grad_()
-    return leaf if tangent is None else forward_ad.make_dual(leaf, tangent.detach())
+def zeros(parameters: Parameters) -> tuple[Tensor, Tensor]:
+    """A scalar and a flat vector as long as the parameters, both float64, to sum losses and gradients in."""
+    size = sum(p.numel() for p in parameters.values())
+    some = next(iter(parameters.values()))
+    return some.new_zeros((), dtype=torch.float64), some.new_zeros(size, dtype=torch.float64)
 
 
-def _pull_back(
-    outputs: list[Tensor], leaves: Parameters, given: list[tuple[Tensor, Tensor]], outer: list[Tensor]
-) -> tuple[tuple[Tensor, ...], list[tuple[Tensor, Tensor]]]:
-    """Vector-Jacobian product, split into the part for the parameters and that for the given statistics."""
-    statistics = [tensor for pair in given for tensor in pair]
-    grads = torch.autograd.grad(outputs, [*leaves.values(), *statistics], outer, materialize_grads=True)
-    rest = grads[len(leaves) :]
-    return grads[: len(leaves)], list(zip(rest[::2], rest[1::2], strict=True))
+def pulled_back(outputs: Sequence[Tensor], outer: Sequence[Tensor], sources: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Product of ``outer`` with the Jacobian of ``outputs``; zero where these do not depend on ``sources``."""
+    live = [(output, weight) for output, weight in zip(outputs, outer, strict=True) if output.requires_grad]
+    if not live:
+        return tuple(torch.zeros_like(source) for source in sources)
+    ends, weights = zip(*live, strict=True)
+    return torch.autograd.grad(ends, sources, weights, materialize_grads=True)
 
 
-def _added(
-    totals: list[tuple[Tensor, Tensor]], parts: list[tuple[Tensor, Tensor]], share: float
-) -> list[tuple[Tensor, Tensor]]:
-    grown = [(t[0] + share * p[0], t[1] + share * p[1]) for t, p in zip(totals, parts, strict=False)]
+def _linearized(
+    function: Callable[[Parameters, Statistics], Any], parameters: Parameters, given: Statistics
+) -> tuple[Any, Callable[[Any], tuple[Parameters, Statistics]]]:
+    """The value of ``function``, and what carries a cotangent of it back to its two arguments, once."""
+    value, pull = vjp(function, parameters, given)  # type: ignore[misc]
+    return value, partial(pull, retain_graph=False)
+
+
+def _added(totals: Statistics, parts: Statistics) -> Statistics:
+    grown = [(t[0] + p[0], t[1] + p[1]) for t, p in zip(totals, parts, strict=False)]
     return grown + totals[len(parts) :]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from flatmin.core.forward import pulled_back
+
 
 class FunctionObjective:
     """Any differentiable function of a vector as an objective; derivatives by autograd.
@@ -39,13 +41,15 @@ class FunctionObjective:
 
     def values(self, thetas: Tensor) -> Tensor:
         """The function at each row of ``thetas`` (k, size): (k,)."""
-        return torch.stack([self.value(theta) for theta in thetas])
+        values = [self.value(theta) for theta in thetas]
+        return torch.stack(values) if values else self._theta.new_zeros(0)
 
     def value_and_gradient(self, theta: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Value and gradient at ``theta``."""
         leaf = self._at(theta).requires_grad_()
-        value = self.function(leaf)
-        (gradient,) = torch.autograd.grad(value, leaf)
+        with torch.enable_grad():
+            value = self.function(leaf)
+            (gradient,) = torch.autograd.grad(value, leaf)
         return value.detach(), gradient
 
     def gradient(self, theta: Tensor | None = None) -> Tensor:
@@ -54,13 +58,17 @@ class FunctionObjective:
 
     def hvp(self, vector: Tensor, theta: Tensor | None = None) -> Tensor:
         """Hessian at ``theta`` times ``vector``."""
-        leaf = self._at(theta).requires_grad_()
-        (gradient,) = torch.autograd.grad(self.function(leaf), leaf, create_graph=True)
-        (product,) = torch.autograd.grad(gradient @ vector, leaf, materialize_grads=True)
+        leaf, direction = self._at(theta).requires_grad_(), self._at(vector)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(self.function(leaf), leaf, create_graph=True)
+            (product,) = pulled_back([gradient], [direction], [leaf])
         return product
 
     def _at(self, theta: Tensor | None) -> Tensor:
-        return self._theta.clone() if theta is None else theta.detach().clone()
+        point = self._theta if theta is None else theta.detach().to(self._theta)
+        if point.shape != self._theta.shape:
+            raise ValueError(f"a point must have shape {tuple(self._theta.shape)}, got {tuple(point.shape)}.")
+        return point.clone()
 
 
 class QuadraticObjective(FunctionObjective):

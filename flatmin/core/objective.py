@@ -1,8 +1,7 @@
 """The loss of a network over fixed data as a function of its flat weight vector."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ from flatmin.core.batch_norm import MODES, batch_norm_layers, replace_batch_norm
 from flatmin.core.checks import one_of, reiterable
 from flatmin.core.forward import Batch, Forward, ReestimatedForward
 from flatmin.core.parameters import Layout
+from flatmin.core.precision import full_precision
 
 
 class Evaluation(NamedTuple):
@@ -41,7 +41,8 @@ class Objective:
 
     Raises:
         TypeError: If ``model`` is no module, ``loss`` not callable or ``batches`` not re-iterable.
-        ValueError: If there is no batch, no trainable parameter or an unknown ``batch_norm``.
+        ValueError: If there is no batch, no trainable parameter or an unknown ``batch_norm``, or if that is
+            ``"running"`` and a layer keeps no running averages.
 
     Example:
         >>> import torch
@@ -53,6 +54,7 @@ class Objective:
         4.0
     """
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         model: nn.Module,
@@ -74,7 +76,8 @@ class Objective:
         model = getattr(model, "_orig_mod", model)
         self._layout = Layout.of(model)
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
-        self._module = copy.deepcopy(model).to(device=self.device, dtype=dtype).eval().requires_grad_(False)
+        self._module = copy.deepcopy(model).to(device=self.device, dtype=dtype).requires_grad_(False)
+        self._module.eval()
         self._theta = self._layout.flatten(dict(self._module.named_parameters()))
         self._batches = _fixed(reiterable("batches", batches), self.device, dtype)
         self.has_batch_norm = bool(batch_norm_layers(self._module))
@@ -82,6 +85,7 @@ class Objective:
 
     def _evaluator(self, loss: Callable[[Any, Any], Tensor]) -> Forward:
         if self.batch_norm == "running" or not self.has_batch_norm:
+            _check_running(self._module)
             return Forward(self._module, loss, self._batches)
         self._module, layers = replace_batch_norm(self._module)
         if self.batch_norm == "batch":
@@ -114,12 +118,12 @@ class Objective:
 
     def value(self, theta: Tensor | None = None) -> Tensor:
         """Mean loss at ``theta`` (where the model stands by default), a float64 scalar."""
-        with _exact(self.device):
+        with full_precision(self.device):
             return self._forward.score(self._parameters(theta)).loss
 
     def evaluate(self, theta: Tensor | None = None) -> Evaluation:
         """Mean loss and accuracy at ``theta`` in one pass over the data."""
-        with _exact(self.device):
+        with full_precision(self.device):
             score = self._forward.score(self._parameters(theta))
         return Evaluation(float(score.loss), score.accuracy)
 
@@ -136,14 +140,14 @@ class Objective:
 
     def value_and_gradient(self, theta: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean loss (float64 scalar) and gradient, shape (size,), in one pass."""
-        with _exact(self.device):
+        with full_precision(self.device):
             value, gradient = self._forward.gradient(self._parameters(theta))
-        return value, gradient.to(self.dtype)
+            return value, gradient.to(self.dtype)
 
     def hvp(self, vector: Tensor, theta: Tensor | None = None) -> Tensor:
         """Product of the Hessian at ``theta`` with ``vector``, both of shape (size,)."""
-        direction = self._layout.unflatten(self._point("vector", vector))
-        with _exact(self.device):
+        with full_precision(self.device):
+            direction = self._layout.unflatten(self._point("vector", vector))
             return self._forward.hvp(self._parameters(theta), direction).to(self.dtype)
 
     def module_at(self, theta: Tensor | None = None) -> nn.Module:
@@ -164,6 +168,7 @@ class Objective:
         buffers = _running(self._module)
         return torch.cat([b.reshape(-1) for b in buffers]) if buffers else self._theta.new_zeros(0)
 
+    @torch.inference_mode(False)
     def with_statistics(self, statistics: Tensor) -> "Objective":
         """The same objective with other running means and variances, laid out as :attr:`statistics`."""
         other = copy.copy(self)
@@ -172,8 +177,10 @@ class Objective:
         expected = sum(b.numel() for b in buffers)
         if statistics.shape != (expected,):
             raise ValueError(f"`statistics` must have shape ({expected},), got {tuple(statistics.shape)}.")
+        if not buffers:
+            return self
         for buffer, part in zip(buffers, torch.split(statistics, [b.numel() for b in buffers]), strict=True):
-            buffer.copy_(part.view_as(buffer))
+            buffer.copy_(part.detach().view_as(buffer))
         other._forward = Forward(other._module, self._forward.loss, self._batches)
         return other
 
@@ -181,10 +188,24 @@ class Objective:
         return self._layout.unflatten(self._theta if theta is None else self._point("theta", theta))
 
     def _point(self, name: str, vector: Tensor) -> Tensor:
-        vector = torch.as_tensor(vector).detach().to(device=self.device, dtype=self.dtype)
+        vector = _plain(torch.as_tensor(vector)).to(device=self.device, dtype=self.dtype)
         if vector.shape != (self.size,):
             raise ValueError(f"`{name}` must have shape ({self.size},), got {tuple(vector.shape)}.")
         return vector
+
+
+def _check_running(module: nn.Module) -> None:
+    for name, layer in batch_norm_layers(module).items():
+        if layer.running_mean is None:
+            raise ValueError(
+                f"batch_norm='running' needs running averages, but layer {name!r} keeps none "
+                "(track_running_stats=False); use 'batch' or 'reestimate'."
+            )
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Without a graph, and open to autograd even if it was made in inference mode."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
 
 
 def _running(module: nn.Module) -> list[Tensor]:
@@ -207,7 +228,7 @@ def _fixed(batches: Iterable[tuple[Any, Any]], device: torch.device, dtype: torc
 
 def _moved(item: Any, device: torch.device, dtype: torch.dtype) -> Any:
     if isinstance(item, Tensor):
-        return item.detach().to(device=device, dtype=dtype if item.is_floating_point() else item.dtype)
+        return _plain(item).to(device=device, dtype=dtype if item.is_floating_point() else item.dtype)
     if isinstance(item, Mapping):
         return {key: _moved(value, device, dtype) for key, value in item.items()}
     if isinstance(item, tuple | list):
@@ -224,20 +245,3 @@ def _examples(inputs: Any, targets: Any) -> int:
         if isinstance(item, tuple) and item and isinstance(item[0], Tensor) and item[0].ndim:
             return len(item[0])
     raise TypeError("cannot count the examples of a batch: neither targets nor inputs hold a tensor.")
-
-
-@contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
-    """Full precision whatever the caller has set: no autocast, no TF32 or bfloat16 products."""
-    precision = torch.get_float32_matmul_precision()
-    tf32 = torch.backends.cudnn.allow_tf32 if device.type == "cuda" else None
-    torch.set_float32_matmul_precision("highest")
-    if tf32:
-        torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        if tf32:
-            torch.backends.cudnn.allow_tf32 = True
