@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-import pandas as pd
-
 from flatmin.core.errors import ResultsError
 from flatmin.experiments.step import Step, Workplace, named
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables
 
 
 def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, Any]) -> Tables:
@@ -18,16 +16,16 @@ def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, A
         workplace: Where their records lie.
         provenance: Of the experiment; the versions, commits and machines found in the records are added.
     """
-    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
+    parts: list[Tables] = []
     origins: list[dict[str, Any]] = []
     for step in steps:
         record = workplace.record(step)
         if record.state not in ("finished", "diverged"):
             continue
         for name in record.tables:
-            frames[name].append(named(name, record.table(name), step.facts))
+            frames: dict[str, Any] = {name: named(name, record.table(name), step.facts)}
+            parts.append(Tables(**frames))
         origins.append(record.provenance)
-    parts = [Tables(**{name: frame}) for name, found in frames.items() for frame in found]
     return Tables.concat(parts, provenance | common(origins))
 
 

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import product
 
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset
 from flatmin.data.batches import resolved_size
-from flatmin.experiments.config import Experiment, Grid
+from flatmin.experiments.config import Experiment, Grid, Paths, Planes, Slices
 from flatmin.experiments.sharpness_step import SharpnessStep
 from flatmin.experiments.slice_steps import (
     PathStep,
@@ -86,53 +87,61 @@ def sharpness_steps(experiment: Experiment, pairs: Pairs, available: int) -> Ite
     if "random" in setting.spaces:
         spaces += [(setting.subspace_dim, draw) for draw in range(setting.draws)]
     for pair in pairs.values():
-        for subspace_dim, draw in spaces:
-            for method in setting.methods:
-                for batch_norm in setting.batch_norm:
-                    for network in pair.values():
-                        yield SharpnessStep(
-                            network=network,
-                            epsilons=setting.epsilons,
-                            method=method,
-                            batch_norm=batch_norm,
-                            subspace_dim=subspace_dim,
-                            draw=draw,
-                            examples=examples,
-                            batch_size=min(setting.batch_size, examples),
-                        )
+        choices = product(spaces, setting.methods, setting.batch_norm, pair.values())
+        for (subspace_dim, draw), method, batch_norm, network in choices:
+            yield SharpnessStep(
+                network=network,
+                epsilons=setting.epsilons,
+                method=method,
+                batch_norm=batch_norm,
+                subspace_dim=subspace_dim,
+                draw=draw,
+                examples=examples,
+                batch_size=min(setting.batch_size, examples),
+            )
 
 
 def slice_steps(experiment: Experiment, pairs: Pairs) -> Iterator[Step]:
-    """Paths, lines and planes; those through both minima need both regimes."""
+    """Paths, lines and planes, seed by seed; those through both minima need both regimes."""
     slices = experiment.slices
     if slices is None:
         return
     planes = slices.planes
-    plane_seeds = experiment.seeds[:1] if planes is None or planes.seeds is None else planes.seeds
-
-    def reading(batch_norm: str, examples: int | None) -> Reading:
-        return Reading(batch_norm, slices.splits, examples, slices.batch_size, slices.engine)
-
+    with_planes = experiment.seeds[:1] if planes is None or planes.seeds is None else planes.seeds
     for seed, pair in pairs.items():
-        both = [pair[name] for name in ("small_batch", "large_batch") if name in pair]
-        if slices.paths and len(both) == 2:
-            for batch_norm in slices.paths.batch_norm:
-                for curve in slices.paths.curves:
-                    yield PathStep(*both, curve, bounds(slices.paths.alphas), reading(batch_norm, slices.examples))
+        networks = [pair[name] for name in ("small_batch", "large_batch") if name in pair]
+        if slices.paths:
+            yield from path_steps(slices, slices.paths, networks)
         if slices.random_lines:
-            for batch_norm in slices.random_lines.batch_norm:
-                for network in both:
-                    alphas = bounds(slices.random_lines.alphas)
-                    yield RandomLineStep(network, alphas, reading(batch_norm, slices.examples))
-        if planes is None or seed not in plane_seeds:
-            continue
-        for batch_norm in planes.batch_norm:
-            looked_at = reading(batch_norm, planes.examples or slices.examples)
-            if "random" in planes.kinds:
-                for network in both:
-                    yield RandomPlaneStep(network, bounds(planes.grid), looked_at)
-            if "three_points" in planes.kinds and len(both) == 2:
-                yield ThreePointPlaneStep(*both, planes.margin, planes.points, looked_at)
+            for batch_norm, network in product(slices.random_lines.batch_norm, networks):
+                yield RandomLineStep(network, bounds(slices.random_lines.alphas), reading(slices, batch_norm))
+        if planes and seed in with_planes:
+            yield from plane_steps(slices, planes, networks)
+
+
+def path_steps(slices: Slices, paths: Paths, networks: list[TrainingStep]) -> Iterator[Step]:
+    """The paths between both minima of a seed; none where there is only one."""
+    if len(networks) == 2:
+        small, large = networks
+        for batch_norm, curve in product(paths.batch_norm, paths.curves):
+            yield PathStep(small, large, curve, bounds(paths.alphas), reading(slices, batch_norm))
+
+
+def plane_steps(slices: Slices, planes: Planes, networks: list[TrainingStep]) -> Iterator[Step]:
+    """The random planes of a seed, and the one through three points where there are both minima."""
+    for batch_norm in planes.batch_norm:
+        looked_at = reading(slices, batch_norm, planes.examples)
+        if "random" in planes.kinds:
+            for network in networks:
+                yield RandomPlaneStep(network, bounds(planes.grid), looked_at)
+        if "three_points" in planes.kinds and len(networks) == 2:
+            small, large = networks
+            yield ThreePointPlaneStep(small, large, planes.margin, planes.points, looked_at)
+
+
+def reading(slices: Slices, batch_norm: str, examples: int | None = None) -> Reading:
+    """On which data a slice is evaluated, and how."""
+    return Reading(batch_norm, slices.splits, examples or slices.examples, slices.batch_size, slices.engine)
 
 
 def bounds(grid: Grid) -> tuple[float, float, int]:
@@ -154,5 +163,3 @@ def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list
     if slices and slices.planes and slices.planes.examples and slices.planes.examples < total:
         sentences.append(f"Planes on the first {slices.planes.examples:,} of {total:,} training examples")
     return sentences
-
-

@@ -119,9 +119,7 @@ def run(study: Study, reporter: Reporter | None = None) -> Tables:
     """
     reporter = reporter or Reporter()
     mirror = Mirror(study.experiment, study.folder)
-    workplace = replace(
-        study.workplace, logger=lambda step: mirror.training(step, study.workplace.record(step).id)
-    )
+    workplace = replace(study.workplace, logger=lambda step: mirror.training(step, study.workplace.record(step).id))
     reporter.planned(study)
     news = False
     for step in study.steps:

@@ -1,7 +1,7 @@
 """Slices as steps: paths between both minima, random lines and planes through each, the plane through three points."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -131,7 +131,7 @@ class SliceStep(ABC):
         tables = {self.table: pd.concat(frames, ignore_index=True)}
         return Outcome(result={"checks": checks}, tables=tables | self.marks(networks, start))
 
-    def marks(self, networks: list[nn.Module], start: nn.Module) -> Mapping[str, pd.DataFrame]:
+    def marks(self, networks: list[nn.Module], start: nn.Module) -> dict[str, pd.DataFrame]:
         """Named points of the slice, where it has any."""
         return {}
 
@@ -165,9 +165,11 @@ class PathStep(SliceStep):
 
     def cut(self, objectives: list[Objective], start: nn.Module, **resumable: Any) -> Line:
         """Evaluate the path."""
+        first, second = objectives
         interpolated = self.reading.batch_norm == "interpolated"
         return path_between(
-            *objectives,
+            first,
+            second,
             spaced(self.alphas),
             curve=self.form,
             interpolate_batch_norm=interpolated,
@@ -297,7 +299,7 @@ class ThreePointPlaneStep(SliceStep):
         first, second = (spaced((a, b, self.points)) for a, b in ends)
         return first, second
 
-    def marks(self, networks: list[nn.Module], start: nn.Module) -> Mapping[str, pd.DataFrame]:
+    def marks(self, networks: list[nn.Module], start: nn.Module) -> dict[str, pd.DataFrame]:
         """Where the three points lie."""
         plane = plane_through(*(weights(network) for network in (start, *networks)))
         frame = pd.DataFrame(plane.coordinates.numpy(), columns=["alpha", "beta"])

@@ -112,4 +112,3 @@ def named(table: str, frame: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataF
 def examples_of(pair: Pair, count: int | None) -> Pair:
     """The first ``count`` examples, or all."""
     return pair if count is None else Pair(pair.inputs[:count], pair.targets[:count])
-

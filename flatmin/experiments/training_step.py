@@ -56,7 +56,7 @@ class TrainingStep:
     @property
     def cost(self) -> float:
         """Three passes a training example and epoch, and the records."""
-        return 4.0 * self.settings.epochs * self.data["examples"]
+        return float(4 * self.settings.epochs * self.data["examples"])
 
     def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
         """Train, going on from the checkpoint in ``folder`` if there is one."""

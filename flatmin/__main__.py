@@ -1,0 +1,5 @@
+"""``python -m flatmin``."""
+
+from flatmin.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""The command ``flatmin``: run experiments, look at results, handle data. Heavy imports wait for the command."""
+
+import logging
+import sys
+import warnings
+
+import typer
+
+from flatmin import __version__
+from flatmin.cli import data, figures, listing, run
+from flatmin.core.errors import FlatminError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="flatmin",
+    help="Sharp and flat minima: train, measure, slice, draw. A reproduction of Keskar et al. (2017).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("list")(listing.list_results)
+app.command("figures")(figures.figures)
+app.add_typer(data.app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"flatmin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def main() -> None:
+    """Run the command line; an error a user can mend is one line on standard error and exit status 2."""
+    try:
+        app()
+    except FlatminError as error:
+        sys.exit(_said(f"Error: {error}", 2))
+    except OSError as error:
+        sys.exit(_said(f"Error: {error.filename or 'input/output'}: {error.strerror or error}.", 2))
+    except KeyboardInterrupt:
+        sys.exit(_said("Interrupted; the same command goes on from here.", INTERRUPTED))
+
+
+def _said(line: str, status: int) -> int:
+    print(line, file=sys.stderr)
+    return status

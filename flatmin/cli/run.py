@@ -1,0 +1,48 @@
+"""``flatmin run``: an experiment file, from training to figures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FILE = typer.Argument(help="The experiment, such as experiments/quickstart.yaml.", show_default=False)
+OVERRIDES = typer.Argument(
+    metavar="[KEY=VALUE]...",
+    help="Settings to change, such as training.epochs=3, seeds=[0] or sharpness=null.",
+    show_default=False,
+)
+RESULTS = typer.Option("--results", metavar="FOLDER", help="Where results lie: FOLDER/NAME for each experiment.")
+ROOT = typer.Option(
+    "--data",
+    metavar="ROOT",
+    show_default=False,
+    help="Folder searched first for the data; then come $FLATMIN_DATA and the user's cache folder.",
+)
+PLAN = typer.Option("--plan", help="Show what would be done, and do nothing.")
+
+
+def run(
+    file: Annotated[Path, FILE],
+    overrides: Annotated[list[str] | None, OVERRIDES] = None,
+    results: Annotated[Path, RESULTS] = Path("results"),
+    data: Annotated[Path | None, ROOT] = None,
+    plan: Annotated[bool, PLAN] = False,
+) -> None:
+    """Train, measure, slice and draw: everything that an experiment file asks for and that is not done yet.
+
+    Interrupted at any moment, the same command goes on where it was. Several processes may share an experiment: each
+    passes over what another is doing. Ends with a table of both minima, the figures' folder, and which is sharper.
+    """
+    from flatmin.experiments import Study, load_experiment
+    from flatmin.experiments import run as run_study
+
+    study = Study.of(load_experiment(file, overrides or ()), results=results, data_root=data)
+
+    from flatmin.cli.progress import TerminalReporter, show_plan, show_results
+
+    if plan:
+        show_plan(study)
+        return
+    with TerminalReporter() as reporter:
+        tables = run_study(study, reporter)
+    show_results(tables, study.folder)
