@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flatmin.core.batch_norm import MODES, batch_norm_layers, replace_batch_norm
 from flatmin.core.checks import one_of, reiterable
+from flatmin.core.compilation import uncompiled
 from flatmin.core.forward import Batch, Forward, ReestimatedForward
 from flatmin.core.parameters import Layout
 from flatmin.core.precision import full_precision
@@ -31,7 +32,8 @@ class Objective:
 
     Args:
         model: Any module whose ``forward`` takes the inputs of a batch (a tensor; a tuple is passed as positional
-            and a mapping as keyword arguments). The vector holds its parameters that require gradients.
+            and a mapping as keyword arguments). The vector holds its parameters that require gradients. What
+            :func:`torch.compile` made of it is taken back: compiled code has no second derivative.
         loss: ``loss(outputs, targets)``, the mean over the batch as a scalar tensor.
         batches: Re-iterable ``(inputs, targets)`` pairs, read once and kept on the device in this order.
         batch_norm: Statistics of BatchNorm layers: ``"running"``, ``"batch"`` or ``"reestimate"``
@@ -73,10 +75,10 @@ class Objective:
             raise ValueError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}.")
         self.batch_norm = one_of("batch_norm", batch_norm, MODES)
         self.dtype = dtype
-        model = getattr(model, "_orig_mod", model)
-        self._layout = Layout.of(model)
+        self._module = uncompiled(copy.deepcopy(model))
+        self._layout = Layout.of(self._module)
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
-        self._module = copy.deepcopy(model).to(device=self.device, dtype=dtype).requires_grad_(False)
+        self._module.to(device=self.device, dtype=dtype).requires_grad_(False)
         self._module.eval()
         self._theta = self._layout.flatten(dict(self._module.named_parameters()))
         self._batches = _fixed(reiterable("batches", batches), self.device, dtype)
