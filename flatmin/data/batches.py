@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ def resolved_size(batch_size: int | str, examples: int) -> int:
     if isinstance(batch_size, str):
         try:
             share = Fraction(batch_size.removesuffix("%").strip()) / 100
-        except ValueError:
+        except (ValueError, ZeroDivisionError):
             share = Fraction(0)
         if not (batch_size.endswith("%") and 0 < share <= 1):
             raise ValueError(f"`batch_size` must be a whole number or a percentage like '10%', got {batch_size!r}.")
@@ -86,5 +87,5 @@ class ShuffledBatches:
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """One seed for each pair of seed and epoch."""
-    return (seed << 32) + epoch
+    """One seed for each pair of seed and epoch, of 32 bits: torch's CPU generator ignores all higher ones."""
+    return int(np.random.SeedSequence(seed, spawn_key=(epoch,)).generate_state(1)[0])
