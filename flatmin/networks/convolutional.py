@@ -13,7 +13,7 @@ variant    convolutions           max pooling                           C1
 import torch
 from torch import Tensor, nn
 
-from flatmin.core.checks import one_of
+from flatmin.core.checks import one_of, whole
 from flatmin.networks.initialization import BATCH_NORM_EPSILON, glorot_uniform
 
 
@@ -32,6 +32,7 @@ class Shallow(nn.Module):
         self, num_classes: int, variant: str = "code", input_shape: tuple[int, int, int] = (3, 32, 32)
     ) -> None:
         super().__init__()
+        whole("num_classes", num_classes, minimum=1)
         stride = {"code": 1, "paper": 2}[one_of("variant", variant, ("code", "paper"))]
         self.input_shape = tuple(input_shape)
         pool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -65,6 +66,7 @@ class Deep(nn.Module):
 
     def __init__(self, num_classes: int, input_shape: tuple[int, int, int] = (3, 32, 32)) -> None:
         super().__init__()
+        whole("num_classes", num_classes, minimum=1)
         self.input_shape = tuple(input_shape)
         channels = input_shape[0]
         features: list[nn.Module] = []

@@ -1,5 +1,6 @@
 """Checkpoints that a killed process cannot tear: written aside, renamed, and checked when read."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -37,16 +38,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 os.fsync(file.fileno())
             os.replace(aside, target)
         except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise ResultsError(f"cannot write the checkpoint {target}: {error.strerror}.") from error
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise ResultsError(f"cannot write the checkpoint {target}: {error.strerror or error}.") from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read a checkpoint back.
 
         Raises:
-            ResultsError: If its content is not what was written.
+            ResultsError: If it cannot be read or its content is not what was written.
         """
-        content = Path(path).read_bytes()
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise ResultsError(f"cannot read the checkpoint {path}: {error.strerror or error}.") from error
         if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
             raise ResultsError(f"the checkpoint {path} is damaged; delete it to train this run again from its start.")
         loaded: dict[str, Any] = torch.load(io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True)

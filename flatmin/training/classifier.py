@@ -12,6 +12,21 @@ from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
 OPTIMIZERS = ("adam", "sgd", "adagrad")
 
 
+def check_optimizer(optimizer: str, learning_rate: float, momentum: float) -> None:
+    """Refuse an optimiser that is not known or settings that it does not take.
+
+    Raises:
+        TypeError: If ``learning_rate`` is not a number.
+        ValueError: If a setting is out of range, or a momentum is given to another optimiser than ``"sgd"``.
+    """
+    one_of("optimizer", optimizer, OPTIMIZERS)
+    positive("learning_rate", learning_rate)
+    if not 0 <= momentum < 1:
+        raise ValueError(f"`momentum` must lie in [0, 1), got {momentum!r}.")
+    if momentum and optimizer != "sgd":
+        raise ValueError(f"`momentum` belongs to optimizer 'sgd', got {momentum!r} with {optimizer!r}.")
+
+
 class Classifier(pl.LightningModule):
     """Mean softmax cross-entropy of ``network``, minimised without schedule or weight decay.
 
@@ -20,6 +35,9 @@ class Classifier(pl.LightningModule):
         optimizer: ``"adam"`` (the paper's), ``"sgd"`` or ``"adagrad"``.
         learning_rate: Constant step size.
         momentum: Of ``"sgd"`` only.
+
+    Raises:
+        ValueError: If :func:`check_optimizer` refuses the settings.
     """
 
     def __init__(
@@ -27,9 +45,8 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.optimizer = one_of("optimizer", optimizer, OPTIMIZERS)
-        self.learning_rate = positive("learning_rate", learning_rate)
-        self.momentum = momentum
+        check_optimizer(optimizer, learning_rate, momentum)
+        self.optimizer, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Class scores."""
@@ -43,7 +60,7 @@ class Classifier(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """The optimiser over all trainable parameters (one fused kernel a step where torch has it)."""
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        fused = torch.__version__ >= "2.4"
+        fused = torch.__version__ >= "2.4"  # compared as versions, not as text: 2.13 is the later one
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.learning_rate, fused=fused)
         if self.optimizer == "sgd":

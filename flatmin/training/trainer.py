@@ -1,21 +1,25 @@
 """Train one network from a seed, and go on exactly where a killed run was."""
 
 import logging
+import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
+from flatmin.core.checks import whole
 from flatmin.core.parameters import Layout
 from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.training.checkpoints import AtomicCheckpointIO
-from flatmin.training.classifier import Classifier, EpochData
+from flatmin.training.classifier import Classifier, EpochData, check_optimizer
 from flatmin.training.record_keeping import RecordKeeper, Row, Saver
 
 CHECKPOINT_SECONDS = 10.0
@@ -38,6 +42,15 @@ class TrainingSettings:
     min_improvement: float = 0.01
     evaluation_batch_size: int = 5000
 
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "evaluation_batch_size"):
+            whole(name, getattr(self, name), minimum=1)
+        if self.patience is not None:
+            whole("patience", self.patience, minimum=1)
+        if not 0 <= self.min_improvement < 1:
+            raise ValueError(f"`min_improvement` must lie in [0, 1), got {self.min_improvement!r}.")
+        check_optimizer(self.optimizer, self.learning_rate, self.momentum)
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -55,9 +68,15 @@ class Trained:
 
 
 def start_network(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """The network at the start x0 of ``seed``; the global random state is left as it was."""
+    """The network at the start x0 of ``seed``; the global random state is left as it was.
+
+    Raises:
+        ValueError: If ``seed`` is negative or has more than 32 bits: torch's CPU generator would drop the others.
+    """
+    if whole("seed", seed) >= 2**32:
+        raise ValueError(f"`seed` must be below 2**32, got {seed}.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return build()
 
 
@@ -82,7 +101,8 @@ def train(
         settings: How to train.
         seed: Decides the order of the examples and dropout.
         checkpoint: File that holds the state of an unfinished run. If it exists, training goes on from it and ends
-            with the same weights, bit for bit on the CPU, as if it had never stopped.
+            with the same weights, bit for bit on the CPU, as if it had never stopped. It is the caller's to delete
+            once the result is stored.
         device: Where to train.
         logger: A Lightning logger for the rows.
         on_epoch: Called with every new row of the record.
@@ -93,8 +113,10 @@ def train(
 
     Raises:
         ResultsError: If the checkpoint is damaged or cannot be written.
+        ValueError: If a setting is out of range.
     """
     device = torch.device(device)
+    whole("seed", seed)
     network.to(device)
     layout = Layout.of(network)
     start = layout.flatten(dict(network.named_parameters()))
@@ -110,26 +132,57 @@ def train(
         network, optimizer=settings.optimizer, learning_rate=settings.learning_rate, momentum=settings.momentum
     )
     data = EpochData(*train_data, settings.batch_size, seed=seed)
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
+    cuda = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), _quiet(), _keyboard_interrupts():
         trainer = _quiet_trainer(settings.epochs, device, [keeper, *savers], logger)
         resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
         trainer.fit(classifier, datamodule=data, ckpt_path=resume)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    network.to(device)  # Lightning leaves it on the CPU
     state = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-    moved = layout.flatten(dict(network.named_parameters())) - start.to(device)
+    moved = layout.flatten(dict(network.named_parameters())) - start
     return Trained(state, keeper.rows, keeper.status, norm(moved))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice is for those who use Lightning by hand."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _keyboard_interrupts() -> Iterator[None]:
+    """Let Ctrl-C through: Lightning switches it off and exits, or (before 2.4) returns as if training had ended."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise stop.__context__ from None
+        raise
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _quiet_trainer(
     epochs: int, device: torch.device, callbacks: list[pl.Callback], logger: Logger | None
 ) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     return pl.Trainer(
         max_epochs=epochs,
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         logger=logger or False,
         reload_dataloaders_every_n_epochs=1,
         enable_checkpointing=False,
