@@ -1,7 +1,8 @@
 """Results on disk: records of single pieces of work and the tidy tables that the figures read."""
 
 from flatmin.results.latex import to_latex
-from flatmin.results.record import Record, identity
+from flatmin.results.naming import identity
+from flatmin.results.record import Record
 from flatmin.results.statistics import ratios, summary
 from flatmin.results.store import Store
 from flatmin.results.tables import COLUMNS, Tables

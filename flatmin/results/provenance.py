@@ -1,7 +1,8 @@
 """Where a result came from: versions, commit, machine and time.
 
 Provenance never takes part in an identity or a checksum, so that the same setup gives the same result files
-on another day and after any number of interruptions.
+on another day and after any number of interruptions. `platform.platform` is not asked: it starts a process, which,
+forked under a record's lock, would hold that lock past a kill of this one.
 """
 
 import platform
@@ -33,7 +34,7 @@ def provenance(started: datetime | None = None, *, device: str = "cpu") -> dict[
         "flatmin": __version__,
         "git": checkout(),
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": "-".join((platform.system(), platform.release(), platform.machine())),
         "processor": _processor(),
         "device": device,
         "versions": {name: _version(name) for name in PACKAGES},

@@ -5,7 +5,6 @@ last, ``result.json`` with checksums of the setup, the arrays and the tables. A 
 unfinished; one that does not match its checksums is broken and says why.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,48 +20,13 @@ from flatmin.core.errors import ResultsError
 from flatmin.results import formats
 from flatmin.results.atomic import remove_leftovers, write_files
 from flatmin.results.lock import exclusive, is_held
+from flatmin.results.naming import ID_LENGTH, SCHEMA, checked_name, identity
+from flatmin.results.provenance import checkout
 from flatmin.results.provenance import provenance as provenance_now
 
-SCHEMA = 1
-ID_LENGTH = 12
 STATUSES = ("finished", "diverged")
 
 State = Literal["new", "running", "interrupted", "finished", "diverged", "broken"]
-
-
-def identity(setup: Mapping[str, Any]) -> str:
-    """The SHA-256 of a whole resolved setup.
-
-    It covers every key, defaults included, every digit of every float and the version of this schema. The
-    order of keys does not matter; ``1`` and ``1.0`` are different.
-
-    Args:
-        setup: Nested dicts and lists of text, finite numbers, booleans and ``None``.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        TypeError: If the setup holds something that cannot be written as JSON.
-        ValueError: If a number is infinite or not a number.
-
-    Example:
-        >>> identity({"network": "F1", "seed": 0}) == identity({"seed": 0, "network": "F1"})
-        True
-    """
-    text = formats.canonical({"schema": SCHEMA, "setup": formats.plain(setup, "setup", finite=True)})
-    return sha256(text.encode()).hexdigest()
-
-
-def checked_name(name: str, what: str) -> str:
-    """The name, if it can stand in a file name.
-
-    Raises:
-        ValueError: If it is empty or has other characters than letters, digits, dot, dash and underscore.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-        raise ValueError(f"`{what}` must be letters, digits, dots, dashes and underscores, got {name!r}.")
-    return name
 
 
 class Record:
@@ -159,6 +123,7 @@ class Record:
         if self._locked_since is not None:
             yield
             return
+        checkout()  # cached from here on: a git process forked under the lock would hold it past a kill
         with exclusive(self.folder / ".lock"):
             self._locked_since = datetime.now(UTC)
             try:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from flatmin.results import formats
-from flatmin.results.record import ID_LENGTH, Record, checked_name, identity
+from flatmin.results.naming import ID_LENGTH, checked_name, identity
+from flatmin.results.record import Record
 
 KINDS = ("trained", "sharpness", "slices")
 
