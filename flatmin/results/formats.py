@@ -108,13 +108,14 @@ def from_csv(content: bytes) -> pd.DataFrame:
         >>> from_csv(b"regime,loss\nsmall_batch,0.1\n")["loss"].tolist()
         [0.1]
     """
-    return pd.read_csv(
+    frame: pd.DataFrame = pd.read_csv(
         io.BytesIO(content),
         dtype=dict.fromkeys(TEXT, str),
         **_EXACT,
         keep_default_na=False,
         na_values=["nan", ""],
     )
+    return frame
 
 
 def to_npz(arrays: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ _ESCAPES = str.maketrans(
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         **{character: f"\\{character}" for character in "&%$#_{}"},
+        **{"±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$", "ε": r"$\varepsilon$", "–": "--"},
     }
 )
 
@@ -19,7 +20,8 @@ def to_latex(frame: pd.DataFrame, caption: str, *, digits: int = 4) -> str:
     r"""A floating table with booktabs rules; text is escaped, missing numbers become a dash.
 
     Args:
-        frame: What to print, without its index. Numbers go right, text left.
+        frame: What to print, without its index. Numbers go right, text left; two leading spaces indent a text, and
+            text with nothing but empty text to its right spans the table.
         caption: Plain text, escaped too.
         digits: Significant digits of the floats.
 
@@ -30,6 +32,7 @@ def to_latex(frame: pd.DataFrame, caption: str, *, digits: int = 4) -> str:
         >>> print(to_latex(pd.DataFrame({"regime": ["small_batch"], "ratio": [2.5]}), "Ratios"))
         \begin{table}
         \centering
+        \small
         \caption{Ratios}
         \begin{tabular}{lr}
         \toprule
@@ -42,10 +45,11 @@ def to_latex(frame: pd.DataFrame, caption: str, *, digits: int = 4) -> str:
         <BLANKLINE>
     """
     sides = "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
-    rows = [" & ".join(_cell(value, digits) for value in row) for row in frame.itertuples(index=False)]
+    rows = [_row([_cell(value, digits) for value in row]) for row in frame.itertuples(index=False)]
     lines = [
         r"\begin{table}",
         r"\centering",
+        r"\small",
         rf"\caption{{{_cell(caption, digits)}}}",
         rf"\begin{{tabular}}{{{sides}}}",
         r"\toprule",
@@ -59,12 +63,19 @@ def to_latex(frame: pd.DataFrame, caption: str, *, digits: int = 4) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _row(cells: list[str]) -> str:
+    if len(cells) > 1 and not any(cells[1:]):
+        return rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}}"
+    return " & ".join(cells)
+
+
 def _cell(value: Any, digits: int) -> str:
     if isinstance(value, float):
         return _number(value, digits)
     if pd.isna(value):
         return "--"
-    return str(value).translate(_ESCAPES).replace("\n", " ")
+    text = str(value).translate(_ESCAPES).replace("\n", " ")
+    return rf"\quad {text.lstrip()}" if text.startswith("  ") else text
 
 
 def _number(value: float, digits: int) -> str:

@@ -10,7 +10,7 @@ from flatmin.results import to_latex
 
 
 def row(value: object) -> str:
-    return to_latex(pd.DataFrame({"x": [value]}), "").splitlines()[7]
+    return to_latex(pd.DataFrame({"x": [value]}), "").splitlines()[8]
 
 
 @pytest.mark.parametrize(
