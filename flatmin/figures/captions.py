@@ -33,7 +33,7 @@ def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *note
     """
     facts = [
         "Data: " + ", ".join(DATA_NAMES.get(name, name) for name in rows["data"].unique()),
-        counted(rows["seed"].nunique(), "seed"),
+        seeds_fact(rows),
         epochs_fact(tables, rows),
         batch_norm_fact(rows),
         examples_fact(tables, table, rows),
@@ -44,6 +44,12 @@ def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *note
     lines = textwrap.wrap(text, width=int(21 * figure.get_figwidth()))
     figure.set_figheight(figure.get_figheight() + FOOTER_LINE * len(lines))
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=6, color="0.35")
+
+
+def seeds_fact(rows: pd.DataFrame) -> str:
+    """Return how many seeds the rows have, or which one."""
+    seeds = rows["seed"].unique()
+    return counted(len(seeds), "seed") if len(seeds) > 1 else f"Seed {seeds[0]}"
 
 
 def batch_norm_fact(rows: pd.DataFrame) -> str:
@@ -80,6 +86,22 @@ def counted(number: int, noun: str) -> str:
         ('1 seed', '60,000 examples')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number to so many significant digits, without an exponent from 0.0001 to ten million.
+
+    Example:
+        >>> [significant(value) for value in (1234.5, 66.0, 0.01234, 0.0, 2.5e-7, float("inf"))]
+        ['1,234', '66.0', '0.0123', '0', '2.50e-07', '∞']
+    """
+    if not np.isfinite(value):
+        return "–" if np.isnan(value) else "∞" if value > 0 else "–∞"
+    rounded = float(f"{value:.{digits - 1}e}")
+    magnitude = int(np.floor(np.log10(abs(rounded)))) if rounded else 0
+    if not -5 < magnitude < 7:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:,.{max(0, digits - 1 - magnitude)}f}" if rounded else "0"
 
 
 def span(values: "pd.Series[Any]", noun: str) -> str:

@@ -5,21 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flatmin.figures.captions import footer, non_finite_note
-from flatmin.figures.style import (
-    LOSS,
-    PAGE_WIDTH,
-    REGIMES,
-    blank,
-    heading,
-    regime_handles,
-    regimes_of,
-    select,
-    split_handles,
-    splits_of,
-    stroke,
-    styled,
-)
+from flatmin.figures.captions import counted, footer, non_finite_note
+from flatmin.figures.legends import heading, regime_handles, split_handles, stroke
+from flatmin.figures.style import LOSS, PAGE_WIDTH, REGIMES, blank, regimes_of, select, splits_of, styled
 from flatmin.results import Tables
 
 
@@ -52,8 +40,14 @@ def training_curves(tables: Tables, *, network: str, data: str) -> Figure:
     heading(figure, "training curves", network, data, handles)
     seeds = rows["seed"].nunique()
     spread = "Line: mean over seeds, band: lowest to highest seed" if seeds > 1 else ""
-    footer(figure, tables, "curves", rows, spread, non_finite_note(rows, "loss value", "left out"))
+    footer(figure, tables, "curves", rows, spread, zeros_note(rows), non_finite_note(rows, "loss value", "left out"))
     return figure
+
+
+def zeros_note(rows: pd.DataFrame) -> str:
+    """Return how many losses have no place on a logarithmic axis; empty where all have one."""
+    zeros = int((rows["loss"] <= 0).sum())
+    return f"{zeros} of {counted(len(rows), 'loss value')} zero, left out" if zeros else ""
 
 
 def draw_band(axes: Axes, rows: pd.DataFrame, quantity: str) -> None:

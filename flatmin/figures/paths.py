@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.captions import footer, non_finite_note
+from flatmin.figures.legends import heading, regime_handles, split_handles, stroke
 from flatmin.figures.style import (
     ACCURACY_COLOR,
     COLUMN_WIDTH,
@@ -21,14 +22,10 @@ from flatmin.figures.style import (
     PAGE_WIDTH,
     REGIMES,
     blank,
-    heading,
     loss_axis,
-    regime_handles,
     regimes_of,
     select,
-    split_handles,
     splits_of,
-    stroke,
     styled,
 )
 from flatmin.results import Tables
@@ -145,7 +142,7 @@ def mark_minima(axes: Axes) -> None:
             xytext=(0, 3),
             textcoords="offset points",
             ha="center",
-            color=look.color,
+            color=look.ink,
             fontweight="bold",
         )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from flatmin.core.errors import ResultsError
@@ -17,15 +16,15 @@ from flatmin.figures.curves import training_curves
 from flatmin.figures.paths import path, random_line
 from flatmin.figures.sharpness import sharpness_figure
 from flatmin.figures.slices import random_plane, three_point_plane
-from flatmin.figures.style import settings
-from flatmin.figures.summary import summary_table
+from flatmin.figures.style import house_style
+from flatmin.figures.summary import latex_frame, summary_table
 from flatmin.figures.surfaces import random_surface
 from flatmin.results import Tables, ratios, summary, to_latex
 from flatmin.results.atomic import write_files
 from flatmin.results.formats import to_csv
 
 CAPTION = (
-    "Accuracy and sharpness (space, epsilon, method, reading of BatchNorm): mean and sample standard deviation over "
+    "Accuracy and sharpness (method, reading of BatchNorm): mean and sample standard deviation over "
     "seeds; ratio of the means, large over small batch, with the range over single seeds."
 )
 
@@ -134,7 +133,7 @@ def image(figure: Figure, kind: str) -> bytes:
     """Return a figure as PDF or PNG; equal figures give equal bytes."""
     undated = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     stream = io.BytesIO()
-    with rc_context(cast(Any, settings())):
+    with house_style():
         figure.savefig(stream, format=kind, metadata=cast(Any, undated[kind]))
     return stream.getvalue()
 
@@ -149,5 +148,5 @@ def summary_files(tables: Tables) -> Iterator[dict[str, bytes]]:
     yield {
         "summary.csv": to_csv(summary(tables)),
         "ratios.csv": to_csv(ratios(tables)),
-        "summary.tex": to_latex(text, CAPTION).encode(),
+        "summary.tex": to_latex(latex_frame(text), CAPTION).encode(),
     }

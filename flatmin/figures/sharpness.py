@@ -1,5 +1,6 @@
 """The sharpness of both minima: every seed a dot, on a logarithmic axis, with the ratio of the means."""
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -8,21 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import counted, footer
-from flatmin.figures.style import (
-    COLUMN_WIDTH,
-    PAGE_WIDTH,
-    REGIMES,
-    blank,
-    heading,
-    regime_handles,
-    select,
-    styled,
-)
+from flatmin.figures.captions import counted, footer, significant
+from flatmin.figures.legends import heading, regime_handles
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
 from flatmin.results import Tables
 
 SPACES = {"full": "full space", "random": "random subspace"}
-READINGS = {"running": "running", "batch": "batch", "reestimate": "re-estimated"}
+METHODS = {"paper": "paper's search", "strong": "strong search"}
+TICKS = {"running": "running", "batch": "batch", "reestimate": "re-est.", "interpolated": "interp."}
+CROWDED = 4
 OFFSETS = {"small_batch": -0.2, "large_batch": 0.2}
 SETTING = ["method", "batch_norm", "subspace_dim", "examples"]
 
@@ -46,7 +41,7 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
     seeds = per_seed(rows)
     spaces = [space for space in SPACES if space in set(seeds["space"])]
     epsilons = sorted(set(seeds["epsilon"]), reverse=True)
-    figure = blank(PAGE_WIDTH if len(epsilons) > 1 else COLUMN_WIDTH, 0.6 + 2.2 * len(spaces))
+    figure = blank(PAGE_WIDTH if len(epsilons) > 1 else COLUMN_WIDTH, 0.6 + 2.3 * len(spaces))
     panels = figure.subplots(len(spaces), len(epsilons), squeeze=False, sharey="row")
     for line, space in zip(panels, spaces, strict=True):
         here = seeds[seeds["space"] == space]
@@ -68,7 +63,8 @@ def per_seed(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row per seed: the mean over the draws of a random subspace, converged if all draws are."""
     keys = ["regime", "space", "epsilon", *SETTING, "seed"]
     draws = rows.groupby(keys, sort=False, as_index=False, dropna=False)
-    return draws.agg(sharpness=("sharpness", "mean"), converged=("converged", "all"))
+    seeds = draws.agg(sharpness=("sharpness", "mean"), converged=("converged", "all"))
+    return seeds.sort_values("method", kind="stable")
 
 
 def limits(sharpness: pd.Series) -> tuple[float, float]:
@@ -80,45 +76,67 @@ def limits(sharpness: pd.Series) -> tuple[float, float]:
 
 def draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw one pair of columns of dots per setting, with the bar of the mean and the ratio above."""
-    names = []
-    for position, (_, pair) in enumerate(rows.groupby(SETTING, sort=False, dropna=False)):
+    pairs = [pair for _, pair in rows.groupby(SETTING, sort=False, dropna=False)]
+    crowded = len(pairs) > CROWDED
+    for position, pair in enumerate(pairs):
         for regime, dots in pair.groupby("regime"):
-            draw_dots(axes, position + OFFSETS[str(regime)], dots, str(regime))
+            draw_dots(axes, position + OFFSETS[str(regime)], dots, str(regime), size=3.6 if crowded else 4.8)
         means = pair.groupby("regime")["sharpness"].mean().reindex(list(REGIMES))
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = means["large_batch"] / means["small_batch"]
         if np.isfinite(ratio):
-            text = axes.text(position, 0.97, f"× {ratio:.3g}", transform=axes.get_xaxis_transform())
-            text.set(ha="center", va="top", fontweight="bold", color="0.2")
-        names.append(setting_name(pair.iloc[0], rows))
-    axes.set_xticks(range(len(names)), names)
-    axes.set_xlim(-0.6, len(names) - 0.4)
+            text = axes.text(position, 0.97, f"×{significant(ratio, 2)}", transform=axes.get_xaxis_transform())
+            text.set(ha="center", va="top", fontweight="bold", color="0.2", fontsize=7 if crowded else 8)
+    axes.set_xlim(-0.6, len(pairs) - 0.4)
+    label_settings(axes, [pair.iloc[0] for pair in pairs], rows, fontsize=6.5 if crowded else 7.5)
+
+
+def label_settings(axes: Axes, settings: list[Any], rows: pd.DataFrame, fontsize: float) -> None:
+    """Name each pair's reading of BatchNorm below it and, once for neighbours that share it, the method below that."""
+    names = [tick_name(setting, rows) for setting in settings]
+    axes.set_xticks(range(len(names)), names, fontsize=fontsize)
     axes.tick_params(axis="x", length=0)
+    below = 3 + 1.35 * fontsize * max((name.count("\n") + 1 for name in names), default=1)
+    start = 0
+    for method, group in groupby(setting["method"] for setting in settings):
+        end = start + len(list(group))
+        if start:
+            axes.axvline(start - 0.5, color="0.8", linewidth=0.7, zorder=0)
+        axes.annotate(
+            METHODS.get(method, method),
+            ((start + end - 1) / 2, 0),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(0, -below),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+        )
+        start = end
 
 
-def draw_dots(axes: Axes, center: float, dots: pd.DataFrame, regime: str) -> None:
+def draw_dots(axes: Axes, center: float, dots: pd.DataFrame, regime: str, size: float) -> None:
     """Draw the seeds of one regime side by side; a zero is a triangle at the lower edge, infinity at the upper."""
     look = REGIMES[regime]
     edges = axes.get_ylim()
-    width = 0.12 if len(dots) > 1 else 0.0
+    width = 0.13 if len(dots) > 1 else 0.0
     positions = center + np.linspace(-width, width, len(dots))
     for x, value, converged in zip(positions, dots["sharpness"], dots["converged"], strict=True):
         marker = "v" if value <= 0 else "^" if np.isinf(value) else look.marker
         y = float(np.clip(value, edges[0] * 1.25, edges[1] / 1.25))
-        face = look.color if converged else "white"
-        axes.plot(x, y, marker, color=look.color, markerfacecolor=face, markersize=4.5, markeredgewidth=0.9)
+        face, edge, extra = (look.color, "white", 0.7) if converged else ("white", look.color, 0.0)
+        axes.plot(x, y, marker, color=edge, markerfacecolor=face, markersize=size + extra, markeredgewidth=0.7)
     mean = dots["sharpness"].mean()
     if 0 < mean < np.inf:
-        axes.hlines(mean, center - 0.17, center + 0.17, color=look.color, linewidth=1.1, zorder=1)
+        axes.hlines(mean, center - 0.19, center + 0.19, color=look.color, linewidth=1.3, zorder=1)
 
 
-def setting_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
-    """Return the label below a pair of columns; subspace dimension and examples only where they vary."""
-    parts = [setting["method"], f"{READINGS.get(setting['batch_norm'], setting['batch_norm'])} BN"]
+def tick_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
+    """Return the reading of BatchNorm in short; subspace dimension and examples only where they vary."""
+    parts = [TICKS.get(setting["batch_norm"], setting["batch_norm"])]
     if rows["subspace_dim"].nunique() > 1:
         parts.append(f"p = {setting['subspace_dim']:g}")
     if rows["examples"].nunique() > 1:
-        parts.append(f"{setting['examples']:,.0f} examples")
+        parts.append(f"{setting['examples']:,.0f} ex.")
     return "\n".join(parts)
 
 
@@ -129,7 +147,16 @@ def sharpness_notes(rows: pd.DataFrame, seeds: pd.DataFrame) -> list[str]:
     lost = int((~np.isfinite(rows["sharpness"])).sum())
     return [
         "Dot: one seed, bar: mean, ×: ratio of the means, large over small batch",
+        "Below the dots: how BatchNorm is read" if rows["batch_norm"].nunique() > 1 else "",
+        spread_note(rows),
         f"Random subspace: p = {', '.join(map(str, dims))}, mean of {counted(draws, 'draw')}" if dims else "",
         "Triangle at the lower edge: sharpness 0" if (seeds["sharpness"] <= 0).any() else "",
         f"{lost} of {len(rows):,} searches not finite, infinity as a triangle at the upper edge" if lost else "",
     ]
+
+
+def spread_note(rows: pd.DataFrame) -> str:
+    """Return how far apart the starts of a search ended, at worst; empty where every search has one start."""
+    spread = rows["spread"][np.isfinite(rows["spread"])]
+    worst = float(spread.max()) if len(spread) else 0.0
+    return f"The starts of one search end up to {100 * worst:.2g} % of the rise apart" if worst > 0 else ""

@@ -20,6 +20,7 @@ from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from flatmin.figures.captions import counted, footer
+from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.style import (
     COLUMN_WIDTH,
     LOSS,
@@ -27,8 +28,6 @@ from flatmin.figures.style import (
     REGIMES,
     blank,
     finite_losses,
-    heading,
-    regime_name,
     regimes_of,
     select,
     styled,
@@ -41,6 +40,7 @@ COLORS = "mako"
 LOWEST, HIGHEST = 1e-4, 1e2
 LEVELS = 19
 RIM = 1.0
+EDGE = [patheffects.withStroke(linewidth=2.8, foreground="0.15")]
 HALO = [patheffects.withStroke(linewidth=2.2, foreground="white")]
 
 
@@ -68,12 +68,12 @@ def random_plane(
     rows = select(tables.planes, "planes", kind="random", **where)
     regimes = regimes_of(rows)
     levels = log_levels(rows["loss"])
-    figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 3.65)
+    figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 3.5, compress=True)
     panels = figure.subplots(1, len(regimes), squeeze=False, sharex=True, sharey=True)[0]
     for axes, regime in zip(panels, regimes, strict=True):
         filled = draw_plane(axes, rows[rows["regime"] == regime], levels)
         mark(axes, 0.0, 0.0, regime)
-        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].color)
+        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].ink)
         axes.set_xlabel("α  (first direction)")
     panels[0].set_ylabel("β  (second direction)")
     loss_bar(figure, list(panels), filled)
@@ -107,7 +107,7 @@ def three_point_plane(
     points = select(tables.points, "points", **where)
     levels = log_levels(rows["loss"])
     ratio = np.ptp(rows["beta"]) / np.ptp(rows["alpha"])
-    figure = blank(COLUMN_WIDTH, 1.0 + 3.2 * min(ratio, 1.5))
+    figure = blank(COLUMN_WIDTH, 1.0 + 3.2 * min(ratio, 1.5), compress=True)
     axes = figure.subplots()
     filled = draw_plane(axes, rows, levels)
     for label, alpha, beta in points[["label", "alpha", "beta"]].itertuples(index=False):
@@ -158,10 +158,11 @@ def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid) -> QuadContourSet:
     filled = axes.contourf(alphas, betas, inside, levels=levels, norm=norm, cmap=COLORS, corner_mask=False)
     axes.contour(alphas, betas, inside, levels=levels[1:-1:2], colors="white", linewidths=0.3, alpha=0.5)
     if levels[0] < RIM < levels[-1]:
-        axes.contour(alphas, betas, inside, levels=[RIM], colors="white", linewidths=1.4)
+        rim = axes.contour(alphas, betas, inside, levels=[RIM], colors="white", linewidths=1.6)
+        rim.set(path_effects=EDGE)
     axes.set(aspect="equal", xlim=(alphas[0], alphas[-1]), ylim=(betas[0], betas[-1]))
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
     axes.spines[["top", "right"]].set_visible(True)
     return filled
 
@@ -183,12 +184,12 @@ def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = Fal
     axes.plot(alpha, beta, marker, color=color, markersize=6.5, markeredgecolor="white", zorder=5)
     if named:
         text = axes.annotate(name, (alpha, beta), xytext=(0, 8), textcoords="offset points", ha="center")
-        text.set(color=color, fontweight="bold", path_effects=HALO, zorder=6)
+        text.set(color=look.ink if look else color, fontweight="bold", path_effects=HALO, zorder=6)
 
 
 def loss_bar(figure: Figure, panels: list[Axes], filled: Any) -> Colorbar:
     """Add the colour bar that all panels share, with its unit."""
-    bar = figure.colorbar(filled, ax=panels, shrink=0.9, aspect=22, pad=0.02)
+    bar = figure.colorbar(filled, ax=panels, aspect=24, pad=0.02)
     bar.set_label(f"{LOSS}, log scale")
     bar.ax.yaxis.set_major_locator(LogLocator(10))
     bar.ax.yaxis.set_major_formatter(LogFormatterSciNotation())

@@ -1,11 +1,12 @@
 """One look for every figure: sizes in inches, a colour and a marker per regime, a dash per split, one footer.
 
 Small batch is dark blue with circles, large batch light orange with squares: the pair is told apart by
-colour-blind readers and on a greyscale print. Train is solid and test dashed everywhere.
+colour-blind readers and on a greyscale print; text in a regime's colour uses its darker ink. Train is solid and
+test dashed everywhere.
 """
 
-import textwrap
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, cast
@@ -13,22 +14,19 @@ from typing import Any, ParamSpec, cast
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import rc_context, rcParams
-from matplotlib.artist import Artist
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
 
 from flatmin.core.errors import ResultsError
-from flatmin.results import Tables
 
 PAGE_WIDTH = 6.75
 COLUMN_WIDTH = 4.5
 LINEAR_CEILING = 20.0
 LOSS = "cross-entropy (nats)"
 LOSS_COLOR = "#2B2B2B"
-ACCURACY_COLOR = "#2FA084"
+ACCURACY_COLOR = "#1B7F69"
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,13 @@ class Look:
 
     label: str
     color: str
+    ink: str
     marker: str
 
 
 REGIMES = {
-    "small_batch": Look("small batch", "#0B4F9E", "o"),
-    "large_batch": Look("large batch", "#EE7F2D", "s"),
+    "small_batch": Look("small batch", "#0B4F9E", "#0B4F9E", "o"),
+    "large_batch": Look("large batch", "#EE7F2D", "#B84E0B", "s"),
 }
 DASHES: dict[str, Any] = {"train": "-", "test": "--"}
 DATA_NAMES = {
@@ -91,10 +90,15 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with rc_context(cast(Any, settings())):
+        with house_style():
             return draw(*args, **kwargs)
 
     return wrapper
+
+
+def house_style() -> AbstractContextManager[None]:
+    """Return a context with matplotlib's defaults and the house settings over them, whatever the user has set."""
+    return cast(AbstractContextManager[None], style.context(["default", settings()]))
 
 
 def select(frame: pd.DataFrame, table: str, **where: Hashable) -> pd.DataFrame:
@@ -125,84 +129,20 @@ def regimes_of(rows: pd.DataFrame) -> list[str]:
     return [regime for regime in REGIMES if regime in set(rows["regime"])]
 
 
-def regime_name(tables: Tables, regime: str, network: str, data: str) -> str:
-    """Return a regime's name with its batch size, such as ``small batch (256)``."""
-    minima = tables.minima
-    same = (minima["network"] == network) & (minima["data"] == data) & (minima["regime"] == regime)
-    sizes = sorted(set(minima.loc[same, "batch_size"].dropna().astype(int)))
-    label = REGIMES[regime].label
-    return f"{label} ({', '.join(f'{size:,}' for size in sizes)})" if sizes else label
-
-
-def heading(figure: Figure, text: str, network: str, data: str, handles: Sequence[Artist] = ()) -> None:
-    """Write what the figure shows, of which network and data, at the top left, and the legend below it."""
-    line = f"{network} on {DATA_NAMES.get(data, data)}: {text}"
-    line = textwrap.fill(line, width=int(12.5 * figure.get_figwidth()))
-    if not handles:
-        figure.suptitle(line, x=0.012, ha="left")
-        return
-    legend = figure.legend(
-        handles=handles, loc="outside upper left", ncols=4, columnspacing=1.4, title=line, alignment="left"
-    )
-    legend.get_title().set(fontsize=rcParams["figure.titlesize"], fontweight="bold")
-
-
-def blank(width: float, height: float, *, right: float = 1.0) -> Figure:
+def blank(width: float, height: float, *, right: float = 1.0, compress: bool = False) -> Figure:
     """Return an empty figure that lays itself out.
 
     Args:
         width: In inches.
         height: In inches, the footer not counted.
         right: Share of the width that the panels may use, for labels the layout does not know of.
+        compress: Pull panels of a fixed aspect together.
 
     Returns:
         The figure.
     """
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.06, rect=(0, 0, right, 1)))
-
-
-def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) -> list[Line2D]:
-    """Return legend entries that tell the regimes by colour and marker."""
-    return [
-        Line2D(
-            [],
-            [],
-            color=REGIMES[regime].color,
-            marker=REGIMES[regime].marker,
-            markersize=4,
-            label=regime_name(tables, regime, network, data),
-        )
-        for regime in regimes_of(rows)
-    ]
-
-
-def split_handles(splits: Iterable[str], color: str = "0.25") -> list[Line2D]:
-    """Return legend entries that tell train from test by their dash."""
-    return [Line2D([], [], color=color, linestyle=DASHES[split], label=split) for split in splits]
-
-
-def stroke(color: str, marker: str, split: str, *, points: int, marks: int) -> dict[str, Any]:
-    """Return how a line is drawn: solid with full markers for train, dashed with open ones for test.
-
-    Args:
-        color: Colour of line and markers.
-        marker: The marker.
-        split: ``"train"`` or ``"test"``.
-        points: How many points the line has.
-        marks: How many of them get a marker, about.
-
-    Returns:
-        Keywords for ``Axes.plot`` and ``Line2D``.
-    """
-    return {
-        "color": color,
-        "linestyle": DASHES[split],
-        "marker": marker,
-        "markersize": 3,
-        "markerfacecolor": color if split == "train" else "white",
-        "markeredgewidth": 0.7,
-        "markevery": max(1, points // marks),
-    }
+    engine = ConstrainedLayoutEngine(h_pad=0.06, rect=(0, 0, right, 1), compress=compress)
+    return Figure(figsize=(width, height), layout=engine)
 
 
 def splits_of(rows: pd.DataFrame) -> list[str]:

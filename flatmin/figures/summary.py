@@ -1,18 +1,22 @@
 """The summary of an experiment as one table of text: for the terminal and for LaTeX."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from rich.box import SIMPLE
 from rich.table import Table
 
 from flatmin.core.errors import ResultsError
-from flatmin.figures.sharpness import SETTING, setting_name
+from flatmin.figures.captions import counted, significant
+from flatmin.figures.sharpness import SETTING, SPACES, TICKS
 from flatmin.figures.style import DATA_NAMES
 from flatmin.results import Tables, ratios, summary
 
 QUANTITIES = {"test_accuracy": "test accuracy (%)", "train_accuracy": "train accuracy (%)"}
-COLUMNS = ["network", "data", "quantity", "small batch", "large batch", "ratio", "seeds"]
-MEAN = ["regime", "mean", "std"]
+VALUES = ["small batch", "large batch", "ratio", "seeds"]
+COLUMNS = ["network", "data", "quantity", "setting", *VALUES]
+Cell = tuple[float, float]
 
 
 def summary_table(tables: Tables) -> pd.DataFrame:
@@ -22,8 +26,9 @@ def summary_table(tables: Tables) -> pd.DataFrame:
         tables: The results.
 
     Returns:
-        The columns network, data, quantity, small batch and large batch (mean ± sample standard deviation over
-        seeds), ratio (large over small, with the range of the single seeds) and seeds.
+        The columns network, data, quantity, setting (method and reading of BatchNorm; empty for the accuracies),
+        small batch and large batch (mean ± sample standard deviation over seeds), ratio (large over small, with the
+        range of the single seeds) and seeds.
 
     Raises:
         ResultsError: If there are neither minima nor sharpness.
@@ -34,27 +39,39 @@ def summary_table(tables: Tables) -> pd.DataFrame:
     keys = ["network", "data", "space", "epsilon", *SETTING]
     joined = means.merge(ratios(tables), how="left", on=keys, suffixes=("", "_pairs"))
     groups = joined.groupby(["quantity", *keys], sort=False, dropna=False)
-    return pd.DataFrame([line(group, tables) for _, group in groups], columns=COLUMNS)
+    rows = pd.DataFrame([line(group, tables) for _, group in groups], columns=COLUMNS)
+    order = {run: place for place, run in enumerate(dict.fromkeys(zip(rows["network"], rows["data"], strict=True)))}
+    runs = pd.Series([order[run] for run in zip(rows["network"], rows["data"], strict=True)], dtype="int64")
+    return rows.loc[runs.sort_values(kind="stable").index].reset_index(drop=True)
 
 
 def line(group: pd.DataFrame, tables: Tables) -> list[str]:
     """Return one row of the table from the rows of both regimes."""
     first = group.iloc[0]
+    means: dict[str, Cell] = {
+        str(regime): (float(mean), float(std))
+        for regime, mean, std in zip(group["regime"], group["mean"], group["std"], strict=True)
+    }
     if first["quantity"] == "sharpness":
-        name = sharpness_name(first, tables)
-        cells = {row.regime: plus_minus(row.mean, row.std) for row in group[MEAN].itertuples()}
+        space = SPACES.get(first["space"], first["space"])
+        names = [f"sharpness (%), {space}, ε {first['epsilon']:g}", setting_name(first, tables.sharpness)]
+        cells = {regime: plus_minus(mean, std) for regime, (mean, std) in means.items()}
     else:
-        name = QUANTITIES[first["quantity"]]
-        cells = {row.regime: plus_minus(100 * row.mean, 100 * row.std, 2) for row in group[MEAN].itertuples()}
+        names = [QUANTITIES[first["quantity"]], ""]
+        cells = {regime: plus_minus(100 * mean, 100 * std, 2) for regime, (mean, std) in means.items()}
     values = [cells.get("small_batch", "–"), cells.get("large_batch", "–")]
     seeds = ", ".join(str(number) for number in dict.fromkeys(group["seeds"]))
-    return [first["network"], first["data"], name, *values, ratio_text(first), seeds]
+    return [first["network"], first["data"], *names, *values, ratio_text(first), seeds]
 
 
-def sharpness_name(setting: "pd.Series[object]", tables: Tables) -> str:
-    """Return the name of a sharpness: space, epsilon, method and reading of BatchNorm."""
-    label = setting_name(setting, tables.sharpness).replace("\n", ", ")
-    return f"sharpness ({setting['space']}, {setting['epsilon']:g}, {label})"
+def setting_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
+    """Return method and reading of BatchNorm; subspace dimension and examples only where they vary."""
+    parts = [setting["method"], f"{TICKS.get(setting['batch_norm'], setting['batch_norm'])} BN"]
+    if rows["subspace_dim"].nunique() > 1 and pd.notna(setting["subspace_dim"]):
+        parts.append(f"p = {setting['subspace_dim']:g}")
+    if rows["examples"].nunique() > 1:
+        parts.append(counted(int(setting["examples"]), "example"))
+    return ", ".join(parts)
 
 
 def plus_minus(mean: float, std: float, digits: int | None = None) -> str:
@@ -63,40 +80,78 @@ def plus_minus(mean: float, std: float, digits: int | None = None) -> str:
     Args:
         mean: The mean.
         std: The standard deviation, or NaN.
-        digits: Decimal places of both; those that give the mean three significant digits unless given.
+        digits: Decimal places of both; without, three significant digits of the mean, or fewer where the
+            deviation has more than two.
 
     Returns:
         The text.
 
     Example:
-        >>> plus_minus(707.23, 43.04), plus_minus(0.1142, 0.0031), plus_minus(80.0, float("nan"), 2)
-        ('707 ± 43', '0.114 ± 0.003', '80.00')
+        >>> plus_minus(707.23, 43.04), plus_minus(0.00868, 0.0026), plus_minus(80.0, float("nan"), 2)
+        ('707 ± 43', '0.0087 ± 0.0026', '80.00')
     """
-    if not np.isfinite(mean):
-        return "–" if np.isnan(mean) else "∞"
-    magnitude = int(np.floor(np.log10(abs(mean)))) if mean else 0
-    form = ",.3g" if magnitude < -3 else f",.{max(0, 2 - magnitude) if digits is None else digits}f"
+    if not np.isfinite(mean) or (digits is None and not np.isfinite(std)):
+        return significant(mean)
+    if digits is None:
+        sizes = [(mean, 2), (std, 1)]
+        places = [keep - int(np.floor(np.log10(abs(value)))) for value, keep in sizes if value]
+        digits = max(0, min(places, default=0))
+        if digits > 6:
+            return f"{mean:.2e} ± {std:.1e}"
+    form = f",.{digits}f"
     return f"{mean:{form}}" if np.isnan(std) else f"{mean:{form}} ± {std:{form}}"
 
 
-def ratio_text(row: "pd.Series[float]") -> str:
+def ratio_text(row: "pd.Series[Any]") -> str:
     """Return the ratio of the means with the range over single seeds; a dash where there is none."""
-    if not np.isfinite(row["ratio"]):
+    ratio, low, high = (float(row[column]) for column in ("ratio", "lowest", "highest"))
+    if not np.isfinite(ratio):
         return "–"
-    spread = f" [{row['lowest']:.3g}, {row['highest']:.3g}]" if row["seeds_pairs"] > 1 else ""
-    return f"{row['ratio']:.3g}{spread}"
+    spread = f" [{significant(low)}, {significant(high)}]" if row["seeds_pairs"] > 1 else ""
+    return f"{significant(ratio)}{spread}"
 
 
 def terminal_tables(frame: pd.DataFrame) -> list[Table]:
-    """Return the summary for the terminal, one table per network and data set."""
+    """Return the summary for the terminal, one table per network and data set.
+
+    Rows of one quantity stand below its name. Where every row has as many seeds, the title says how many.
+    """
     tables = []
-    for (network, data), rows in frame.groupby(["network", "data"], sort=False):
-        table = Table(title=f"{network} on {DATA_NAMES.get(data, data)}", box=SIMPLE)
-        table.title_justify, table.title_style = "left", "bold"
-        for column in COLUMNS[2:]:
-            name = column == "quantity"
-            table.add_column(column, justify="left" if name else "right", no_wrap=not name)
-        for row in rows[COLUMNS[2:]].itertuples(index=False):
-            table.add_row(*row)
+    for network, data in dict.fromkeys(zip(frame["network"], frame["data"], strict=True)):
+        rows = frame[(frame["network"] == network) & (frame["data"] == data)]
+        numbers = rows["seeds"].unique()
+        title, values = f"{network} on {DATA_NAMES.get(data, data)}", VALUES
+        if len(numbers) == 1:
+            title, values = f"{title}, {numbers[0]} seed{'s' * (numbers[0] != '1')}", VALUES[:-1]
+        table = Table(title=title, box=SIMPLE, title_justify="left", title_style="bold", pad_edge=False)
+        table.add_column("")
+        for column in values:
+            table.add_column(column, justify="right", no_wrap=True)
+        for name, *cells in outline(rows, values):
+            table.add_row(name, *cells)
         tables.append(table)
     return tables
+
+
+def latex_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the summary in the narrow form of the terminal: one column of names instead of four."""
+    lines: list[list[str]] = []
+    for network, data in dict.fromkeys(zip(frame["network"], frame["data"], strict=True)):
+        rows = frame[(frame["network"] == network) & (frame["data"] == data)]
+        lines += [[f"{network} on {DATA_NAMES.get(data, data)}", *[""] * len(VALUES)], *outline(rows, VALUES)]
+    return pd.DataFrame(lines, columns=["", *VALUES])
+
+
+def outline(rows: pd.DataFrame, values: list[str]) -> list[list[str]]:
+    """Return name and values of every row; rows with a setting come after a line with their quantity's name."""
+    lines: list[list[str]] = []
+    above = ""
+    for quantity, setting, *cells in rows[["quantity", "setting", *values]].itertuples(index=False):
+        if not setting:
+            lines.append([quantity, *cells])
+            continue
+        if quantity != above:
+            lines.append([quantity, *[""] * len(values)])
+            above = quantity
+        lines.append([f"  {setting}", *cells])
+    return lines

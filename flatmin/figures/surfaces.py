@@ -12,19 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from flatmin.figures.captions import counted, footer
+from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.slices import COLORS, log_levels, plane_grid
-from flatmin.figures.style import (
-    COLUMN_WIDTH,
-    LOSS,
-    PAGE_WIDTH,
-    REGIMES,
-    blank,
-    heading,
-    regime_name,
-    regimes_of,
-    select,
-    styled,
-)
+from flatmin.figures.style import COLUMN_WIDTH, LOSS, PAGE_WIDTH, REGIMES, blank, regimes_of, select, styled
 from flatmin.results import Tables
 
 CUT = 10.0
@@ -59,7 +49,7 @@ def random_surface(
     panels = figure.subplots(1, len(regimes), squeeze=False, subplot_kw={"projection": "3d"})[0]
     for axes, regime in zip(panels, regimes, strict=True):
         draw_surface(axes, rows[rows["regime"] == regime], levels[0], top)
-        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].color)
+        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].ink)
     heading(figure, f"random plane, {split} loss", network, data)
     footer(figure, tables, "planes", rows, *surface_notes(rows, top))
     return figure
@@ -78,14 +68,14 @@ def draw_surface(axes: Axes3D, rows: pd.DataFrame, low: float, top: float) -> No
         norm=LogNorm(low, top),
         rstride=1,
         cstride=1,
-        linewidth=0.15,
-        edgecolor=(1, 1, 1, 0.35),
+        linewidth=0.2,
+        edgecolor=(0, 0, 0, 0.3),
     )
     axes.set(xlabel="α", ylabel="β", zlabel=LOSS, zlim=(0, top))
     axes.set_box_aspect((1, 1, 0.75), zoom=0.97)
     axes.view_init(elev=28, azim=-55)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
         axis.set_pane_color((1, 1, 1, 0))
     axes.zaxis.labelpad = -1
     axes.tick_params(pad=-1)

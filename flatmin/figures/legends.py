@@ -1,0 +1,80 @@
+"""Headings, legends and strokes: the regime by colour and marker, the split by its dash."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib import rcParams
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flatmin.figures.style import DASHES, DATA_NAMES, REGIMES, regimes_of
+from flatmin.results import Tables
+
+
+def regime_name(tables: Tables, regime: str, network: str, data: str) -> str:
+    """Return a regime's name with its batch size, such as ``small batch (256)``."""
+    minima = tables.minima
+    same = (minima["network"] == network) & (minima["data"] == data) & (minima["regime"] == regime)
+    sizes = sorted(set(minima.loc[same, "batch_size"].dropna().astype(int)))
+    label = REGIMES[regime].label
+    return f"{label} ({', '.join(f'{size:,}' for size in sizes)})" if sizes else label
+
+
+def heading(figure: Figure, text: str, network: str, data: str, handles: Sequence[Artist] = ()) -> None:
+    """Write what the figure shows, of which network and data, at the top left, and the legend below it."""
+    line = f"{network} on {DATA_NAMES.get(data, data)}: {text}"
+    line = textwrap.fill(line, width=int(12.5 * figure.get_figwidth()))
+    if not handles:
+        figure.suptitle(line, x=0.012, ha="left")
+        return
+    legend = figure.legend(
+        handles=handles, loc="outside upper left", ncols=4, columnspacing=1.4, title=line, alignment="left"
+    )
+    legend.get_title().set(fontsize=rcParams["figure.titlesize"], fontweight="bold")
+
+
+def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) -> list[Line2D]:
+    """Return legend entries that tell the regimes by colour and marker."""
+    return [
+        Line2D(
+            [],
+            [],
+            color=REGIMES[regime].color,
+            marker=REGIMES[regime].marker,
+            markersize=4,
+            label=regime_name(tables, regime, network, data),
+        )
+        for regime in regimes_of(rows)
+    ]
+
+
+def split_handles(splits: Iterable[str], color: str = "0.25") -> list[Line2D]:
+    """Return legend entries that tell train from test by their dash."""
+    return [Line2D([], [], color=color, linestyle=DASHES[split], label=split) for split in splits]
+
+
+def stroke(color: str, marker: str, split: str, *, points: int, marks: int) -> dict[str, Any]:
+    """Return how a line is drawn: solid with full markers for train, dashed with open ones for test.
+
+    Args:
+        color: Colour of line and markers.
+        marker: The marker.
+        split: ``"train"`` or ``"test"``.
+        points: How many points the line has.
+        marks: How many of them get a marker, about.
+
+    Returns:
+        Keywords for ``Axes.plot`` and ``Line2D``.
+    """
+    return {
+        "color": color,
+        "linestyle": DASHES[split],
+        "marker": marker,
+        "markersize": 3,
+        "markerfacecolor": color if split == "train" else "white",
+        "markeredgewidth": 0.7,
+        "markevery": max(1, points // marks),
+    }

@@ -1,0 +1,135 @@
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flatmin.results.tables import COLUMNS, Tables
+
+REGIMES = ("small_batch", "large_batch")
+SPLITS = ("train", "test")
+REDUCED = [
+    "3 seeds instead of 5, so the standard deviations are rough.",
+    "The sharpness is searched on 500 of the 1,437 training examples, the random subspace has 20 instead of 100 "
+    "dimensions and one draw per seed.",
+    "Planes on a 25 × 25 grid and for the first seed only; paths on 25 points.",
+]
+PROVENANCE = {"reduced": REDUCED, "examples": {"lines": 500, "planes": 500}}
+
+
+def build(
+    *,
+    network: str = "F1",
+    data: str = "digits",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    readings: tuple[str, ...] = ("running", "batch"),
+    grid: int = 25,
+    sharper: str = "large_batch",
+) -> Tables:
+    """Every table of one network and data set; the regime named by `sharper` is the sharp one."""
+    random = np.random.default_rng(0)
+    parts = {
+        "curves": curves(seeds, random),
+        "minima": minima(seeds, random),
+        "sharpness": searches(seeds, readings, sharper, random),
+        "lines": lines(seeds, readings, sharper, random),
+        "planes": planes(seeds[:1], readings, grid, sharper),
+        "points": points(seeds[:1]),
+    }
+    frames = {
+        name: pd.DataFrame(rows).assign(network=network, data=data).reindex(columns=list(COLUMNS[name]))
+        for name, rows in parts.items()
+    }
+    return Tables(**frames, provenance=dict(PROVENANCE))
+
+
+def curves(seeds, random):
+    for seed, regime in itertools.product(seeds, REGIMES):
+        speed = random.uniform(0.9, 1.1) * (0.15 if regime == "small_batch" else 0.06)
+        for epoch, split in itertools.product(range(41), SPLITS):
+            loss = 2.3 * math.exp(-speed * epoch) + (0.12 if split == "test" else 2e-4)
+            accuracy = 1 - 0.9 * math.exp(-speed * epoch) - (0.03 if split == "test" else 0)
+            yield {
+                **{"regime": regime, "seed": seed, "epoch": epoch, "split": split},
+                **{"loss": loss, "accuracy": max(0.1, accuracy)},
+            }
+
+
+def minima(seeds, random):
+    for seed, regime in itertools.product(seeds, REGIMES):
+        small = regime == "small_batch"
+        yield {
+            **{"regime": regime, "batch_size": 32 if small else 1437, "seed": seed, "status": "finished"},
+            **{"epochs": 40, "train_loss": 2e-4, "train_accuracy": 1.0, "test_loss": 0.12},
+            **{"test_accuracy": (0.97 if small else 0.95) + random.normal(0, 0.003), "distance_from_start": 9.0},
+        }
+
+
+def searches(seeds, readings, sharper, random):
+    spaces = (("full", math.nan, math.nan), ("random", 20.0, 0.0))
+    settings = itertools.product(spaces, (1e-3, 5e-4), ("paper", "strong"), readings, seeds, REGIMES)
+    for (space, dim, draw), epsilon, method, reading, seed, regime in settings:
+        value = 1.3 * (1 if space == "full" else 0.05) * epsilon / 1e-3 * random.lognormal(0, 0.3)
+        value *= 60 if regime == sharper else 1
+        value *= 0.3 if method == "paper" else 1
+        yield {
+            **{"regime": regime, "seed": seed, "space": space, "subspace_dim": dim, "draw": draw},
+            **{"epsilon": epsilon, "method": method, "batch_norm": reading, "examples": 500},
+            **{"sharpness": value, "base_loss": 2e-4, "worst_loss": 2e-4 + value / 100, "evaluations": 42},
+            **{"share_at_bound": 0.9, "perturbation_norm": 0.3, "spread": 0.02},
+            "converged": not (method == "paper" and seed == seeds[0]),
+        }
+
+
+def lines(seeds, readings, sharper, random):
+    alphas = np.linspace(-1, 2, 25)
+    for seed, reading, split in itertools.product(seeds, readings, SPLITS):
+        height = random.uniform(0.8, 1.2)
+        rise = 0.12 if split == "test" else 2e-4
+        for alpha in alphas:
+            wall = 16 / (1 + math.exp(-14 * (alpha - 1.25)))
+            loss = rise + height * (0.3 * max(0, -alpha) ** 2 + 0.8 * math.exp(-(((alpha - 0.75) / 0.15) ** 2)) + wall)
+            names = {"seed": seed, "regime": "between", "batch_norm": reading, "alpha": alpha, "split": split}
+            yield names | {"kind": "linear", "loss": loss, "accuracy": 0.98 * math.exp(-0.3 * loss)}
+            bent = rise + 16 * math.sin(math.pi * alpha) ** 8 * (abs(alpha - 0.5) > 0.5) + height * loss / 20
+            yield names | {"kind": "curved", "loss": bent, "accuracy": 0.98 * math.exp(-0.3 * bent)}
+        for regime, alpha in itertools.product(REGIMES, np.linspace(-1, 1, 25)):
+            loss = rise + height * (12 if regime == sharper else 0.8) * alpha**2
+            names = {"seed": seed, "kind": "random", "regime": regime, "batch_norm": reading, "alpha": alpha}
+            yield names | {"split": split, "loss": loss, "accuracy": 0.98 * math.exp(-0.6 * loss)}
+
+
+def planes(seeds, readings, grid, sharper):
+    steps = np.linspace(-1, 1, grid)
+    for seed, reading, regime in itertools.product(seeds, readings, REGIMES):
+        for alpha, beta in itertools.product(steps, steps):
+            narrow = 9 * (0.8 * alpha + 0.6 * beta) ** 2 + 0.8 * (0.6 * alpha - 0.8 * beta) ** 2
+            wide = 0.5 * (alpha**2 + beta**2)
+            loss = 2e-4 + (narrow if regime == sharper else wide) * 2.5
+            if reading == "running" and regime == sharper and alpha > 0.7 and beta > 0.7:
+                loss = math.inf if beta > 0.9 else math.nan
+            names = {"seed": seed, "kind": "random", "regime": regime, "batch_norm": reading, "split": "train"}
+            yield names | {"alpha": alpha, "beta": beta, "loss": loss, "accuracy": math.exp(-loss)}
+    for seed, alpha, beta in itertools.product(seeds, np.linspace(-2, 9, grid), np.linspace(-2, 7, grid)):
+        small, large = math.hypot(alpha - 7, beta), 4 * math.hypot(alpha - 1.5, beta - 5)
+        loss = 2e-4 + 2.3 * (1 - math.exp(-0.05 * small**2)) * (1 - math.exp(-0.05 * large**2)) + 0.02 * beta**2
+        names = {"seed": seed, "kind": "three_points", "regime": "between", "batch_norm": readings[0]}
+        yield names | {"alpha": alpha, "beta": beta, "split": "train", "loss": loss, "accuracy": math.exp(-loss)}
+
+
+def points(seeds):
+    for seed, (label, alpha, beta) in itertools.product(
+        seeds, [("start", 0.0, 0.0), ("small_batch", 7.0, 0.0), ("large_batch", 1.5, 5.0)]
+    ):
+        yield {"seed": seed, "kind": "three_points", "label": label, "alpha": alpha, "beta": beta}
+
+
+@pytest.fixture(scope="session")
+def tables() -> Tables:
+    return build(grid=9)
+
+
+@pytest.fixture(scope="session")
+def make():
+    return build
