@@ -13,11 +13,13 @@ OUT = typer.Option("--out", help="Where to write; FOLDER/figures unless given.",
 def figures(folder: Annotated[Path, FOLDER], out: Annotated[Path | None, OUT] = None) -> None:
     """Draw every figure of an experiment as PDF and PNG, with the plotted numbers as CSV, and print its summary.
 
-    Reads only the tables, so it needs neither data nor networks.
+    The last lines say which minimum is sharper. Reads only the tables, so it needs neither data nor networks.
     """
     from flatmin.core.errors import ResultsError
+    from flatmin.figures.captions import counted
     from flatmin.figures.render import render
     from flatmin.figures.summary import summary_table, terminal_tables
+    from flatmin.figures.verdict import verdict
     from flatmin.results import Tables
 
     tables = Tables.read(folder / "tables" if (folder / "tables").is_dir() else folder)
@@ -28,5 +30,9 @@ def figures(folder: Annotated[Path, FOLDER], out: Annotated[Path | None, OUT] = 
         console.print(*terminal_tables(summary_table(tables)), sep="")
     except ResultsError as error:
         console.print(str(error))
+    for sentence in verdict(tables):
+        console.print(sentence, highlight=False, markup=False)
     drawn = sum(path.suffix == ".pdf" for path in written)
-    console.print(f"{drawn} figures and {len(written)} files in {out}", highlight=False)
+    console.print(
+        f"{counted(drawn, 'figure')}, {counted(len(written), 'file')} in {out}", highlight=False, markup=False
+    )
