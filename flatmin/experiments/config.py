@@ -116,10 +116,13 @@ class Network(Section):
     Attributes:
         name: ``F1``, ``F2``, ``C1``, ``C2``, ``C3`` or ``C4``, Keskar et al. (2017), appendix B.
         variant: Whether ``C1`` and ``C3`` follow the authors' code or the paper's text, which differ in the strides.
+        width: Units of each hidden layer of ``F1`` and ``F2``; the paper has 512. Less is a reduced setting, recorded as
+            such.
     """
 
     name: Literal["F1", "F2", "C1", "C2", "C3", "C4"]
     variant: Literal["code", "paper"] = "code"
+    width: Count | None = None
 
     _shorthand = model_validator(mode="before")(_named)
 
@@ -130,6 +133,14 @@ class Network(Section):
         if variant == "paper" and name in ("F1", "F2", "C2", "C4"):
             raise ValueError(f"must be 'code' for {name}, got 'paper'; only C1 and C3 differ between paper and code")
         return variant
+
+    @field_validator("width")
+    @classmethod
+    def _has_width(cls, width: int | None, info: ValidationInfo) -> int | None:
+        name = info.data.get("name")
+        if width is not None and name in ("C1", "C2", "C3", "C4"):
+            raise ValueError(f"must be absent for {name}, got {width}; only F1 and F2 have one width")
+        return width
 
 
 class Regime(Section):

@@ -21,6 +21,7 @@ from flatmin.experiments.step import Step
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.training import TrainingSettings
 
+PAPER_WIDTH = 512
 Pairs = dict[int, dict[str, TrainingStep]]
 
 
@@ -152,6 +153,8 @@ def bounds(grid: Grid) -> tuple[float, float, int]:
 def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list[str]:
     """One sentence for each setting that uses less than all the data, for captions."""
     sentences = []
+    if experiment.network.width not in (None, PAPER_WIDTH):
+        sentences.append(f"{experiment.network.name} with {experiment.network.width} units a layer, not {PAPER_WIDTH}")
     if len(dataset.train) < published:
         sentences.append(f"Trained on the first {len(dataset.train):,} of {published:,} examples")
     sharpness, slices = experiment.sharpness, experiment.slices

@@ -20,7 +20,8 @@ def builder(network: Network, dataset: Dataset) -> Callable[[], nn.Module]:
         ConfigError: If the network cannot take the data set's inputs.
     """
     if network.name in ANY_INPUT:
-        return lambda: ANY_INPUT[network.name](input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+        width = {} if network.width is None else {"width": network.width}
+        return lambda: ANY_INPUT[network.name](dataset.input_shape, dataset.num_classes, **width)
     if dataset.input_shape != (3, 32, 32):
         got = " x ".join(map(str, dataset.input_shape))
         raise ConfigError(f"network {network.name} takes inputs of 3 x 32 x 32, {dataset.name} has {got}; use F1.")
