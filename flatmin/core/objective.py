@@ -78,8 +78,7 @@ class Objective:
         self._module = uncompiled(copy.deepcopy(model))
         self._layout = Layout.of(self._module)
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
-        self._module.to(device=self.device, dtype=dtype).requires_grad_(False)
-        self._module.eval()
+        self._module.to(device=self.device, dtype=dtype).eval()
         self._theta = self._layout.flatten(dict(self._module.named_parameters()))
         self._batches = _fixed(reiterable("batches", batches), self.device, dtype)
         self.has_batch_norm = bool(batch_norm_layers(self._module))

@@ -34,7 +34,7 @@ def peak_bytes(call: str, batch_norm: str, count: int, trace: Path) -> int:
 
 @pytest.mark.parametrize("batch_norm", ["running", "batch", "reestimate"])
 @pytest.mark.parametrize("call", ["evaluate", "gradient", "hvp"])
-def test_four_batches_need_no_more_memory_than_two(call: str, batch_norm: str, tmp_path: Path) -> None:
-    two, four = (peak_bytes(call, batch_norm, count, tmp_path / "trace.json") for count in (2, 4))
-    assert two > 48 * 500 * 4
-    assert four < 1.05 * two
+def test_four_batches_need_no_more_memory_than_one(call: str, batch_norm: str, tmp_path: Path) -> None:
+    one, four = (peak_bytes(call, batch_norm, count, tmp_path / "trace.json") for count in (1, 4))
+    assert one > 48 * 500 * 4
+    assert four < 1.1 * one
