@@ -12,12 +12,21 @@ from flatmin.core.errors import ResultsError
 PATIENCE = 0.5
 
 
+class Busy(ResultsError):
+    """Another process holds the lock."""
+
+
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock file `path`, made with its folder if absent.
 
+    Args:
+        path: The lock file.
+        patience: Seconds to wait for another process to let go of it.
+
     Raises:
-        ResultsError: If another process holds it or the folder cannot be written.
+        Busy: If another process holds it.
+        ResultsError: If the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,9 +34,9 @@ def exclusive(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ResultsError(f"{path.parent} cannot be written: {error.strerror}.") from error
     try:
-        if not _acquired(descriptor, path):
+        if not _acquired(descriptor, path, patience):
             holder = os.pread(descriptor, 32, 0).decode() or "unknown"
-            raise ResultsError(f"{path.parent} is being written by process {holder}.")
+            raise Busy(f"{path.parent} is being written by process {holder}.")
         with suppress(OSError):  # a full disk costs the holder's number, not the lock
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -53,9 +62,9 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def _acquired(descriptor: int, path: Path) -> bool:
-    """Try for a moment: `is_held` takes the lock too, for an instant."""
-    deadline = time.monotonic() + PATIENCE
+def _acquired(descriptor: int, path: Path, patience: float) -> bool:
+    """Try for a while: `is_held` takes the lock too, for an instant."""
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,7 @@ incomplete. The columns are fixed in `COLUMNS`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,21 @@ class Tables:
         frames = {name: _read_frame(folder / f"{name}.csv", name) for name in COLUMNS}
         return cls(**frames, provenance=_read_provenance(folder / "provenance.json"))
 
+    def digest(self) -> str:
+        """A SHA-256 of all that `write` writes."""
+        return sha256(b"\0".join(self._files().values())).hexdigest()
+
     def write(self, folder: Path | str) -> None:
         """Write every table and the provenance, all or nothing.
 
         Raises:
             ResultsError: If the disk is full or the folder cannot be written.
         """
+        write_files(Path(folder), self._files())
+
+    def _files(self) -> dict[str, bytes]:
         files = {f"{name}.csv": formats.to_csv(frame) for name, frame in self.frames.items()}
-        files["provenance.json"] = formats.to_json(formats.plain(self.provenance, "provenance"))
-        write_files(Path(folder), files)
+        return files | {"provenance.json": formats.to_json(formats.plain(self.provenance, "provenance"))}
 
     @classmethod
     def concat(cls, parts: Sequence["Tables"], provenance: Mapping[str, Any] | None = None) -> "Tables":
