@@ -78,7 +78,7 @@ class TrainingStep:
         ending = {"status": trained.status, "epochs": trained.epochs, **scores}
         ending["distance_from_start"] = trained.distance_from_start
         if logger is not None:
-            logger.finish(ending)
+            logger.finish(ending, trained.rows)
         return Outcome(
             result=ending,
             arrays={name: tensor.numpy() for name, tensor in trained.state.items()},

@@ -1,9 +1,9 @@
 """Weights & Biases as a mirror of the results on disk: nothing it does or fails to do stops an experiment."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import Logger, WandbLogger
 
@@ -11,75 +11,18 @@ from flatmin.experiments.config import Experiment
 from flatmin.experiments.step import Step
 from flatmin.results import Tables, ratios, summary
 
+if TYPE_CHECKING:
+    from wandb import Run
+
 _log = logging.getLogger(__name__)
 INIT_SECONDS = 30
 SHOWN_TABLES = ("minima", "sharpness", "lines", "planes", "points")
 
 
-class MirrorLogger(Logger):
-    """Lightning's W&B logger, except that its first failure ends it with a warning instead of the run.
-
-    Args:
-        open_logger: Makes the logger.
-    """
-
-    def __init__(self, open_logger: Callable[[], WandbLogger]) -> None:
-        super().__init__()
-        self._logger: WandbLogger | None = None
-        self._attempt(lambda: self._open(open_logger))
-
-    def _open(self, open_logger: Callable[[], WandbLogger]) -> None:
-        self._logger = open_logger()
-        self._logger.experiment  # noqa: B018 - starts the run
-
-    def _attempt(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            _log.warning("Weights & Biases is left out from here on: %s", reason)
-            self._logger = None
-
-    @property
-    def name(self) -> str:
-        """Name of the logger."""
-        return "wandb"
-
-    @property
-    def version(self) -> str:
-        """The run's id, empty once W&B has failed."""
-        return str(self._logger.version) if self._logger else ""
-
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The setup is the run's config already."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log one row of numbers."""
-        if (logger := self._logger) is not None:
-            self._attempt(lambda: logger.log_metrics(dict(metrics), step=step))
-
-    def finish(self, numbers: Mapping[str, Any], media: Callable[[], Mapping[str, Any]] = dict) -> None:
-        """Write the summary and end the run.
-
-        Args:
-            numbers: Summary numbers.
-            media: Makes tables and images to log.
-        """
-
-        def act() -> None:
-            assert self._logger is not None
-            run = self._logger.experiment
-            if things := media():
-                run.log(dict(things))
-            run.summary.update(dict(numbers))
-            run.finish()
-
-        if self._logger is not None:
-            self._attempt(act)
-
-
 class Mirror:
     """The W&B runs of an experiment: one a trained network, grouped by experiment and regime, and one for the study.
+
+    The first failure ends the mirroring with a warning: what does not answer once is not asked again.
 
     Args:
         experiment: What is run; ``resources.wandb`` says whether and where it is mirrored.
@@ -89,54 +32,128 @@ class Mirror:
     def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.experiment, self.folder = experiment, folder
         self.settings = experiment.resources.wandb
+        self.working = self.settings.mode != "disabled"
 
-    def training(self, step: Step, record_id: str) -> MirrorLogger | None:
+    def attempt(self, act: Callable[[], object]) -> None:
+        """Do something with W&B, unless it has failed before."""
+        if not self.working:
+            return
+        try:
+            act()
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            _log.warning("Weights & Biases is left out from here on: %s", reason)
+            self.working = False
+
+    def training(self, step: Step, record_id: str) -> "MirrorLogger | None":
         """The run of one network; going on with it where an interrupted one was."""
-        if self.settings.mode == "disabled":
+        if not self.working:
             return None
-        return self._run(step.label, record_id, str(step.facts["regime"]), step.setup)
+        return MirrorLogger(
+            self, name=step.label, run_id=record_id[:16], job_type=str(step.facts["regime"]), config=step.setup
+        )
 
     def study(self, tables: Tables, figures: list[Path]) -> None:
         """Log the tables, the means over seeds and the figures of the whole experiment."""
-        if self.settings.mode == "disabled":
-            return
-        import wandb
 
-        def media() -> dict[str, Any]:
+        def act() -> None:
+            import wandb
+
+            run = self.open(
+                name=f"{self.experiment.name}-study",
+                run_id=None,
+                job_type="study",
+                config=self.experiment.model_dump(mode="json"),
+            )
             frames = {name: frame for name, frame in tables.frames.items() if name in SHOWN_TABLES and len(frame)}
             frames |= {"summary": summary(tables), "ratios": ratios(tables)}
             shown: dict[str, Any] = {f"tables/{name}": wandb.Table(dataframe=frame) for name, frame in frames.items()}
             images = (path for path in figures if path.suffix == ".png")
-            return shown | {f"figures/{path.stem}": wandb.Image(str(path)) for path in images}
+            run.log(shown | {f"figures/{path.stem}": wandb.Image(str(path)) for path in images})
+            run.summary.update(numbers(tables))
+            run.finish()
 
-        config = self.experiment.model_dump(mode="json")
-        logger = self._run(f"{self.experiment.name}-study", None, "study", config)
-        logger.finish(numbers(tables), media)
+        self.attempt(act)
 
-    def _run(self, name: str, run_id: str | None, job_type: str, config: Mapping[str, Any]) -> MirrorLogger:
+    def open(self, *, name: str, run_id: str | None, job_type: str, config: Mapping[str, Any]) -> "Run":
+        """Start a run whose curves are drawn over the epochs."""
         import wandb
 
-        online = self.settings.mode == "online"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        run = wandb.init(
+            name=name,
+            id=run_id,
+            project=self.settings.project,
+            entity=self.settings.entity,
+            group=self.experiment.name,
+            job_type=job_type,
+            tags=[self.experiment.network.name, self.experiment.data.name],
+            config=dict(config),
+            dir=self.folder,
+            mode=self.settings.mode,
+            resume="allow" if self.settings.mode == "online" else None,
+            reinit="finish_previous",
+            settings=wandb.Settings(silent=True, console="off", init_timeout=INIT_SECONDS, x_disable_stats=True),
+        )
+        run.define_metric("*", step_metric="epoch")
+        return run
 
-        def opened() -> WandbLogger:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return WandbLogger(
-                name=name,
-                id=run_id[:16] if run_id else None,
-                project=self.settings.project,
-                entity=self.settings.entity,
-                group=self.experiment.name,
-                job_type=job_type,
-                tags=[self.experiment.network.name, self.experiment.data.name],
-                config=dict(config),
-                save_dir=self.folder,
-                offline=not online,
-                resume="allow" if online else None,
-                reinit="finish_previous",
-                settings=wandb.Settings(silent=True, console="off", init_timeout=INIT_SECONDS, x_disable_stats=True),
-            )
 
-        return MirrorLogger(opened)
+class MirrorLogger(Logger):
+    """Lightning's W&B logger of one training, behind a mirror that may fail without harm.
+
+    Args:
+        mirror: What opens the run.
+        run: Name, id, job type and config of the run.
+    """
+
+    def __init__(self, mirror: Mirror, **run: Any) -> None:
+        super().__init__()
+        self._mirror = mirror
+        self._logger: WandbLogger | None = None
+        self._logged = set[float]()
+        mirror.attempt(lambda: self._open(run))
+
+    def _open(self, run: dict[str, Any]) -> None:
+        self._logger = WandbLogger(experiment=self._mirror.open(**run))
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "wandb"
+
+    @property
+    def version(self) -> str:
+        """The run's id, empty without a run."""
+        return str(self._logger.version) if self._logger else ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The setup is the run's config already."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log the row of an epoch."""
+        if (logger := self._logger) is not None:
+            self._logged.add(metrics["epoch"])
+            self._mirror.attempt(lambda: logger.log_metrics(dict(metrics)))
+
+    def finish(self, numbers: Mapping[str, Any], rows: Iterable[Mapping[str, float]]) -> None:
+        """Write the summary and end the run.
+
+        Args:
+            numbers: Summary numbers.
+            rows: Rows of all epochs; those from before an interruption are logged now.
+        """
+        if (logger := self._logger) is None:
+            return
+        for row in rows:
+            if row["epoch"] not in self._logged:
+                self.log_metrics(row)
+
+        def act() -> None:
+            logger.experiment.summary.update(dict(numbers))
+            logger.experiment.finish()
+
+        self._mirror.attempt(act)
 
 
 def numbers(tables: Tables) -> dict[str, float]:
