@@ -23,10 +23,10 @@ class Points:
     def known(self, name: str) -> dict[Index, Value]:
         """The points of the slice ``name`` evaluated so far."""
         found: dict[Index, Value] = {}
-        for line in self.path.read_text().splitlines() if self.path.exists() else ():
+        for line in self.path.read_text(errors="replace").splitlines() if self.path.exists() else ():
             try:
                 slice_name, index, (loss, accuracy) = json.loads(line)
-            except ValueError:
+            except (TypeError, ValueError):
                 continue
             if slice_name == name:
                 found[tuple(index)] = (loss, accuracy)

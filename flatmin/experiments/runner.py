@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from flatmin.core.errors import ConfigError, FlatminError
 from flatmin.data import Dataset, load
@@ -16,9 +17,12 @@ from flatmin.experiments.registry import builder
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.wandb_logging import Mirror
 from flatmin.results import Record, Store, Tables
-from flatmin.results.lock import exclusive
+from flatmin.results.atomic import write_files
+from flatmin.results.lock import Busy, exclusive
 
-UNFINISHED = ("training.ckpt", "points.jsonl")
+UNFINISHED = ("training.ckpt", ".training.ckpt.part", "points.jsonl")
+DRAWING_SECONDS = 600.0
+OCCUPIED = "another process is doing it"
 
 
 class Reporter:
@@ -52,23 +56,27 @@ class Study:
     folder: Path
 
     @classmethod
-    def of(cls, experiment: Experiment, *, results: Path, data_root: Path | None = None) -> "Study":
+    def of(
+        cls, experiment: Experiment, *, results: Path, data_root: Path | None = None, download: bool = True
+    ) -> "Study":
         """Load the data and plan the steps; nothing is written.
 
         Args:
             experiment: What to do.
             results: Folder of all results; the experiment gets a folder of its own name in it.
             data_root: Folder searched first for the data.
+            download: Fetch data that are nowhere.
 
         Raises:
             DataError: If the data are absent or damaged.
             ConfigError: If the setup does not fit the data, or the device is absent.
         """
         device = resolved_device(experiment.resources.device)
-        whole = load(experiment.data.name, root=data_root, verify=experiment.data.verify)
+        whole = load(experiment.data.name, root=data_root, verify=experiment.data.verify, download=download)
         dataset = shortened(whole, experiment.data.examples)
         folder = results / experiment.name
         workplace = Workplace(dataset, device, Store(folder), builder(experiment.network, dataset))
+        check_subspace(experiment, workplace.start(0))
         return cls(experiment, dataset, len(whole.train), plan(experiment, dataset), workplace, folder)
 
     def states(self) -> Iterator[tuple[Step, Record, str]]:
@@ -121,27 +129,28 @@ def run(study: Study, reporter: Reporter | None = None) -> Tables:
     mirror = Mirror(study.experiment, study.folder)
     workplace = replace(study.workplace, logger=lambda step: mirror.training(step, study.workplace.record(step).id))
     reporter.planned(study)
-    news = False
     for step in study.steps:
         record = workplace.record(step)
         if (state := record.state) in ("finished", "diverged"):
-            continue
-        if state == "broken":
+            clear(record)
+        elif state == "broken":
             raise FlatminError(f"{record.problem} Delete {record.folder} to do this step again.")
-        if state == "running":
-            reporter.passed_over(step, "another process is doing it")
+        elif state == "running":
+            reporter.passed_over(step, OCCUPIED)
         elif reason := obstacle(step, workplace):
             reporter.passed_over(step, reason)
         else:
-            perform(step, record, workplace, reporter)
-            news = True
-    return written(study, mirror if news else None)
+            try:
+                perform(step, record, workplace, reporter)
+            except Busy:
+                reporter.passed_over(step, OCCUPIED)
+    return written(study, mirror)
 
 
 def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter) -> None:
     """Do one step under its lock and seal its record."""
-    reporter.started(step)
     with record.lock():
+        reporter.started(step)
         if record.state not in ("finished", "diverged"):
             outcome = step.run(workplace, record.folder, lambda share: reporter.advanced(step, share))
             record.save(
@@ -151,9 +160,14 @@ def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter
                 status=outcome.status,
                 provenance={"device": described(workplace.device), "threads": torch.get_num_threads()},
             )
-        for name in UNFINISHED:
-            (record.folder / name).unlink(missing_ok=True)
+    clear(record)
     reporter.ended(step, record)
+
+
+def clear(record: Record) -> None:
+    """Remove what only an unfinished step needs."""
+    for name in UNFINISHED:
+        (record.folder / name).unlink(missing_ok=True)
 
 
 def obstacle(step: Step, workplace: Workplace) -> str:
@@ -167,17 +181,29 @@ def obstacle(step: Step, workplace: Workplace) -> str:
     return ""
 
 
-def written(study: Study, mirror: Mirror | None) -> Tables:
-    """Write tables and figures, and mirror them."""
+def written(study: Study, mirror: Mirror) -> Tables:
+    """Write tables and figures and mirror them, unless all that was done with these very tables."""
     from flatmin.figures import render
 
-    with exclusive(study.folder / ".tables.lock"):
+    folder = study.folder
+    with exclusive(folder / ".tables.lock", patience=DRAWING_SECONDS):
         tables = study.tables()
-        tables.write(study.folder / "tables")
-        figures = render(tables, study.folder / "figures")
-    if mirror is not None:
-        mirror.study(tables, figures)
+        digest, seal = tables.digest().encode(), folder / ".drawn"
+        places = folder / "tables", folder / "figures"
+        if seal.exists() and seal.read_bytes() == digest and all(place.is_dir() for place in places):
+            return tables
+        tables.write(folder / "tables")
+        mirror.study(tables, render(tables, folder / "figures"))
+        write_files(folder, {seal.name: digest})
     return tables
+
+
+def check_subspace(experiment: Experiment, network: nn.Module) -> None:
+    """Refuse a random subspace of more dimensions than the network has weights."""
+    setting = experiment.sharpness
+    size = sum(parameter.numel() for parameter in network.parameters())
+    if setting and "random" in setting.spaces and setting.subspace_dim > size:
+        raise ConfigError(f"sharpness.subspace_dim must be at most the network's {size} weights.")
 
 
 def shortened(dataset: Dataset, examples: int | None) -> Dataset:

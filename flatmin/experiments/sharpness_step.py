@@ -90,7 +90,7 @@ class SharpnessStep:
         return 3.0 * evaluations * len(self.epsilons) * self.examples
 
     def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
-        """Search, and leave one row per epsilon."""
+        """Search, and leave one row per epsilon; none where the loss at the minimum is not finite."""
         data = examples_of(workplace.train, self.examples)
         objective = Objective(
             workplace.trained(self.network),
@@ -98,6 +98,9 @@ class SharpnessStep:
             fixed_batches(*data, self.batch_size),
             batch_norm=self.batch_norm,
         )
+        base_loss = float(objective.value())
+        if not math.isfinite(base_loss):
+            return Outcome(result={"searches": [], "base_loss": base_loss}, status="diverged")
         rows, worst = [], list[Tensor]()
         for epsilon in sorted(self.epsilons):
             found = epsilon_sharpness(
