@@ -10,8 +10,6 @@ from flatmin import __version__
 from flatmin.cli import data, figures, listing, run
 from flatmin.core.errors import FlatminError
 
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="flatmin",
     help="Sharp and flat minima: train, measure, slice, draw. A reproduction of Keskar et al. (2017).",
@@ -45,13 +43,11 @@ def main() -> None:
     try:
         app()
     except FlatminError as error:
-        sys.exit(_said(f"Error: {error}", 2))
+        sys.exit(_said(str(error)))
     except OSError as error:
-        sys.exit(_said(f"Error: {error.filename or 'input/output'}: {error.strerror or error}.", 2))
-    except KeyboardInterrupt:
-        sys.exit(_said("Interrupted; the same command goes on from here.", INTERRUPTED))
+        sys.exit(_said(f"{error.filename or 'input/output'}: {error.strerror or error}."))
 
 
-def _said(line: str, status: int) -> int:
-    print(line, file=sys.stderr)
-    return status
+def _said(line: str) -> int:
+    print(f"Error: {line}", file=sys.stderr)
+    return 2

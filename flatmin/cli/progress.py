@@ -17,11 +17,16 @@ DONE = ("finished", "diverged")
 KINDS = {"trained": "networks to train", "sharpness": "sharpness searches", "slices": "slices"}
 
 
+def terminal() -> Console:
+    """A console that prints text as it is: long lines uncut, brackets and colons no markup."""
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
 def show_plan(study: Study) -> None:
     """Print what an experiment consists of and how much of it is done."""
     experiment, data = study.experiment, study.dataset
-    console = Console(highlight=False)
-    console.print(f"[bold]{experiment.name}[/bold]  {experiment.about}")
+    console = terminal()
+    console.print(f"{experiment.name}  {experiment.about}".rstrip(), style="bold")
     shape = " x ".join(map(str, data.input_shape))
     console.print(
         f"  {experiment.network.name} on {data.name} ({len(data.train):,} training, {len(data.test):,} test examples "
@@ -31,7 +36,7 @@ def show_plan(study: Study) -> None:
     sizes = {step.facts["regime"]: step.facts["batch_size"] for step in study.steps if step.kind == "trained"}
     console.print("  batches: " + ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items()))
     for sentence in study.reduced:
-        console.print(f"  [yellow]reduced:[/yellow] {sentence}.")
+        console.print(f"  reduced: {sentence}.", style="yellow")
     total, done = Counter[str](), Counter[str]()
     for step, _, state in study.states():
         total[step.kind] += 1
@@ -40,14 +45,14 @@ def show_plan(study: Study) -> None:
         if total[kind]:
             console.print(f"  {total[kind]:4d} {name}" + (f", {done[kind]} done" if done[kind] else ""))
     device, mirror = study.workplace.device, experiment.resources.wandb.mode
-    console.print(f"  on {device}, results in {study.folder}, Weights & Biases {mirror}", soft_wrap=True)
+    console.print(f"  on {device}, results in {study.folder}, Weights & Biases {mirror}")
 
 
 class TerminalReporter(Reporter):
     """A bar over all the work with the time that remains, and a line for each finished step."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False)
+        self.console = terminal()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -93,12 +98,12 @@ class TerminalReporter(Reporter):
         """Print a line on what the step found."""
         self.progress.advance(self.task, (1 - self.shares[step.label]) * step.cost)
         took = time.monotonic() - self.since
-        self.console.print(f"  {record.kind:9s} {step.label}: {found(record)} ({took:.1f} s)", soft_wrap=True)
+        self.console.print(f"  {record.kind:9s} {step.label}: {found(record)} ({took:.1f} s)")
 
     def passed_over(self, step: Step, reason: str) -> None:
         """Say why a step was not done."""
         self.progress.advance(self.task, step.cost)
-        self.console.print(f"  [yellow]passed over[/yellow] {step.label}: {reason}", soft_wrap=True)
+        self.console.print(f"  passed over {step.label}: {reason}", style="yellow")
 
 
 def found(record: Record) -> str:
@@ -110,6 +115,8 @@ def found(record: Record) -> str:
         ending = " (training loss stopped improving)" if result["status"] == "plateau" else ""
         accuracy = f"train {100 * result['train_accuracy']:.2f} %, test {100 * result['test_accuracy']:.2f} %"
         return f"{result['epochs']} epochs{ending}, {accuracy}"
+    if record.kind == "sharpness" and record.state == "diverged":
+        return f"no search, the loss at the minimum is {result['base_loss']}"
     if record.kind == "sharpness":
         return ", ".join(f"{row['sharpness']:.4g} (epsilon {row['epsilon']:g})" for row in result["searches"])
     lost = sum(check["non_finite"] for check in result["checks"].values())
@@ -121,11 +128,11 @@ def show_results(tables: Tables, folder: Path) -> None:
     from flatmin.figures.summary import summary_table, terminal_tables
     from flatmin.figures.verdict import verdict
 
-    console = Console(highlight=False)
+    console = terminal()
     try:
-        console.print(*terminal_tables(summary_table(tables)), sep="")
+        console.print(*terminal_tables(summary_table(tables)), sep="", soft_wrap=False)
     except ResultsError as error:
         console.print(str(error))
     for sentence in verdict(tables):
-        console.print(sentence, soft_wrap=True)
-    console.print(f"Figures: {folder / 'figures'}   Tables: {folder / 'tables'}", soft_wrap=True)
+        console.print(sentence)
+    console.print(f"Figures: {folder / 'figures'}   Tables: {folder / 'tables'}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130
+
 FILE = typer.Argument(help="The experiment, such as experiments/quickstart.yaml.", show_default=False)
 OVERRIDES = typer.Argument(
     metavar="[KEY=VALUE]...",
@@ -33,10 +35,18 @@ def run(
     Interrupted at any moment, the same command goes on where it was. Several processes may share an experiment: each
     passes over what another is doing. Ends with a table of both minima, the figures' folder, and which is sharper.
     """
+    try:
+        _run(file, overrides or [], results, data, plan)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted; the same command goes on from here.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _run(file: Path, overrides: list[str], results: Path, data: Path | None, plan: bool) -> None:
     from flatmin.experiments import Study, load_experiment
     from flatmin.experiments import run as run_study
 
-    study = Study.of(load_experiment(file, overrides or ()), results=results, data_root=data)
+    study = Study.of(load_experiment(file, overrides), results=results, data_root=data, download=not plan)
 
     from flatmin.cli.progress import TerminalReporter, show_plan, show_results
 
