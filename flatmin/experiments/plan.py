@@ -9,14 +9,10 @@ from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset
 from flatmin.data.batches import resolved_size
 from flatmin.experiments.config import Experiment, Grid, Paths, Planes, Slices
+from flatmin.experiments.line_steps import PathStep, RandomLineStep
+from flatmin.experiments.plane_steps import RandomPlaneStep, ThreePointPlaneStep
 from flatmin.experiments.sharpness_step import SharpnessStep
-from flatmin.experiments.slice_steps import (
-    PathStep,
-    RandomLineStep,
-    RandomPlaneStep,
-    Reading,
-    ThreePointPlaneStep,
-)
+from flatmin.experiments.slice_step import Reading
 from flatmin.experiments.step import Step
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.training import TrainingSettings
@@ -33,7 +29,7 @@ def plan(experiment: Experiment, dataset: Dataset) -> list[Step]:
         dataset: Its data, already cut to ``data.examples``.
 
     Raises:
-        ConfigError: If a batch or a number of examples is larger than the data.
+        ConfigError: If a batch or a number of examples is larger than the data, or both regimes are the same.
     """
     pairs = trainings(experiment, dataset)
     steps: list[Step] = [step for pair in pairs.values() for step in pair.values()]
@@ -56,6 +52,11 @@ def trainings(experiment: Experiment, dataset: Dataset) -> Pairs:
         )
         for regime, entry in experiment.regimes.items()
     }
+    if len({setting.batch_size for setting in settings.values()}) < len(settings):
+        size = settings["small_batch"].batch_size
+        raise ConfigError(
+            f"regimes.small_batch and regimes.large_batch must differ, got {size} examples a batch twice."
+        )
     return {
         seed: {regime: TrainingStep(data, network, setting, regime, seed) for regime, setting in settings.items()}
         for seed in experiment.seeds

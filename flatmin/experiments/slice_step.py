@@ -1,0 +1,143 @@
+"""What every slice of the loss has in common: the data it reads, its points on disk, its tidy table."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from flatmin.core.objective import Objective
+from flatmin.data.batches import Pair, fixed_batches
+from flatmin.experiments.points import Points
+from flatmin.experiments.step import Outcome, Workplace, examples_of
+from flatmin.experiments.training_step import TrainingStep
+from flatmin.landscapes import Line, Plane
+
+Bounds = tuple[float, float, int]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """On which data a slice is evaluated, and how.
+
+    Args:
+        batch_norm: ``"running"``, ``"batch"``, ``"reestimate"``, on paths also ``"interpolated"``.
+        splits: ``"train"``, ``"test"`` or both.
+        examples: Number of examples of each split, the first ones; ``None`` for all.
+        batch_size: Of the fixed partition.
+        engine: What evaluates the points.
+    """
+
+    batch_norm: str
+    splits: tuple[str, ...]
+    examples: int | None
+    batch_size: int
+    engine: str
+
+    def objective(self, network: nn.Module, data: Pair) -> Objective:
+        """The mean cross-entropy of ``network`` over a split."""
+        batches = fixed_batches(*examples_of(data, self.examples), self.batch_size)
+        batch_norm = "running" if self.batch_norm == "interpolated" else self.batch_norm
+        return Objective(network, cross_entropy, batches, batch_norm=batch_norm)
+
+
+class SliceStep(ABC):
+    """What all slices have in common: a form, a reading, and one table."""
+
+    kind = "slices"
+    form: ClassVar[str]
+    table: ClassVar[str]
+    reading: Reading
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[TrainingStep, ...]:
+        """The training of the networks it runs through."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> dict[str, Any]:
+        """What fixes the points."""
+
+    @property
+    @abstractmethod
+    def num_points(self) -> int:
+        """Points on each split."""
+
+    @abstractmethod
+    def cut(self, objectives: list[Objective], start: nn.Module, **resumable: Any) -> Line | Plane:
+        """Evaluate one split; ``objectives`` are those of the networks it needs."""
+
+    @property
+    def label(self) -> str:
+        """Such as ``F1-mnist-seed0-linear-batch``."""
+        first = self.needs[0]
+        regime = f"-{first.regime}" if len(self.needs) == 1 else ""
+        name = f"{first.network['name']}-{first.data['name']}{regime}-seed{first.seed}"
+        return f"{name}-{self.form}-{self.table}-{self.reading.batch_norm}"
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """All that fixes the numbers."""
+        networks = [step.setup for step in self.needs]
+        return {"form": self.form, "networks": networks, "grid": self.grid, "reading": asdict(self.reading)}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What names the slice in its table."""
+        first = self.needs[0].facts
+        regime = first["regime"] if len(self.needs) == 1 else "both"
+        return {**first, "regime": regime, "kind": self.form, "batch_norm": self.reading.batch_norm}
+
+    @property
+    def cost(self) -> float:
+        """A pass a point; re-estimating takes about three."""
+        passes = 3.0 if self.reading.batch_norm == "reestimate" else 1.0
+        examples = self.reading.examples or self.needs[0].data["examples"]
+        return passes * self.num_points * len(self.reading.splits) * examples
+
+    def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
+        """Evaluate every split, going on from the points that ``folder`` holds."""
+        networks = [workplace.trained(step) for step in self.needs]
+        start = workplace.start(self.needs[0].seed)
+        points = Points(folder / "points.jsonl")
+        share = 1 / (self.num_points * len(self.reading.splits))
+        frames, checks = [], {}
+        for split in self.reading.splits:
+            data = {"train": workplace.train, "test": workplace.test}[split]
+            objectives = [self.reading.objective(network, data) for network in networks]
+            keep = points.keep(split, lambda: advance(share))
+            cut = self.cut(objectives, start, progress=keep, known=points.known(split))
+            frames.append(tidy(cut).assign(split=split))
+            checks[split] = {
+                "base_loss": cut.base_loss,
+                "center_loss": cut.center_loss,
+                "non_finite": cut.non_finite,
+            } | ({"cosine": cut.cosine} if isinstance(cut, Plane) else {})
+        tables = {self.table: pd.concat(frames, ignore_index=True)}
+        return Outcome(result={"checks": checks}, tables=tables | self.marks(networks, start))
+
+    def marks(self, networks: list[nn.Module], start: nn.Module) -> dict[str, pd.DataFrame]:
+        """Named points of the slice, where it has any."""
+        return {}
+
+
+def spaced(bounds: Bounds) -> Tensor:
+    """Equally spaced coordinates, exact at 0 where they pass it."""
+    low, high, points = bounds
+    axis = torch.linspace(low, high, points, dtype=torch.float64)
+    return torch.where(axis.abs() < 1e-12 * (high - low), 0.0, axis)
+
+
+def tidy(cut: Line | Plane) -> pd.DataFrame:
+    """One row a point."""
+    values = {"loss": cut.loss.reshape(-1).numpy(), "accuracy": cut.accuracy.reshape(-1).numpy()}
+    if isinstance(cut, Line):
+        return pd.DataFrame({"alpha": cut.alphas.numpy(), **values})
+    alphas, betas = torch.meshgrid(cut.alphas, cut.betas, indexing="ij")
+    return pd.DataFrame({"alpha": alphas.reshape(-1).numpy(), "beta": betas.reshape(-1).numpy(), **values})
