@@ -54,9 +54,7 @@ def trainings(experiment: Experiment, dataset: Dataset) -> Pairs:
     }
     if len({setting.batch_size for setting in settings.values()}) < len(settings):
         size = settings["small_batch"].batch_size
-        raise ConfigError(
-            f"regimes.small_batch and regimes.large_batch must differ, got {size} examples a batch twice."
-        )
+        raise ConfigError(f"regimes.small_batch and regimes.large_batch must differ, got batches of {size} for both.")
     return {
         seed: {regime: TrainingStep(data, network, setting, regime, seed) for regime, setting in settings.items()}
         for seed in experiment.seeds
