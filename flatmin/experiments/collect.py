@@ -33,7 +33,7 @@ def common(origins: list[dict[str, Any]]) -> dict[str, Any]:
     """What the records say of where they were made, each distinct answer once."""
     if not origins:
         raise ResultsError("no step is finished yet, so there are no tables.")
-    keys = ("flatmin", "git", "python", "platform", "processor", "device", "threads", "versions")
+    keys = ("flatmin", "git", "python", "platform", "processor", "device", "threads", "versions", "note")
     found: dict[str, Any] = {key: [] for key in keys}
     for origin in origins:
         for key in keys:

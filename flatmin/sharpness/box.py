@@ -1,20 +1,25 @@
 """The function that sharpness maximises: the loss over a box around theta, with a count of what it cost."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flatmin.core.vectors import norm
 from flatmin.sharpness.subspace import FullSpace, RandomSubspace
+
+
+class Unbounded(Exception):
+    """The loss is infinite at a point of the box: nothing higher is left to look for."""
 
 
 @dataclass
 class Box:
     r"""The loss at :math:`\theta + A z` for :math:`|z_i| \le w_i`; remembers the highest point it has seen.
 
-    Points whose loss is NaN are passed over (and counted): they are no maximum. Attributes are ``half_width`` (w,
+    Points whose loss is NaN are passed over (and counted): they are no maximum. A loss of infinity is remembered, then
+    raises :class:`Unbounded`. Attributes are ``half_width`` (w,
     float64), ``best_loss`` and ``best_z``, ``evaluations`` (losses with or without gradient) and ``not_a_number``.
     """
 
@@ -58,10 +63,6 @@ class Box:
         """Share of coordinates that lie on the bound."""
         return float((z.abs() >= self.half_width * (1 - 1e-9)).double().mean())
 
-    def perturbation_norm(self, z: Tensor) -> float:
-        """Euclidean length of A z."""
-        return norm(self.space.forward(z.to(self.theta.dtype)))
-
     def _point(self, z: Tensor) -> Tensor:
         return self.theta + self.space.forward(z.to(self.theta.dtype))
 
@@ -72,4 +73,6 @@ class Box:
             return -torch.inf
         if loss > self.best_loss:
             self.best_loss, self.best_z = loss, z.clone()
+            if math.isinf(loss):
+                raise Unbounded
         return loss

@@ -1,5 +1,6 @@
 """Keskar et al.'s sharpness, with a maximiser that can be trusted beside the published one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -8,11 +9,14 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of, positive, whole
-from flatmin.sharpness.box import Box
+from flatmin.core.precision import full_precision
+from flatmin.core.vectors import norm
+from flatmin.sharpness.box import Box, Unbounded
 from flatmin.sharpness.search import (
     CORRECTIONS,
     MOST_ITERATIONS,
     PAPER_ITERATIONS,
+    Climb,
     paper_search,
     strong_search,
 )
@@ -20,7 +24,7 @@ from flatmin.sharpness.subspace import FullSpace, RandomSubspace
 
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS},
-    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 1},
+    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
 }
 
 
@@ -48,20 +52,21 @@ class Sharpness:
     Attributes:
         sharpness: :math:`\phi`, in per cent.
         base_loss: Loss at theta.
-        worst_loss: Highest loss seen in the box.
+        worst_loss: Highest loss seen in the box; may be infinite.
         epsilon: Relative half-width of the box.
         method: ``"paper"`` or ``"strong"``.
         subspace_dim: Columns of the random A; ``None`` for the full space.
         batch_norm: Reading of BatchNorm; ``None`` if the objective does not say.
         seed: Of A and of the random starts.
         evaluations: Losses computed, with or without gradient.
-        iterations: Iterations of all climbs.
+        iterations: Iterations of all climbs but one that infinity cut short.
         share_at_bound: Share of the coordinates of the worst point that lie on the bound of the box.
         perturbation_norm: Euclidean length of the worst perturbation A z.
         climbs: Highest loss of each climb, the published one first.
-        spread: How far the climbs disagree, (highest - lowest) / highest rise; NaN for a single climb, 0 if none rose.
-        converged: Whether no climb ran out of iterations; never for ``"paper"``, which stops after ten whatever happens,
-            unless it could climb no further.
+        spread: How far the climbs after the published one disagree, (highest - lowest) / rise; NaN if there is none or
+            the rise is infinite, 0 if nothing rose.
+        converged: Whether none of these ran out of iterations; for ``"paper"``, whether it could climb no further
+            before its ten were over.
         not_a_number: Points at which the loss was NaN; they were passed over.
         coordinates: z of the worst point, (dim,) float64.
         perturbation: A z of the worst point, (size,): ``theta + perturbation`` has the loss ``worst_loss``.
@@ -120,7 +125,7 @@ def epsilon_sharpness(
         10 corrections and no tolerance. From a flat minimum it may hardly move.
     ``"strong"``
         the same, and climbs from starts away from the centre (see :mod:`flatmin.sharpness.search`), each until its last
-        three iterations gain less than the square root of the machine epsilon of the rise. Never below ``"paper"``;
+        steps gain less than the square root of the machine epsilon of the rise. Never below ``"paper"``;
         exact where the loss is a separable quadratic.
 
     Args:
@@ -142,7 +147,7 @@ def epsilon_sharpness(
         TypeError: If a number is of the wrong kind.
         ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not fit or
             a name is unknown.
-        RuntimeError: If the loss at ``theta`` is not finite.
+        RuntimeError: If the loss at ``theta`` is not finite, or not above -1.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -155,29 +160,28 @@ def epsilon_sharpness(
     positive("epsilon", epsilon)
     one_of("method", method, METHODS)
     whole("seed", seed)
-    point = objective.theta if theta is None else torch.as_tensor(theta).to(objective.theta)
+    point = objective.theta if theta is None else torch.as_tensor(theta).detach().to(objective.theta)
     if point.shape != objective.theta.shape:
         raise ValueError(f"`theta` must have shape {tuple(objective.theta.shape)}, got {tuple(point.shape)}.")
-    base_loss = float(objective.value(point))
-    if not torch.isfinite(torch.tensor(base_loss)):
-        raise RuntimeError(f"the loss at theta must be finite, got {base_loss}: sharpness is a rise above it.")
-    space = (
-        FullSpace(point)
-        if subspace_dim is None
-        else RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)
-    )
-    box = Box(objective, space, point, epsilon, base_loss)
-    for start in starts:
-        if start.shape != (box.dim,):
-            raise ValueError(f"`starts` must hold vectors of shape ({box.dim},), got {tuple(start.shape)}.")
-    if method == "paper":
-        climbs = paper_search(box)
-    else:
-        climbs = strong_search(box, list(starts), seed=seed, tolerance=torch.finfo(point.dtype).eps ** 0.5)
-    rises = [max(0.0, climb.loss - base_loss) for climb in climbs]
-    highest = box.best_loss - base_loss
+    with full_precision(point.device):
+        base_loss = float(objective.value(point))
+        if not -1 < base_loss < math.inf:
+            raise RuntimeError(f"the loss at theta must be finite and above -1, got {base_loss}: see the formula.")
+        space = (
+            FullSpace(point)
+            if subspace_dim is None
+            else RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)
+        )
+        box = Box(objective, space, point, epsilon, base_loss)
+        for start in starts:
+            if start.shape != (box.dim,):
+                raise ValueError(f"`starts` must hold vectors of shape ({box.dim},), got {tuple(start.shape)}.")
+        climbs = _climbs(box, method, starts, seed=seed)
+        share_at_bound, perturbation = box.at_bound(box.best_z), space.forward(box.best_z.to(point.dtype))
+    ends = [climb.loss for climb in climbs]
+    rise = box.best_loss - base_loss
     return Sharpness(
-        sharpness=100 * highest / (1 + base_loss),
+        sharpness=100 * rise / (1 + base_loss),
         base_loss=base_loss,
         worst_loss=box.best_loss,
         epsilon=float(epsilon),
@@ -187,12 +191,30 @@ def epsilon_sharpness(
         seed=seed,
         evaluations=box.evaluations + 1,
         iterations=sum(climb.iterations for climb in climbs),
-        share_at_bound=box.at_bound(box.best_z),
-        perturbation_norm=box.perturbation_norm(box.best_z),
-        climbs=tuple(climb.loss for climb in climbs),
-        spread=float("nan") if len(climbs) == 1 else (max(rises) - min(rises)) / highest if highest else 0.0,
-        converged=all(climb.stalled for climb in climbs[-max(1, len(climbs) - 1) :]),
+        share_at_bound=share_at_bound,
+        perturbation_norm=norm(perturbation),
+        climbs=tuple(ends),
+        spread=_spread(ends[1:], base_loss, rise),
+        converged=all(climb.stalled for climb in climbs[1:] or climbs),
         not_a_number=box.not_a_number,
         coordinates=box.best_z.clone(),
-        perturbation=space.forward(box.best_z.to(point.dtype)),
+        perturbation=perturbation,
     )
+
+
+def _climbs(box: Box, method: str, starts: Sequence[Tensor], *, seed: int) -> list[Climb]:
+    tolerance = torch.finfo(box.theta.dtype).eps ** 0.5
+    search = paper_search(box) if method == "paper" else strong_search(box, starts, seed=seed, tolerance=tolerance)
+    climbs = []
+    try:
+        for climb in search:
+            climbs.append(climb)
+    except Unbounded:
+        climbs.append(Climb(box.best_loss, iterations=0, stalled=True))
+    return climbs
+
+
+def _spread(ends: list[float], base_loss: float, rise: float) -> float:
+    if not ends or math.isinf(rise):
+        return math.nan
+    return (max(ends) - max(min(ends), base_loss)) / rise if rise else 0.0

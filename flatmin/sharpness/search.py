@@ -1,17 +1,21 @@
-"""Looking for the highest loss in a box: where to start, how to climb, when to stop.
+r"""Looking for the highest loss in a box: where to start, how to climb, when to stop.
 
-Climbing is SciPy's L-BFGS-B (Byrd et al. 1995). At a minimum the gradient is almost zero, so a climb from the centre can
-stop right where it began, and the value it reports is the optimiser's, not the landscape's. The strong search therefore
-starts far from the centre too:
+At a minimum the gradient is almost zero, so a climb from the centre can stop right where it began, and the value it
+reports is the optimiser's, not the landscape's. The strong search has two ways of climbing:
 
-- at the corner that the gradient points to (exact where the loss is linear or separable and convex);
-- at corners found by a step of the l-infinity power method from a random corner, :math:`\\operatorname{sign} \\nabla
-  f(z)`, which follows the curvature where the gradient tells nothing;
-- in few dimensions at all corners and at random points, and then coordinate by coordinate at the opposite bound.
+- **corner steps**, :math:`z \leftarrow w \operatorname{sign} \nabla f(z)`: conditional gradient over the box (Frank and
+  Wolfe 1956), which for a quadratic is the power method in the maximum norm. On networks a dozen of them climb higher
+  than L-BFGS-B does in a hundred evaluations, and where the loss is convex no step can fall. They start at the centre
+  and at random points, so that an exact stationary point does not hold them;
+- **L-BFGS-B** (Byrd et al. 1995, SciPy) from the highest point found, for the coordinates whose maximum lies inside.
+
+In few dimensions it also climbs by L-BFGS-B from all corners and from random points, and sends single coordinates of the
+best point to the other bound.
 """
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, product
 
 import numpy as np
 import torch
@@ -21,124 +25,144 @@ from torch import Tensor
 
 from flatmin.sharpness.box import Box
 
-Vector = NDArray[np.float64]
-
 PAPER_ITERATIONS = 10
 CORRECTIONS = 10
 MOST_ITERATIONS = 200
 STALLED_ITERATIONS = 3
+SHORTENINGS = 2
+CORNER_TOLERANCE = 5e-4
 FEW_DIMENSIONS = 32
-SCALES = (1.0, 0.5, 0.25)
 
 
+@dataclass(frozen=True)
 class Climb:
-    """How one climb ended.
+    """How one climb ended: the highest loss it saw, its iterations, and whether it ended before its budget did."""
 
-    Attributes:
-        loss: Highest loss it saw.
-        iterations: Iterations of L-BFGS-B.
-        stalled: Whether it ended because it gained nothing more, not because its budget was spent.
-    """
-
-    def __init__(self, loss: float, iterations: int, stalled: bool) -> None:
-        self.loss, self.iterations, self.stalled = loss, iterations, stalled
+    loss: float
+    iterations: int
+    stalled: bool
 
 
-def climb(box: Box, start: Tensor, *, iterations: int, tolerance: float, relative: bool) -> Climb:
-    """Climb from ``start`` by L-BFGS-B with all of SciPy's own tolerances set to 0.
-
-    Args:
-        box: What to climb in.
-        start: A point of the box, (dim,) float64.
-        iterations: Budget.
-        tolerance: Ends the climb when the last three iterations gained less than this share of its rise; 0 never does.
-        relative: Measure each coordinate in units of its half-width (better conditioned) rather than as it is.
-    """
-    unit = box.half_width if relative else torch.ones_like(box.half_width)
-    limit = (box.half_width / unit).cpu().numpy()
-    heights: list[float] = []
-    best = -np.inf
-
-    def descend(x: Vector) -> tuple[float, Vector]:
-        nonlocal best
-        point = torch.from_numpy(np.array(x)).to(unit)
-        loss, gradient = box.value_and_gradient(box.clipped(point * unit))
-        best = max(best, loss)
-        return -loss, -(gradient * unit).cpu().numpy()
-
-    def watch(intermediate_result: OptimizeResult) -> None:
-        heights.append(best)
-        if len(heights) > STALLED_ITERATIONS:
-            gain = heights[-1] - heights[-1 - STALLED_ITERATIONS]
-            if gain <= tolerance * (heights[-1] - box.base_loss):
-                raise StopIteration
-
-    options = {"maxiter": iterations, "maxfun": 20 * iterations, "maxcor": CORRECTIONS, "ftol": 0.0, "gtol": 0.0}
-    minimize(
-        descend,
-        (start / unit).cpu().numpy(),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=Bounds(-limit, limit),
-        options=options,
-        callback=watch if tolerance else lambda intermediate_result: heights.append(best),
-    )
-    return Climb(best, len(heights), len(heights) < iterations)
+def paper_search(box: Box) -> Iterator[Climb]:
+    """The search as published: ten iterations of L-BFGS-B from the centre."""
+    yield quasi_newton(box, center(box), iterations=PAPER_ITERATIONS, tolerance=0.0)
 
 
-def paper_search(box: Box) -> list[Climb]:
-    """The search as published: ten iterations from the centre."""
-    center = torch.zeros_like(box.half_width)
-    return [climb(box, center, iterations=PAPER_ITERATIONS, tolerance=0.0, relative=False)]
-
-
-def strong_search(box: Box, given: list[Tensor], *, seed: int, tolerance: float) -> list[Climb]:
-    """The published search and a climb from each of several starts until it stalls.
+def strong_search(box: Box, given: Iterable[Tensor], *, seed: int, tolerance: float) -> Iterator[Climb]:
+    """The published search, corner steps from several starts, and L-BFGS-B from the best point of all.
 
     Args:
         box: What to search.
         given: Further starts, such as the worst points of smaller boxes.
         seed: Of the random starts.
-        tolerance: See :func:`climb`.
+        tolerance: A climb ends when it gains less than this share of its rise,
+            from its start or the centre, whichever is lower.
     """
-    climbs = paper_search(box)
-    for start in starts(box, given, seed):
-        climbs.append(climb(box, start, iterations=MOST_ITERATIONS, tolerance=tolerance, relative=True))
-    if box.dim <= FEW_DIMENSIONS:
-        flip(box)
-    climbs.append(climb(box, box.best_z, iterations=MOST_ITERATIONS, tolerance=tolerance**1.5, relative=True))
-    return climbs
-
-
-def starts(box: Box, given: list[Tensor], seed: int) -> Iterator[Tensor]:
-    """The starts of the strong search, each found when it is asked for."""
     generator = torch.Generator().manual_seed(seed)
-    yield from (box.clipped(z.to(box.half_width)) for z in given)
-    yield along(box, corner(box, torch.zeros_like(box.half_width), generator))
-    for _ in range(max(1, 10 * FEW_DIMENSIONS // box.dim) if box.dim > 5 else 0):
-        yield along(box, corner(box, 0.5 * box.half_width * signs(box, generator), generator))
-    if box.dim <= 5:
-        yield from (box.half_width * torch.tensor(s).to(box.half_width) for s in product((-1.0, 1.0), repeat=box.dim))
+    yield from paper_search(box)
+    box.value(separable_peak(box, generator))
+    for start in chain(given, starts(box, generator)):
+        yield corner_steps(box, box.clipped(start.to(box.half_width)), generator)
     if box.dim <= FEW_DIMENSIONS:
-        for _ in range(FEW_DIMENSIONS):
-            inside = 2 * torch.rand(box.dim, dtype=torch.float64, generator=generator) - 1
-            yield box.half_width * inside.to(box.half_width)
+        for z in scattered(box, generator):
+            yield quasi_newton(box, z, iterations=MOST_ITERATIONS, tolerance=tolerance)
+        flip(box)
+    yield quasi_newton(box, box.best_z, iterations=MOST_ITERATIONS, tolerance=tolerance)
+
+
+def separable_peak(box: Box, generator: torch.Generator) -> Tensor:
+    """The highest point of the separable quadratic with the slopes found at the centre and at the corner it points to."""
+    _, slope = box.value_and_gradient(center(box))
+    corner = corner_of(box, slope, generator)
+    curvature = (box.value_and_gradient(corner)[1] - slope) / corner
+    return torch.where(curvature < 0, box.clipped(-slope / curvature), corner)
+
+
+def corner_steps(box: Box, z: Tensor, generator: torch.Generator) -> Climb:
+    """Step to the corner that the gradient points to, or less far where the whole step gains next to nothing.
+
+    How far is where a parabola with the slopes of both ends is highest, and half the way at most.
+    """
+    loss, gradient = box.value_and_gradient(z)
+    floor = min(loss, box.base_loss) if loss > -np.inf else box.base_loss
+    for iteration in range(MOST_ITERATIONS):
+        corner, share = corner_of(box, gradient, generator), 1.0
+        way = corner - z
+        ahead = float(gradient @ way)
+        for _ in range(SHORTENINGS + 1):
+            higher = torch.lerp(z, corner, share)
+            found, slope = box.value_and_gradient(higher)
+            if found - loss > CORNER_TOLERANCE * (found - floor):
+                break
+            behind = float(slope @ way)
+            share = min(share / 2, share * ahead / (ahead - behind) if behind < ahead else share)
+        else:
+            return Climb(loss, iteration, stalled=True)
+        loss, z, gradient = found, higher, slope
+    return Climb(loss, MOST_ITERATIONS, stalled=False)
+
+
+def quasi_newton(box: Box, z: Tensor, *, iterations: int, tolerance: float) -> Climb:
+    """Climb by L-BFGS-B with SciPy's own tolerances set to 0.
+
+    Args:
+        box: What to climb in.
+        z: Where to start.
+        iterations: Budget.
+        tolerance: Ends the climb when the last three iterations gained no more than this share of its rise; 0 never
+            does.
+    """
+    limit = box.half_width.cpu().numpy()
+    losses, heights = list[float](), list[float]()
+
+    def descend(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """With the lowest loss so far in place of minus infinity, so that the line search comes back from there."""
+        loss, gradient = box.value_and_gradient(box.clipped(torch.from_numpy(np.array(x)).to(z)))
+        losses.append(loss if loss > -np.inf else min(losses, default=box.base_loss))
+        return -losses[-1], -gradient.cpu().numpy()
+
+    def watch(intermediate_result: OptimizeResult) -> None:
+        heights.append(max(losses))
+        if tolerance and len(heights) > STALLED_ITERATIONS:
+            gain = heights[-1] - heights[-1 - STALLED_ITERATIONS]
+            if gain <= tolerance * (heights[-1] - min(losses[0], box.base_loss)):
+                raise StopIteration
+
+    options = {"maxiter": iterations, "maxfun": 20 * iterations, "maxcor": CORRECTIONS, "ftol": 0.0, "gtol": 0.0}
+    bounds = Bounds(-limit, limit)
+    minimize(descend, z.cpu().numpy(), jac=True, method="L-BFGS-B", bounds=bounds, options=options, callback=watch)
+    return Climb(max(losses), len(heights), stalled=len(heights) < iterations)
+
+
+def starts(box: Box, generator: torch.Generator) -> Iterator[Tensor]:
+    """Where corner steps start: the centre, and random points halfway to a corner, more of them in few dimensions."""
+    yield center(box)
+    for _ in range(max(1, min(FEW_DIMENSIONS, 10 * FEW_DIMENSIONS // box.dim))):
+        yield 0.5 * box.half_width * signs(box, generator)
+
+
+def scattered(box: Box, generator: torch.Generator) -> Iterator[Tensor]:
+    """Where L-BFGS-B starts in few dimensions: random points, and in five dimensions or less every corner."""
+    for _ in range(FEW_DIMENSIONS):
+        inside = 2 * torch.rand(box.dim, dtype=torch.float64, generator=generator) - 1
+        yield box.half_width * inside.to(box.half_width)
+    if 2**box.dim <= FEW_DIMENSIONS:
+        yield from (box.half_width * torch.tensor(s).to(box.half_width) for s in product((-1.0, 1.0), repeat=box.dim))
+
+
+def center(box: Box) -> Tensor:
+    """The middle of the box."""
+    return torch.zeros_like(box.half_width)
+
+
+def corner_of(box: Box, gradient: Tensor, generator: torch.Generator) -> Tensor:
+    """The corner that a gradient points to, a random one of those where it is zero."""
+    return box.half_width * torch.where(gradient == 0, signs(box, generator), gradient.sign())
 
 
 def signs(box: Box, generator: torch.Generator) -> Tensor:
     """Random signs, the same on every device."""
     return (2 * torch.randint(2, (box.dim,), generator=generator) - 1).to(box.half_width)
-
-
-def corner(box: Box, z: Tensor, generator: torch.Generator) -> Tensor:
-    """The corner that the gradient at ``z`` points to, random where it is zero."""
-    _, gradient = box.value_and_gradient(z)
-    return box.half_width * torch.where(gradient == 0, signs(box, generator), gradient.sign())
-
-
-def along(box: Box, vertex: Tensor) -> Tensor:
-    """The highest of a few points between the centre and a corner."""
-    return max((scale * vertex for scale in SCALES), key=box.value)
 
 
 def flip(box: Box) -> None:
@@ -151,5 +175,3 @@ def flip(box: Box) -> None:
             z[i] = sign * box.half_width[i]
             box.value(z)
         improved = box.best_loss > before + 1e-12 * abs(before)
-
-
