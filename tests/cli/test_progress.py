@@ -1,0 +1,70 @@
+"""The bar: what is left to do adds up to the whole, however a run goes."""
+
+import pytest
+
+import flatmin.figures
+import flatmin.training.trainer
+from flatmin.cli.progress import TerminalReporter
+from flatmin.experiments import Study, load_experiment, run
+from flatmin.training.record_keeping import RecordKeeper
+
+CHANGES = ("training.epochs=4", "resources.wandb.mode=disabled")
+
+
+@pytest.fixture
+def study(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(flatmin.figures, "render", lambda tables, out: out.mkdir(exist_ok=True) or [])
+    return Study.of(load_experiment(file, CHANGES), results=tmp_path)
+
+
+def bar(study, end=None):
+    """Completed and total at the end of a run, and all that was completed on the way."""
+    with TerminalReporter() as reporter:
+        seen = []
+        advanced = reporter.advanced
+        reporter.advanced = lambda step, share: (advanced(step, share), seen.append((step.label, share)))
+        if end is None:
+            run(study, reporter)
+        else:
+            with pytest.raises(end, match=r"^$"):
+                run(study, reporter)
+    task = reporter.progress.tasks[0]
+    return task.completed, task.total, seen
+
+
+def test_steps_add_up_to_the_whole(study):
+    completed, total, seen = bar(study)
+    assert completed == pytest.approx(total) == sum(step.cost for step in study.steps)
+    shares = {label: sum(share for name, share in seen if name == label) for label, _ in seen}
+    assert shares == pytest.approx(dict.fromkeys(shares, 1.0)) and len(shares) == len(study.steps)
+    assert bar(study)[2] == []
+
+
+def test_resumed_training_advances_for_new_epochs_only(study, monkeypatch):
+    monkeypatch.setattr(flatmin.training.trainer, "CHECKPOINT_SECONDS", 0.0)
+    write_down = RecordKeeper._write_down
+
+    def interrupted(self, trainer, module, epoch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return write_down(self, trainer, module, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordKeeper, "_write_down", interrupted)
+        assert len(bar(study, KeyboardInterrupt)[2]) == 3
+    completed, total, seen = bar(study)
+    first = study.steps[0].label
+    assert [share for label, share in seen if label == first] == [1 / 5, 1 / 5]
+    assert completed == pytest.approx(total)
+
+
+def test_diverged_run_fills_the_bar(file, tmp_path, study):
+    changes = (*CHANGES, "training.optimizer=sgd", "training.learning_rate=1e10")
+    completed, total, _ = bar(Study.of(load_experiment(file, changes), results=tmp_path))
+    assert completed == pytest.approx(total)
+
+
+def test_plateau_and_divergence_in_words(file, tmp_path, study, capsys):
+    changes = (*CHANGES, "training.patience=1", "training.min_improvement=0.9")
+    bar(Study.of(load_experiment(file, changes), results=tmp_path))
+    assert "F1-digits-small_batch-seed0: 1 epochs (training loss stopped improving), train " in capsys.readouterr().out
