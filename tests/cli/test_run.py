@@ -90,7 +90,7 @@ def test_first_run_does_everything_and_the_second_nothing(file, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(file, tmp_path):
-    arguments = ("run", file, "training.epochs=300", "sharpness=null", "slices=null", "--results", tmp_path)
+    arguments = ("run", file, "training.epochs=100", "sharpness=null", "slices=null", "--results", tmp_path)
     process = shell(tmp_path, *arguments)
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("setup.yaml")) and time.monotonic() < deadline:
