@@ -275,7 +275,8 @@ class Planes(Section):
         kinds: ``random`` is spanned by two filter-normalised directions at each minimum; ``three_points`` goes through
             the start and both minima and needs both regimes.
         grid: Both axes of a ``random`` plane.
-        margin: How far a ``three_points`` plane reaches beyond its points on each side, as a share of their extent.
+        margin: How far a ``three_points`` plane reaches beyond its points on each side, as a share of their larger
+            extent.
         points: Points on each axis of a ``three_points`` plane.
         batch_norm: Statistics that BatchNorm uses.
         seeds: Seeds that get planes, the dearest of the slices; ``null`` takes the experiment's first.

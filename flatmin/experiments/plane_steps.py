@@ -58,7 +58,7 @@ class ThreePointPlaneStep(SliceStep):
     Args:
         first: Training of the small batch.
         second: Training of the large batch.
-        margin: How far the plane goes beyond the three points on each side, as a share of their extent.
+        margin: How far the plane goes beyond the three points on each side, as a share of their larger extent.
         points: Coordinates of either axis.
         reading: ``batch_norm`` is ``"batch"`` or ``"reestimate"``: no running averages hold for all three.
     """
@@ -80,7 +80,7 @@ class ThreePointPlaneStep(SliceStep):
     @property
     def grid(self) -> dict[str, Any]:
         """Margin and number of coordinates."""
-        return {"margin": self.margin, "points": self.points}
+        return {"margin_of_larger_extent": self.margin, "points": self.points}
 
     @property
     def num_points(self) -> int:
@@ -97,7 +97,7 @@ class ThreePointPlaneStep(SliceStep):
     def axes(self, plane: ThreePointPlane) -> tuple[Tensor, Tensor]:
         """Coordinates that enclose the three points."""
         low, high = plane.coordinates.amin(0), plane.coordinates.amax(0)
-        room = self.margin * (high - low)
+        room = self.margin * (high - low).max()
         ends = zip((low - room).tolist(), (high + room).tolist(), strict=True)
         first, second = (spaced((a, b, self.points)) for a, b in ends)
         return first, second
