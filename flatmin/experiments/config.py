@@ -116,8 +116,7 @@ class Network(Section):
     Attributes:
         name: ``F1``, ``F2``, ``C1``, ``C2``, ``C3`` or ``C4``, Keskar et al. (2017), appendix B.
         variant: Whether ``C1`` and ``C3`` follow the authors' code or the paper's text, which differ in the strides.
-        width: Units of each hidden layer of ``F1`` and ``F2``; the paper has 512. Less is a reduced setting, recorded as
-            such.
+        width: Units of each hidden layer of ``F1`` and ``F2``, 512 in the paper; others are recorded as a reduced setting.
     """
 
     name: Literal["F1", "F2", "C1", "C2", "C3", "C4"]
