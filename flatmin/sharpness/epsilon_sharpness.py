@@ -20,7 +20,7 @@ from flatmin.sharpness.search import (
     paper_search,
     strong_search,
 )
-from flatmin.sharpness.subspace import FullSpace, RandomSubspace
+from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace
 
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS},
@@ -115,18 +115,17 @@ def epsilon_sharpness(
 
     .. math:: \phi = 100 \cdot \frac{\max_{z \in C_\epsilon} f(\theta + A z) - f(\theta)}{1 + f(\theta)}
 
-    :math:`C_\epsilon` is :math:`|z_i| \le \epsilon \, (|(A^+ \theta)_i| + 1)`. Keskar et al. (2017), Metric 2.1. The box
-    has an absolute part (the 1), so :math:`\phi` changes when a network is rescaled without changing its function.
+    :math:`C_\epsilon` is :math:`|z_i| \le \epsilon \, (|(A^+ \theta)_i| + 1)`. Keskar et al. (2017), Metric 2.1. The
+    box has an absolute part (the 1), so :math:`\phi` changes when a network is rescaled without changing its function.
 
     The maximum of a non-convex function cannot be guaranteed, and the maximiser decides the value:
 
     ``"paper"``
-        as published, ten iterations of L-BFGS-B. Start, memory and tolerances are not stated there; taken are the centre,
-        10 corrections and no tolerance. From a flat minimum it may hardly move.
+        as published, ten iterations of L-BFGS-B. Start, memory and tolerances are not stated there; taken are the
+        centre, 10 corrections and no tolerance. From a flat minimum it may hardly move.
     ``"strong"``
-        the same, and climbs from starts away from the centre (see :mod:`flatmin.sharpness.search`), each until its last
-        steps gain less than the square root of the machine epsilon of the rise. Never below ``"paper"``;
-        exact where the loss is a separable quadratic.
+        the same, and climbs from starts away from the centre until they gain next to nothing (see
+        :mod:`flatmin.sharpness.search`). Never below ``"paper"``; exact where the loss is a separable quadratic.
 
     Args:
         objective: The loss to probe: an :class:`~flatmin.core.objective.Objective`, or anything with ``theta``,
@@ -145,8 +144,8 @@ def epsilon_sharpness(
 
     Raises:
         TypeError: If a number is of the wrong kind.
-        ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not fit or
-            a name is unknown.
+        ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not fit
+            or a name is unknown.
         RuntimeError: If the loss at ``theta`` is not finite, or not above -1.
 
     Example:
@@ -159,6 +158,7 @@ def epsilon_sharpness(
     """
     positive("epsilon", epsilon)
     one_of("method", method, METHODS)
+    one_of("distribution", distribution, DISTRIBUTIONS)
     whole("seed", seed)
     point = objective.theta if theta is None else torch.as_tensor(theta).detach().to(objective.theta)
     if point.shape != objective.theta.shape:

@@ -1,7 +1,7 @@
 r"""Looking for the highest loss in a box: where to start, how to climb, when to stop.
 
 At a minimum the gradient is almost zero, so a climb from the centre can stop right where it began, and the value it
-reports is the optimiser's, not the landscape's. The strong search has two ways of climbing:
+reports is the optimiser's, not the landscape's. The strong search climbs in two ways:
 
 - **corner steps**, :math:`z \leftarrow w \operatorname{sign} \nabla f(z)`: conditional gradient over the box (Frank and
   Wolfe 1956), which for a quadratic is the power method in the maximum norm. On networks a dozen of them climb higher
@@ -9,8 +9,9 @@ reports is the optimiser's, not the landscape's. The strong search has two ways 
   and at random points, so that an exact stationary point does not hold them;
 - **L-BFGS-B** (Byrd et al. 1995, SciPy) from the highest point found, for the coordinates whose maximum lies inside.
 
-In few dimensions it also climbs by L-BFGS-B from all corners and from random points, and sends single coordinates of the
-best point to the other bound.
+It also looks at the highest point that a separable quadratic would have, which two gradients tell. In few dimensions it
+climbs by L-BFGS-B from all corners and from random points too, and sends single coordinates of the best point to the
+other bound.
 """
 
 from collections.abc import Iterable, Iterator
@@ -55,8 +56,7 @@ def strong_search(box: Box, given: Iterable[Tensor], *, seed: int, tolerance: fl
         box: What to search.
         given: Further starts, such as the worst points of smaller boxes.
         seed: Of the random starts.
-        tolerance: A climb ends when it gains less than this share of its rise,
-            from its start or the centre, whichever is lower.
+        tolerance: Of the climbs by L-BFGS-B.
     """
     generator = torch.Generator().manual_seed(seed)
     yield from paper_search(box)
@@ -71,7 +71,7 @@ def strong_search(box: Box, given: Iterable[Tensor], *, seed: int, tolerance: fl
 
 
 def separable_peak(box: Box, generator: torch.Generator) -> Tensor:
-    """The highest point of the separable quadratic with the slopes found at the centre and at the corner it points to."""
+    """Where the separable quadratic with the slopes at the centre, and at the corner they point to, is highest."""
     _, slope = box.value_and_gradient(center(box))
     corner = corner_of(box, slope, generator)
     curvature = (box.value_and_gradient(corner)[1] - slope) / corner
@@ -109,8 +109,8 @@ def quasi_newton(box: Box, z: Tensor, *, iterations: int, tolerance: float) -> C
         box: What to climb in.
         z: Where to start.
         iterations: Budget.
-        tolerance: Ends the climb when the last three iterations gained no more than this share of its rise; 0 never
-            does.
+        tolerance: Ends the climb when the last three iterations gained no more than this share of its rise from its
+            start or the centre, whichever is lower; 0 never does.
     """
     limit = box.half_width.cpu().numpy()
     losses, heights = list[float](), list[float]()

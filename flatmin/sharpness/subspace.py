@@ -66,7 +66,8 @@ class RandomSubspace:
         if theta.numel() * dim * theta.element_size() <= KEPT_BYTES:
             self._kept = list(self._drawn())
         if distribution == "unit":
-            self._scale = torch.rsqrt(sum(block.double().square().sum(0) for block in self._blocks())).to(theta.dtype)
+            squares = [block.double().square().sum(0) for block in self._blocks()]
+            self._scale = torch.stack(squares).sum(0).rsqrt().to(theta.dtype)
 
     def forward(self, z: Tensor) -> Tensor:
         """A z, shape (n,)."""
@@ -75,8 +76,8 @@ class RandomSubspace:
 
     def transpose(self, gradient: Tensor) -> Tensor:
         """A' g, shape (dim,), summed in float64 across blocks."""
-        total = torch.zeros(self.dim, dtype=torch.float64, device=self._like.device)
-        for block, part in zip(self._blocks(), gradient.split(BLOCK_ROWS), strict=True):
+        total = torch.zeros_like(self._scale, dtype=torch.float64)
+        for block, part in zip(self._blocks(), torch.split(gradient, BLOCK_ROWS), strict=True):
             total += (part @ block).double()
         return (self._scale * total).to(self._like.dtype)
 
@@ -85,17 +86,18 @@ class RandomSubspace:
         gram = torch.zeros(self.dim, self.dim, dtype=torch.float64, device=self._like.device)
         right = torch.zeros(self.dim, dtype=torch.float64, device=self._like.device)
         scale = self._scale.double()
-        for block, part in zip(self._blocks(), theta.split(BLOCK_ROWS), strict=True):
+        for block, part in zip(self._blocks(), torch.split(theta, BLOCK_ROWS), strict=True):
             gram += (block.T @ block).double()
             right += (part @ block).double()
-        return torch.linalg.solve(gram * scale[:, None] * scale, right * scale)
+        solution: Tensor = torch.linalg.solve(gram * scale[:, None] * scale, right * scale)
+        return solution
 
     def _blocks(self) -> Iterator[Tensor]:
         return iter(self._kept) if self._kept is not None else self._drawn()
 
     def _drawn(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
-        for part in self._like.split(BLOCK_ROWS):
+        for part in torch.split(self._like, BLOCK_ROWS):
             shape = (len(part), self.dim)
             draw = torch.rand if self.distribution == "uniform" else torch.randn
-            yield draw(shape, generator=generator).to(device=self._like.device, dtype=self._like.dtype)
+            yield draw(shape, generator=generator, dtype=torch.float32).to(self._like)
