@@ -80,6 +80,8 @@ class Mirror:
         import wandb
 
         self.folder.mkdir(parents=True, exist_ok=True)
+        settings = wandb.Settings(silent=True, console="off", init_timeout=INIT_SECONDS, x_disable_stats=True)
+        wandb.setup(settings)  # `init` would take silence to heart only after it has said where it found the API key
         run = wandb.init(
             name=name,
             id=run_id,
@@ -93,7 +95,7 @@ class Mirror:
             mode=self.settings.mode,
             resume="allow" if self.settings.mode == "online" else None,
             reinit="finish_previous",
-            settings=wandb.Settings(silent=True, console="off", init_timeout=INIT_SECONDS, x_disable_stats=True),
+            settings=settings,
         )
         run.define_metric("*", step_metric="epoch")
         return run

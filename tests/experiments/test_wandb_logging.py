@@ -37,6 +37,7 @@ def runs(monkeypatch):
         opened.append(Run(**settings))
         return opened[-1]
 
+    monkeypatch.setattr(wandb, "setup", lambda settings: None)
     monkeypatch.setattr(wandb, "init", init)
     return opened
 
