@@ -10,32 +10,25 @@ Example:
     ('10%', 100, (0.001, 0.0005))
 """
 
-import difflib
-import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from flatmin.core.errors import ConfigError
+from flatmin.experiments.messages import shown
 
 Item = TypeVar("Item")
-Location = tuple[str | int, ...]
 
 SHORTHAND = ("data", "network")
 
@@ -45,7 +38,7 @@ def _listed_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
         raise ValueError("must not be empty")
     for item in items:
         if items.count(item) > 1:
-            raise ValueError(f"must not repeat an entry, got {_shown(item)} twice")
+            raise ValueError(f"must not repeat an entry, got {shown(item)} twice")
     return items
 
 
@@ -55,19 +48,19 @@ def _batch_size(value: Any) -> Any:
     else:
         valid = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if not valid:
-        raise ValueError(f"must be a whole number above 0 or a percentage like '10%', got {_shown(value)}")
+        raise ValueError(f"must be a whole number above 0 or a percentage like '10%', got {shown(value)}")
     return value
 
 
 def _device(value: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", value):
-        raise ValueError(f"must be 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:0', got {_shown(value)}")
+        raise ValueError(f"must be 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:0', got {shown(value)}")
     return value
 
 
 def _file_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", value):
-        raise ValueError(f"must be up to 80 letters, digits, dots, dashes and underscores, got {_shown(value)}")
+        raise ValueError(f"must be up to 80 letters, digits, dots, dashes and underscores, got {shown(value)}")
     return value
 
 
@@ -90,7 +83,7 @@ def _named(value: Any) -> Any:
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, Mapping | Section):
-        raise ValueError(f"must be a name or a section of keys, got {_shown(value)}")
+        raise ValueError(f"must be a name or a section of keys, got {shown(value)}")
     return value
 
 
@@ -116,7 +109,8 @@ class Network(Section):
     Attributes:
         name: ``F1``, ``F2``, ``C1``, ``C2``, ``C3`` or ``C4``, Keskar et al. (2017), appendix B.
         variant: Whether ``C1`` and ``C3`` follow the authors' code or the paper's text, which differ in the strides.
-        width: Units of each hidden layer of ``F1`` and ``F2``, 512 in the paper; others are recorded as a reduced setting.
+        width: Units of each hidden layer of ``F1`` and ``F2``, 512 in the paper; others are recorded as a reduced
+            setting.
     """
 
     name: Literal["F1", "F2", "C1", "C2", "C3", "C4"]
@@ -229,7 +223,7 @@ class Grid(Section):
         if isinstance(value, list | tuple) and len(value) == 3:
             return dict(zip(("low", "high", "points"), value, strict=True))
         if not isinstance(value, Mapping | Section):
-            raise ValueError(f"must be [low, high, points], got {_shown(value)}")
+            raise ValueError(f"must be [low, high, points], got {shown(value)}")
         return value
 
     @field_validator("high")
@@ -405,231 +399,6 @@ class Experiment(Section):
             yield "sharpness.examples", self.sharpness.examples
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Read an experiment file, then set single keys anew.
-
-    The file is YAML 1.2, so ``1e-3`` is a number and ``no`` is text. A key without a value is an error, lest a section
-    whose lines are commented out be taken for ``null``.
-
-    Args:
-        path: The file.
-        overrides: Dotted keys with values in YAML, such as ``"training.epochs=3"``, ``"seeds=[0]"``,
-            ``"regimes.large_batch.batch_size=20%"`` or ``"sharpness=null"``; the last one counts.
-
-    Returns:
-        The experiment.
-
-    Raises:
-        ConfigError: If there is no such file, or it or an override is not valid.
-    """
-    path = Path(path)
-    experiment = _validated(_mapping(path), lambda location: path.name)
-    if not overrides:
-        return experiment
-    content = experiment.model_dump()
-    changes = [_Change.parsed(override) for override in overrides]
-    for change in changes:
-        change.apply(content)
-    return _validated(
-        content, lambda location: max(reversed(changes), key=lambda change: change.nearness(location)).source
-    )
-
-
 def known_keys() -> dict[str, Any]:
     """Every key an experiment can have, with its default; nested as in a file."""
     return Experiment.model_validate({"name": "name", "data": "digits", "network": "F1"}).model_dump()
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain scalars by the core schema of YAML 1.2, save that no value is not ``null``; and no key twice."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            key, mark = self.construct_object(key_node, deep=True), key_node.start_mark
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"a key must be text, got {_shown(key)}", mark)
-            if key in lines:
-                first = f"key {key!r} was already set on line {lines[key]}"
-                raise yaml.constructor.ConstructorError(None, None, first, mark)
-            lines[key] = mark.line + 1
-        return super().construct_mapping(node, deep)
-
-
-for _tag, _pattern in {
-    "null": r"~|null|Null|NULL",
-    "bool": r"true|True|TRUE|false|False|FALSE",
-    "int": r"[-+]?(0|[1-9][0-9]*)",
-    "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-}.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), None)
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    """The content of an experiment file."""
-    try:
-        content = _yaml(path.read_text(encoding="utf-8"), path.name)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name} is not a text file in UTF-8.") from error
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise ConfigError(_absence(path)) from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    if content is None:
-        raise ConfigError(f"{path.name} is empty; an experiment needs at least name, data and network.")
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path.name} must hold keys with values such as 'name: fig3', got {_shown(content)}.")
-    return content
-
-
-def _yaml(text: str, source: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        where = f"line {error.problem_mark.line + 1} is" if error.problem_mark else "it is"
-        problem = error.problem or ""
-        problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
-        raise ConfigError(f"{source}: {where} not valid YAML: {problem}.") from error
-    except (yaml.YAMLError, AttributeError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
-
-
-def _absence(path: Path) -> str:
-    """That there is no such file, and which there are."""
-    folder = path if path.is_dir() else path.parent
-    others = sorted(entry for place in (folder, folder / "experiments") for entry in place.glob("*.yaml"))
-    near = difflib.get_close_matches(path.name, [other.name for other in others], n=1)
-    if near:
-        return f"no experiment file {path}; did you mean {next(other for other in others if other.name == near[0])}?"
-    return f"no experiment file {path}" + (f"; there are {', '.join(map(str, others))}." if others else ".")
-
-
-@dataclass(frozen=True)
-class _Change:
-    """An override: the keys that lead to a value, the value, and what to call it in a message."""
-
-    keys: tuple[str, ...]
-    value: Any
-    source: str
-
-    @classmethod
-    def parsed(cls, override: str) -> "_Change":
-        source = f"override {' '.join(override.split())}"
-        dotted, _, text = (part.strip() for part in override.partition("="))
-        if not (dotted and text):
-            raise ConfigError(f"{source} must be key=value, such as training.epochs=3.")
-        value = _yaml(text, source)
-        return cls(
-            tuple(dotted.split(".")),
-            {"name": value} if dotted in SHORTHAND and isinstance(value, str) else value,
-            source,
-        )
-
-    def apply(self, content: dict[str, Any]) -> None:
-        for depth, key in enumerate(self.keys[:-1], start=1):
-            content = content.setdefault(key, {})
-            place, rest = ".".join(self.keys[:depth]), ".".join(self.keys[depth:])
-            if content is None:
-                raise ConfigError(f"{self.source}: {place} is null; switch it on with {place}={{{rest}: ...}}.")
-            if not isinstance(content, dict):
-                raise ConfigError(f"{self.source}: {place} has no keys below it.")
-        content[self.keys[-1]] = self.value
-
-    def nearness(self, location: Location) -> int:
-        """Leading keys shared with a place that is wrong; all else was valid before the overrides."""
-        return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self.keys, location, strict=False))))
-
-
-def _validated(content: Mapping[str, Any], source: Callable[[Location], str]) -> Experiment:
-    """The experiment, or one line on the first thing wrong with it; an unknown key explains most of the others."""
-    try:
-        return Experiment.model_validate(content)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-    problems.sort(key=lambda problem: not _is_unknown_key(problem))
-    more = len(problems) - 1
-    rest = f" (and {more} more problem{'s' if more > 1 else ''})" if more else ""
-    raise ConfigError(f"{source(problems[0]['loc'])}: {_sentence(problems[0])}{rest}") from None
-
-
-def _is_unknown_key(problem: Mapping[str, Any]) -> bool:
-    return problem["type"] == "extra_forbidden" or "[key]" in tuple(problem["loc"])
-
-
-RULES: dict[str, str] = {
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "finite_number": "must be finite",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
-    "tuple_type": "must be a list in brackets",
-    "dict_type": "must be a section of keys",
-    "model_type": "must be a section of keys",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
-    "greater_than": "must be positive",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be below {lt}",
-    "literal_error": "must be {expected}",
-}
-
-
-def _sentence(problem: Mapping[str, Any]) -> str:
-    """What is wrong, in words that name the key, the rule and the value."""
-    location, kind, value = problem["loc"], problem["type"], problem["input"]
-    if _is_unknown_key(problem):
-        return _unknown_key(tuple(key for key in location if key != "[key]"))
-    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location).lstrip(".")
-    if kind == "missing":
-        return f"{place} is missing."
-    if kind == "value_error":
-        return f"{place} {problem['ctx']['error']}.".lstrip()
-    if value == "":
-        return f"{place} has no value" + ("." if location[0] in SHORTHAND else "; leave it out for its default.")
-    limits = {
-        name: f"{limit:.0f}" if isinstance(limit, float) else limit for name, limit in problem.get("ctx", {}).items()
-    }
-    rule = RULES[kind].format(**limits) if kind in RULES else f"is not valid ({problem['msg']})"
-    hint = ""
-    if kind == "literal_error" and isinstance(value, str):
-        hint = _did_you_mean(value, re.findall("'(.*?)'", problem["ctx"]["expected"]))
-    return f"{place} {rule}, got {_shown(value)}{hint or '.'}"
-
-
-def _unknown_key(location: Location) -> str:
-    """An unknown key, with the key that may have been meant: a similar one, or the same in another section."""
-    *sections, key = map(str, location)
-    everywhere = known = known_keys()
-    for section in sections:
-        known = known[section]
-    under = f" under {'.'.join(sections)}" if sections else ""
-    hint = _did_you_mean(key, list(known))
-    if not hint and key in everywhere:
-        hint = "; it belongs at the top level."
-    if not hint:
-        same = [path for path in _dotted(everywhere) if path.endswith(f".{key}")]
-        hint = f"; did you mean {same[0]!r}?" if same else f"; known: {', '.join(known)}."
-    return f"unknown key {_shown(key)}{under}{hint}"
-
-
-def _dotted(keys: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for key, below in keys.items():
-        yield above + key
-        if isinstance(below, Mapping):
-            yield from _dotted(below, f"{above}{key}.")
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    lowered = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]!r}?" if near else ""
-
-
-def _shown(value: Any) -> str:
-    """A value as the file would have it, cut to what fits in a line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

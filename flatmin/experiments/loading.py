@@ -1,0 +1,146 @@
+"""Reading an experiment from a YAML file, with single keys set anew on the command line."""
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from flatmin.core.errors import ConfigError
+from flatmin.experiments.config import SHORTHAND, Experiment, known_keys
+from flatmin.experiments.messages import Location, absence, first_problem, shown
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file, then set single keys anew.
+
+    The file is YAML 1.2, so ``1e-3`` is a number and ``no`` is text. A key without a value is an error, lest a section
+    whose lines are commented out be taken for ``null``.
+
+    Args:
+        path: The file.
+        overrides: Dotted keys with values in YAML, such as ``"training.epochs=3"``, ``"seeds=[0]"``,
+            ``"regimes.large_batch.batch_size=20%"`` or ``"sharpness=null"``; the last one counts.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        ConfigError: If there is no such file, or it or an override is not valid.
+    """
+    path = Path(path)
+    experiment = _validated(_mapping(path), lambda location: path.name)
+    if not overrides:
+        return experiment
+    content = experiment.model_dump()
+    changes = [_Change.parsed(override) for override in overrides]
+    for change in changes:
+        change.apply(content)
+    return _validated(
+        content, lambda location: max(reversed(changes), key=lambda change: change.nearness(location)).source
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain scalars by the core schema of YAML 1.2, save that no value is not ``null``; and no key twice."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key, mark = self.construct_object(key_node, deep=True), key_node.start_mark
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"a key must be text, got {shown(key)}", mark)
+            if key in lines:
+                first = f"key {key!r} was already set on line {lines[key]}"
+                raise yaml.constructor.ConstructorError(None, None, first, mark)
+            lines[key] = mark.line + 1
+        return super().construct_mapping(node, deep)
+
+
+for _tag, _pattern in {
+    "null": r"~|null|Null|NULL",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?(0|[1-9][0-9]*)",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), None)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """The content of an experiment file."""
+    try:
+        content = _yaml(path.read_text(encoding="utf-8"), path.name)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not a text file in UTF-8.") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ConfigError(absence(path)) from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    if content is None:
+        raise ConfigError(f"{path.name} is empty; an experiment needs at least name, data and network.")
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path.name} must hold keys with values such as 'name: fig3', got {shown(content)}.")
+    return content
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1} is" if error.problem_mark else "it is"
+        problem = error.problem or ""
+        problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
+        raise ConfigError(f"{source}: {where} not valid YAML: {problem}.") from error
+    except (yaml.YAMLError, AttributeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
+
+
+@dataclass(frozen=True)
+class _Change:
+    """An override: the keys that lead to a value, the value, and what to call it in a message."""
+
+    keys: tuple[str, ...]
+    value: Any
+    source: str
+
+    @classmethod
+    def parsed(cls, override: str) -> "_Change":
+        source = f"override {' '.join(override.split())}"
+        dotted, _, text = (part.strip() for part in override.partition("="))
+        if not (dotted and text):
+            raise ConfigError(f"{source} must be key=value, such as training.epochs=3.")
+        value = _yaml(text, source)
+        return cls(
+            tuple(dotted.split(".")),
+            {"name": value} if dotted in SHORTHAND and isinstance(value, str) else value,
+            source,
+        )
+
+    def apply(self, content: dict[str, Any]) -> None:
+        for depth, key in enumerate(self.keys[:-1], start=1):
+            content = content.setdefault(key, {})
+            place, rest = ".".join(self.keys[:depth]), ".".join(self.keys[depth:])
+            if content is None:
+                raise ConfigError(f"{self.source}: {place} is null; switch it on with {place}={{{rest}: ...}}.")
+            if not isinstance(content, dict):
+                raise ConfigError(f"{self.source}: {place} has no keys below it.")
+        content[self.keys[-1]] = self.value
+
+    def nearness(self, location: Location) -> int:
+        """Leading keys shared with a place that is wrong; all else was valid before the overrides."""
+        return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self.keys, location, strict=False))))
+
+
+def _validated(content: Mapping[str, Any], source: Callable[[Location], str]) -> Experiment:
+    """The experiment, or one line on the first thing wrong with it."""
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        problem, sentence = first_problem(error.errors(include_url=False), known_keys(), SHORTHAND)
+    raise ConfigError(f"{source(problem)}: {sentence}") from None

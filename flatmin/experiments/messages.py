@@ -1,0 +1,118 @@
+"""What is wrong with an experiment file, in one line that names the key, the rule and the value."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Location = tuple[str | int, ...]
+
+RULES: dict[str, str] = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be finite",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": "must be a list in brackets",
+    "dict_type": "must be a section of keys",
+    "model_type": "must be a section of keys",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "greater_than": "must be positive",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "literal_error": "must be {expected}",
+}
+
+
+def shown(value: Any) -> str:
+    """A value as the file would have it, cut to what fits in a line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def absence(path: Path) -> str:
+    """That there is no such file, and which there are."""
+    folder = path if path.is_dir() else path.parent
+    others = sorted(entry for place in (folder, folder / "experiments") for entry in place.glob("*.yaml"))
+    near = difflib.get_close_matches(path.name, [other.name for other in others], n=1)
+    if near:
+        return f"no experiment file {path}; did you mean {next(other for other in others if other.name == near[0])}?"
+    return f"no experiment file {path}" + (f"; there are {', '.join(map(str, others))}." if others else ".")
+
+
+def first_problem(
+    problems: Sequence[Mapping[str, Any]], known: Mapping[str, Any], required: Collection[str]
+) -> tuple[Location, str]:
+    """The first thing wrong; an unknown key comes first, since it explains most of the others.
+
+    Args:
+        problems: What pydantic found.
+        known: Every key there is, nested.
+        required: Top-level keys without a default.
+
+    Returns:
+        Where it is, and a sentence on it that counts the others.
+    """
+    problem = min(problems, key=lambda problem: not _is_unknown_key(problem))
+    more = len(problems) - 1
+    rest = f" (and {more} more problem{'s' if more > 1 else ''})" if more else ""
+    return problem["loc"], f"{_sentence(problem, known, required)}{rest}"
+
+
+def _is_unknown_key(problem: Mapping[str, Any]) -> bool:
+    return problem["type"] == "extra_forbidden" or "[key]" in tuple(problem["loc"])
+
+
+def _sentence(problem: Mapping[str, Any], known: Mapping[str, Any], required: Collection[str]) -> str:
+    """What is wrong, in words that name the key, the rule and the value."""
+    location, kind, value = problem["loc"], problem["type"], problem["input"]
+    if _is_unknown_key(problem):
+        return _unknown_key(tuple(key for key in location if key != "[key]"), known)
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location).lstrip(".")
+    if kind == "missing":
+        return f"{place} is missing."
+    if kind == "value_error":
+        return f"{place} {problem['ctx']['error']}.".lstrip()
+    if value == "":
+        return f"{place} has no value" + ("." if location[0] in required else "; leave it out for its default.")
+    limits = {
+        name: f"{limit:.0f}" if isinstance(limit, float) else limit for name, limit in problem.get("ctx", {}).items()
+    }
+    rule = RULES[kind].format(**limits) if kind in RULES else f"is not valid ({problem['msg']})"
+    hint = ""
+    if kind == "literal_error" and isinstance(value, str):
+        hint = _did_you_mean(value, re.findall("'(.*?)'", problem["ctx"]["expected"]))
+    return f"{place} {rule}, got {shown(value)}{hint or '.'}"
+
+
+def _unknown_key(location: Location, everywhere: Mapping[str, Any]) -> str:
+    """An unknown key, with the key that may have been meant: a similar one, or the same in another section."""
+    *sections, key = map(str, location)
+    known = everywhere
+    for section in sections:
+        known = known[section]
+    under = f" under {'.'.join(sections)}" if sections else ""
+    hint = _did_you_mean(key, list(known))
+    if not hint and key in everywhere:
+        hint = "; it belongs at the top level."
+    if not hint:
+        same = [path for path in _dotted(everywhere) if path.endswith(f".{key}")]
+        hint = f"; did you mean {same[0]!r}?" if same else f"; known: {', '.join(known)}."
+    return f"unknown key {shown(key)}{under}{hint}"
+
+
+def _dotted(keys: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, below in keys.items():
+        yield above + key
+        if isinstance(below, Mapping):
+            yield from _dotted(below, f"{above}{key}.")
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    lowered = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1)
+    return f"; did you mean {lowered[near[0]]!r}?" if near else ""
