@@ -38,6 +38,8 @@ def summary_table(tables: Tables) -> pd.DataFrame:
         raise ResultsError("nothing to summarise: the tables `minima` and `sharpness` are empty.")
     keys = ["network", "data", "space", "epsilon", *SETTING]
     joined = means.merge(ratios(tables), how="left", on=keys, suffixes=("", "_pairs"))
+    ordering: Any = {"ascending": [True, False], "na_position": "first", "kind": "stable"}
+    joined = joined.sort_values(["space", "epsilon"], **ordering)
     groups = joined.groupby(["quantity", *keys], sort=False, dropna=False)
     rows = pd.DataFrame([line(group, tables) for _, group in groups], columns=COLUMNS)
     order = {run: place for place, run in enumerate(dict.fromkeys(zip(rows["network"], rows["data"], strict=True)))}
