@@ -10,8 +10,7 @@ reports is the optimiser's, not the landscape's. The strong search climbs in two
 - **L-BFGS-B** (Byrd et al. 1995, SciPy) from the highest point found, for the coordinates whose maximum lies inside.
 
 It also looks at the highest point that a separable quadratic would have, which two gradients tell. In few dimensions it
-climbs by L-BFGS-B from all corners and from random points too, and sends single coordinates of the best point to the
-other bound.
+climbs by L-BFGS-B from all corners and from random points too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -66,7 +65,6 @@ def strong_search(box: Box, given: Iterable[Tensor], *, seed: int, tolerance: fl
     if box.dim <= FEW_DIMENSIONS:
         for z in scattered(box, generator):
             yield quasi_newton(box, z, iterations=MOST_ITERATIONS, tolerance=tolerance)
-        flip(box)
     yield quasi_newton(box, box.best_z, iterations=MOST_ITERATIONS, tolerance=tolerance)
 
 
@@ -163,15 +161,3 @@ def corner_of(box: Box, gradient: Tensor, generator: torch.Generator) -> Tensor:
 def signs(box: Box, generator: torch.Generator) -> Tensor:
     """Random signs, the same on every device."""
     return (2 * torch.randint(2, (box.dim,), generator=generator) - 1).to(box.half_width)
-
-
-def flip(box: Box) -> None:
-    """Send single coordinates of the best point to either bound, for as long as that climbs."""
-    improved = True
-    while improved:
-        before = box.best_loss
-        for i, sign in product(range(box.dim), (-1.0, 1.0)):
-            z = box.best_z.clone()
-            z[i] = sign * box.half_width[i]
-            box.value(z)
-        improved = box.best_loss > before + 1e-12 * abs(before)

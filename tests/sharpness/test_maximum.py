@@ -11,6 +11,9 @@ from torch import Tensor
 
 from flatmin.core.functions import FunctionObjective, QuadraticObjective
 from flatmin.sharpness import epsilon_sharpness
+from flatmin.sharpness.box import Box
+from flatmin.sharpness.search import corner_steps
+from flatmin.sharpness.subspace import FullSpace
 
 Array = NDArray[np.float64]
 EPSILON = 0.1
@@ -55,6 +58,18 @@ def test_exactly_stationary_point_does_not_hold_the_search(size: int, seed: int)
     assert rise(QuadraticObjective(h, constant=1.0), seed=seed) == pytest.approx(exact, rel=1e-9)
     assert rise(QuadraticObjective(h, constant=1.0), method="paper") == 0
     assert rise(QuadraticObjective(-h.abs(), constant=1.0), seed=seed) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_corner_steps_alone_climb_a_saddle(seed: int) -> None:
+    """A whole step turns the falling coordinates over, which gains nothing: half a step takes them to zero."""
+    generator = torch.Generator().manual_seed(seed)
+    h = torch.randn(300, generator=generator, dtype=torch.float64)
+    saddle = QuadraticObjective(h, constant=1.0)
+    box = Box(saddle, FullSpace(saddle.theta), saddle.theta, EPSILON, base_loss=1.0)
+    start = EPSILON * (2 * torch.randint(2, (300,), generator=generator) - 1).double()
+    climb = corner_steps(box, start, generator)
+    assert climb.loss - 1 == pytest.approx(0.5 * EPSILON**2 * float(h.clamp(min=0).sum()), rel=1e-3)
 
 
 def test_the_loss_is_climbed_with_its_own_gradient() -> None:
