@@ -24,7 +24,7 @@ from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace
 
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS},
-    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
+    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 3},
 }
 
 
