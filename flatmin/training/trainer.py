@@ -118,6 +118,9 @@ def train(
     device = torch.device(device)
     whole("seed", seed)
     network.to(device)
+    if is_convolutional(network):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        train_data, test_data = channels_last(train_data), channels_last(test_data)
     layout = Layout.of(network)
     start = layout.flatten(dict(network.named_parameters()))
     keeper = RecordKeeper(
@@ -140,9 +143,22 @@ def train(
         if trainer.interrupted:
             raise KeyboardInterrupt
     network.to(device)  # Lightning leaves it on the CPU
-    state = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
     moved = layout.flatten(dict(network.named_parameters())) - start
     return Trained(state, keeper.rows, keeper.status, norm(moved))
+
+
+def is_convolutional(network: nn.Module) -> bool:
+    """Whether the network has two-dimensional convolutions, which run faster with the channels last in memory."""
+    return any(isinstance(module, nn.Conv2d) for module in network.modules())
+
+
+def channels_last(data: Pair) -> Pair:
+    """The same images with their channels last in memory."""
+    return Pair(data.inputs.contiguous(memory_format=torch.channels_last), data.targets)
 
 
 @contextmanager
