@@ -19,7 +19,10 @@ import yaml
 _OLD_PANDAS = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
 _EXACT: Any = {"float_precision": "round_trip"} if _OLD_PANDAS else {}
 
-TEXT = ("network", "data", "regime", "split", "status", "space", "method", "batch_norm", "kind", "label")
+TEXT = (
+    *("network", "data", "regime", "split", "status", "space", "distribution", "method", "batch_norm", "kind", "label"),
+    *("climber", "start"),
+)
 
 
 def plain(value: Any, where: str = "value", *, finite: bool = False) -> Any:

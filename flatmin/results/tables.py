@@ -1,7 +1,9 @@
 """The tidy tables of an experiment, all that figures and reports ever read.
 
 One CSV per table with one row per number, and ``provenance.json``, which is written last: a folder without it is
-incomplete. The columns are fixed in `COLUMNS`.
+incomplete. The columns are fixed in `COLUMNS`. In `minima`, `start_epoch` is the epoch of the small-batch iterate that
+training started from, NaN for the start of the seed. In `sharpness`, `epoch` is NaN for a minimum and a number for a
+network on its way to it, and `distribution` is that of the entries of A, "identity" in the full space.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +22,17 @@ from flatmin.results.atomic import write_files
 COLUMNS: dict[str, tuple[str, ...]] = {
     "curves": ("network", "data", "regime", "seed", "epoch", "split", "loss", "accuracy"),
     "minima": (
-        *("network", "data", "regime", "batch_size", "seed", "status", "epochs"),
+        *("network", "data", "regime", "batch_size", "start_epoch", "seed", "status", "epochs"),
         *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "distance_from_start"),
     ),
     "sharpness": (
-        *("network", "data", "regime", "seed", "space", "subspace_dim", "draw", "epsilon", "method", "batch_norm"),
-        *("examples", "sharpness", "base_loss", "worst_loss", "evaluations", "share_at_bound"),
-        *("perturbation_norm", "spread", "converged"),
+        *("network", "data", "regime", "seed", "epoch", "space", "subspace_dim", "distribution", "draw", "epsilon"),
+        *("method", "batch_norm", "examples", "sharpness", "base_loss", "worst_loss", "evaluations"),
+        *("share_at_bound", "perturbation_norm", "spread", "converged"),
+    ),
+    "effort": (
+        *("network", "data", "regime", "seed", "space", "epsilon", "batch_norm", "examples"),
+        *("climber", "start", "evaluations", "sharpness"),
     ),
     "lines": (
         *("network", "data", "seed", "kind", "regime", "batch_norm"),
@@ -59,6 +65,7 @@ class Tables:
         curves: Loss and accuracy per epoch; epoch 0 is the starting point.
         minima: One row per trained network.
         sharpness: One row per search.
+        effort: The highest sharpness that a climber had found after so many evaluations.
         lines: Values along straight and curved paths and random directions.
         planes: Values on random planes and on the plane through three points.
         points: Where named points lie in those planes.
@@ -68,6 +75,7 @@ class Tables:
     curves: pd.DataFrame = field(default_factory=lambda: empty("curves"))
     minima: pd.DataFrame = field(default_factory=lambda: empty("minima"))
     sharpness: pd.DataFrame = field(default_factory=lambda: empty("sharpness"))
+    effort: pd.DataFrame = field(default_factory=lambda: empty("effort"))
     lines: pd.DataFrame = field(default_factory=lambda: empty("lines"))
     planes: pd.DataFrame = field(default_factory=lambda: empty("planes"))
     points: pd.DataFrame = field(default_factory=lambda: empty("points"))
