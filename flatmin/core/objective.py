@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flatmin.core.batch_norm import MODES, batch_norm_layers, replace_batch_norm
+from flatmin.core.channels import channels_last, is_convolutional
 from flatmin.core.checks import one_of, reiterable
 from flatmin.core.compilation import uncompiled
 from flatmin.core.forward import Batch, Forward, ReestimatedForward
@@ -80,7 +81,8 @@ class Objective:
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
         self._module.to(device=self.device, dtype=dtype).eval()
         self._theta = self._layout.flatten(dict(self._module.named_parameters()))
-        self._batches = _fixed(reiterable("batches", batches), self.device, dtype)
+        images = is_convolutional(self._module)
+        self._batches = _fixed(reiterable("batches", batches), self.device, dtype, images=images)
         self.has_batch_norm = bool(batch_norm_layers(self._module))
         self._forward = self._evaluator(loss)
 
@@ -215,12 +217,16 @@ def _running(module: nn.Module) -> list[Tensor]:
     return [buffer for pair in pairs for buffer in pair if buffer is not None]
 
 
-def _fixed(batches: Iterable[tuple[Any, Any]], device: torch.device, dtype: torch.dtype) -> list[Batch]:
+def _fixed(
+    batches: Iterable[tuple[Any, Any]], device: torch.device, dtype: torch.dtype, *, images: bool
+) -> list[Batch]:
     pairs = []
     for pair in batches:
         if not (isinstance(pair, tuple | list) and len(pair) == 2):
             raise TypeError(f"`batches` must hold (inputs, targets) pairs, got {type(pair).__name__}.")
-        pairs.append((_moved(pair[0], device, dtype), _moved(pair[1], device, dtype)))
+        inputs = _moved(pair[0], device, dtype)
+        inputs = channels_last(inputs) if images and isinstance(inputs, Tensor) else inputs
+        pairs.append((inputs, _moved(pair[1], device, dtype)))
     counts = [_examples(*pair) for pair in pairs]
     if not sum(counts):
         raise ValueError("`batches` must hold at least one example, got none.")
