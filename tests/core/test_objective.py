@@ -405,8 +405,8 @@ def test_images_lie_with_their_channels_last_and_keep_their_values():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(64, 2))
     images, labels = torch.rand(5, 3, 6, 6), torch.tensor([0, 1, 1, 0, 1])
-    objective = Objective(model, cross_entropy, [(images, labels)])
+    objective = Objective(model, F.cross_entropy, [(images, labels)])
     kept = objective.batches[0][0]
     assert kept.is_contiguous(memory_format=torch.channels_last) and images.is_contiguous()
     assert torch.equal(kept, images)
-    assert float(objective.value()) == pytest.approx(float(cross_entropy(model(images), labels)), rel=1e-6)
+    assert float(objective.value()) == pytest.approx(float(F.cross_entropy(model(images), labels)), rel=1e-6)
