@@ -1,13 +1,18 @@
 """A Lightning module around any classifying network, and the data module that feeds it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from flatmin.core.checks import one_of, positive
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
+from flatmin.training.augmentation import Augmentation
+from flatmin.training.method import Method, trainable
 
 OPTIMIZERS = ("adam", "sgd", "adagrad")
 
@@ -35,18 +40,26 @@ class Classifier(pl.LightningModule):
         optimizer: ``"adam"`` (the paper's), ``"sgd"`` or ``"adagrad"``.
         learning_rate: Constant step size.
         momentum: Of ``"sgd"`` only.
+        method: How a batch becomes a step; ``None`` is plain training.
 
     Raises:
         ValueError: If :func:`check_optimizer` refuses the settings.
     """
 
     def __init__(
-        self, network: nn.Module, *, optimizer: str = "adam", learning_rate: float = 1e-3, momentum: float = 0.0
+        self,
+        network: nn.Module,
+        *,
+        optimizer: str = "adam",
+        learning_rate: float = 1e-3,
+        momentum: float = 0.0,
+        method: Method | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         check_optimizer(optimizer, learning_rate, momentum)
         self.optimizer, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
+        self.method = method or Method()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Class scores."""
@@ -54,12 +67,23 @@ class Classifier(pl.LightningModule):
         return scores
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
-        """Mean cross-entropy of one batch."""
-        return F.cross_entropy(self.network(batch[0]), batch[1])
+        """The method's loss of one batch: for plain training the mean cross-entropy."""
+        return self.method.loss(self.network, Pair(*batch))
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """The method's step on one batch; the closure is :meth:`training_step` and its gradient."""
+        assert optimizer_closure is not None
+        self.method.step(self.network, optimizer, optimizer_closure)
 
     def configure_optimizers(self) -> Optimizer:
         """The optimiser over all trainable parameters (one fused kernel a step where torch has it)."""
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        parameters = trainable(self.network)
         fused = torch.__version__ >= "2.4"  # compared as versions, not as text: 2.13 is the later one
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.learning_rate, fused=fused)
@@ -69,12 +93,25 @@ class Classifier(pl.LightningModule):
 
 
 class EpochData(pl.LightningDataModule):
-    """Hands Lightning a fresh permutation each epoch, and dropout a fresh seed: both depend on seed and epoch alone."""
+    """Hands Lightning a fresh permutation each epoch, and all that is drawn in it a fresh seed.
 
-    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int, *, seed: int) -> None:
+    Both depend on seed and epoch alone. Images are augmented as their batch is taken, so several passes over one
+    batch see the same ones.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        batch_size: int,
+        *,
+        seed: int,
+        augmentation: Augmentation | None = None,
+    ) -> None:
         super().__init__()
         self.inputs, self.targets = inputs, targets
         self.batch_size, self.seed = batch_size, seed
+        self.augmentation = augmentation
 
     def train_dataloader(self) -> ShuffledBatches:
         """The batches of the trainer's current epoch."""
@@ -86,3 +123,7 @@ class EpochData(pl.LightningDataModule):
     def transfer_batch_to_device(self, batch: Pair, device: torch.device, dataloader_idx: int) -> Pair:
         """Nothing to move: the data set lies on the device."""
         return batch
+
+    def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> Pair:
+        """The batch with its images augmented."""
+        return batch if self.augmentation is None else Pair(self.augmentation(batch.inputs), batch.targets)

@@ -5,61 +5,46 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from torch import Tensor, nn
+from torch import nn
 
+from flatmin.core.channels import channels_last, is_convolutional
 from flatmin.core.checks import whole
 from flatmin.core.parameters import Layout
 from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.training.checkpoints import AtomicCheckpointIO
-from flatmin.training.classifier import Classifier, EpochData, check_optimizer
+from flatmin.training.classifier import Classifier, EpochData
 from flatmin.training.record_keeping import RecordKeeper, Row, Saver
+from flatmin.training.settings import TrainingSettings
+from flatmin.training.snapshots import Snapshots, State, state_of
 
 CHECKPOINT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How to train: Keskar et al.'s protocol by default (Adam 1e-3, no schedule, no decay, 100 epochs).
+class Trained:
+    """A trained network.
 
-    ``patience`` and ``min_improvement`` are the stopping rule of
-    :class:`flatmin.training.record_keeping.RecordKeeper`; ``evaluation_batch_size`` cuts the data for the records.
+    Attributes:
+        state: Its weights and buffers, on the CPU.
+        rows: The record, one row an epoch.
+        status: How training ended.
+        distance_from_start: Euclidean distance of the trained parameters from where :func:`train` found them.
+        snapshots: The state after each epoch of ``settings.snapshots`` that was reached.
     """
 
-    batch_size: int
-    epochs: int = 100
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.0
-    patience: int | None = None
-    min_improvement: float = 0.01
-    evaluation_batch_size: int = 5000
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "evaluation_batch_size"):
-            whole(name, getattr(self, name), minimum=1)
-        if self.patience is not None:
-            whole("patience", self.patience, minimum=1)
-        if not 0 <= self.min_improvement < 1:
-            raise ValueError(f"`min_improvement` must lie in [0, 1), got {self.min_improvement!r}.")
-        check_optimizer(self.optimizer, self.learning_rate, self.momentum)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained network: its weights and buffers, one row an epoch, how training ended, how far it went from x0."""
-
-    state: dict[str, Tensor]
+    state: State
     rows: list[Row]
     status: str
     distance_from_start: float
+    snapshots: dict[int, State] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -95,14 +80,14 @@ def train(
     """Train ``network`` (in place) on ``train_data``.
 
     Args:
-        network: The network at its start.
+        network: The network where training starts; one that was compiled by ``network.compile()`` trains compiled.
         train_data: Training inputs and targets, on ``device``.
         test_data: Test inputs and targets, on ``device``.
         settings: How to train.
-        seed: Decides the order of the examples and dropout.
+        seed: Decides the order of the examples, dropout and whatever else is drawn in a step.
         checkpoint: File that holds the state of an unfinished run. If it exists, training goes on from it and ends
-            with the same weights, bit for bit on the CPU, as if it had never stopped. It is the caller's to delete
-            once the result is stored.
+            with the same weights, bit for bit on the CPU, as if it had never stopped. Snapshots lie beside it, see
+            :func:`flatmin.training.snapshots.snapshot_file`. All are the caller's to delete once the result is stored.
         device: Where to train.
         logger: A Lightning logger for the rows.
         on_epoch: Called with every new row of the record.
@@ -120,7 +105,7 @@ def train(
     network.to(device)
     if is_convolutional(network):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        train_data, test_data = channels_last(train_data), channels_last(test_data)
+        train_data, test_data = (Pair(channels_last(pair.inputs), pair.targets) for pair in (train_data, test_data))
     layout = Layout.of(network)
     start = layout.flatten(dict(network.named_parameters()))
     keeper = RecordKeeper(
@@ -130,35 +115,26 @@ def train(
         min_improvement=settings.min_improvement,
         on_epoch=on_epoch,
     )
+    snapshots = Snapshots(network, settings.snapshots, checkpoint)
     savers = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
     classifier = Classifier(
-        network, optimizer=settings.optimizer, learning_rate=settings.learning_rate, momentum=settings.momentum
+        network,
+        optimizer=settings.optimizer,
+        learning_rate=settings.learning_rate,
+        momentum=settings.momentum,
+        method=settings.method,
     )
-    data = EpochData(*train_data, settings.batch_size, seed=seed)
+    data = EpochData(*train_data, settings.batch_size, seed=seed, augmentation=settings.augmentation)
     cuda = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda), _quiet(), _keyboard_interrupts():
-        trainer = _quiet_trainer(settings.epochs, device, [keeper, *savers], logger)
+        trainer = _quiet_trainer(settings, device, [keeper, snapshots, *savers], logger)
         resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
         trainer.fit(classifier, datamodule=data, ckpt_path=resume)
         if trainer.interrupted:
             raise KeyboardInterrupt
     network.to(device)  # Lightning leaves it on the CPU
-    state = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in network.state_dict().items()
-    }
     moved = layout.flatten(dict(network.named_parameters())) - start
-    return Trained(state, keeper.rows, keeper.status, norm(moved))
-
-
-def is_convolutional(network: nn.Module) -> bool:
-    """Whether the network has two-dimensional convolutions, which run faster with the channels last in memory."""
-    return any(isinstance(module, nn.Conv2d) for module in network.modules())
-
-
-def channels_last(data: Pair) -> Pair:
-    """The same images with their channels last in memory."""
-    return Pair(data.inputs.contiguous(memory_format=torch.channels_last), data.targets)
+    return Trained(state_of(network), keeper.rows, keeper.status, norm(moved), snapshots.states)
 
 
 @contextmanager
@@ -191,10 +167,11 @@ def _keyboard_interrupts() -> Iterator[None]:
 
 
 def _quiet_trainer(
-    epochs: int, device: torch.device, callbacks: list[pl.Callback], logger: Logger | None
+    settings: TrainingSettings, device: torch.device, callbacks: list[pl.Callback], logger: Logger | None
 ) -> pl.Trainer:
     return pl.Trainer(
-        max_epochs=epochs,
+        max_epochs=settings.epochs,
+        precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
         callbacks=callbacks,

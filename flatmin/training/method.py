@@ -1,0 +1,56 @@
+"""How a batch becomes a step of the optimiser: plain training, and what its relatives have in common."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from flatmin.data.batches import Pair
+
+Closure = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One step along the gradient of the mean softmax cross-entropy of the batch.
+
+    Others change the loss of a batch or what is done with its gradient.
+    """
+
+    name: ClassVar[str] = "plain"
+
+    def loss(self, network: nn.Module, batch: Pair) -> Tensor:
+        """What a step makes smaller, a scalar; called in training mode."""
+        return F.cross_entropy(network(batch.inputs), batch.targets)
+
+    def step(self, network: nn.Module, optimizer: Optimizer | LightningOptimizer, closure: Closure) -> None:
+        """Update the weights; ``closure`` leaves the gradient of :meth:`loss` in them."""
+        optimizer.step(closure)
+
+    def described(self) -> dict[str, Any]:
+        """Name and settings, for the identity of a result."""
+        return {"name": self.name, **asdict(self)}
+
+
+def trainable(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that training moves."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+@contextmanager
+def running_averages_kept(network: nn.Module) -> Iterator[None]:
+    """BatchNorm uses the batch's statistics in here as ever, but its running averages do not hear of them."""
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
