@@ -1,6 +1,8 @@
 """A frame as a LaTeX table."""
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -12,18 +14,26 @@ _ESCAPES = str.maketrans(
         "^": r"\textasciicircum{}",
         **{character: f"\\{character}" for character in "&%$#_{}"},
         **{"±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$", "ε": r"$\varepsilon$", "–": "--"},
+        **{"φ": r"$\varphi$", "≥": r"$\geq$", "≤": r"$\leq$", "−": "$-$", "<": "$<$", ">": "$>$", "…": r"\dots{}"},
+        **{raised: rf"\textsuperscript{{{digit}}}" for digit, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
     }
 )
 
 
-def to_latex(frame: pd.DataFrame, caption: str, *, digits: int = 4) -> str:
+def to_latex(
+    frame: pd.DataFrame, caption: str, *, digits: int = 4, label: str = "", notes: Sequence[str] = (), sides: str = ""
+) -> str:
     r"""A floating table with booktabs rules; text is escaped, missing numbers become a dash.
 
     Args:
         frame: What to print, without its index. Numbers go right, text left; two leading spaces indent a text, and
-            text with nothing but empty text to its right spans the table.
+            text with nothing but empty text to its right spans the table. Columns of two levels get a heading over
+            each group.
         caption: Plain text, escaped too.
         digits: Significant digits of the floats.
+        label: For ``\ref``; empty for none.
+        notes: Plain text below the table, a paragraph each.
+        sides: Alignment of the columns as LaTeX has it, such as ``lrr``; by default that of the types.
 
     Returns:
         LaTeX that needs ``\usepackage{booktabs}``.
@@ -44,23 +54,46 @@ def to_latex(frame: pd.DataFrame, caption: str, *, digits: int = 4) -> str:
         \end{table}
         <BLANKLINE>
     """
-    sides = "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
+    sides = sides or "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
     rows = [_row([_cell(value, digits) for value in row]) for row in frame.itertuples(index=False)]
     lines = [
         r"\begin{table}",
         r"\centering",
         r"\small",
         rf"\caption{{{_cell(caption, digits)}}}",
+        *([rf"\label{{{label}}}"] if label else []),
         rf"\begin{{tabular}}{{{sides}}}",
         r"\toprule",
-        " & ".join(_cell(str(column), digits) for column in frame) + r" \\",
+        *_head(frame.columns),
         r"\midrule",
         *(rf"{row} \\" for row in rows),
         r"\bottomrule",
         r"\end{tabular}",
+        *_below(notes),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _head(columns: "pd.Index[Any]") -> list[str]:
+    """The names of the columns; of two levels, the upper one spans its group with a rule below."""
+    if columns.nlevels == 1:
+        return [" & ".join(_cell(str(column), 0) for column in columns) + r" \\"]
+    groups, rules, place = [], [], 1
+    for name, members in groupby(columns, key=lambda column: column[0]):
+        width = len(list(members))
+        groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_cell(name, 0)}}}" if name else "&" * (width - 1))
+        rules += [rf"\cmidrule(lr){{{place}-{place + width - 1}}}"] if name else []
+        place += width
+    return [" & ".join(groups) + r" \\", "".join(rules), *_head(columns.get_level_values(1))]
+
+
+def _below(notes: Sequence[str]) -> list[str]:
+    """Small text of the table's own width."""
+    if not notes:
+        return []
+    text = r" \par ".join(_cell(note, 0) for note in notes)
+    return [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {text}}}"]
 
 
 def _row(cells: list[str]) -> str:

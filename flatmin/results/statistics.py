@@ -5,7 +5,7 @@ import pandas as pd
 from flatmin.results.tables import Tables
 
 RUN = ["network", "data", "regime"]
-SETTING = ["space", "subspace_dim", "epsilon", "method", "batch_norm", "examples"]
+SETTING = ["space", "subspace_dim", "distribution", "epsilon", "method", "batch_norm", "examples"]
 
 
 def summary(tables: Tables) -> pd.DataFrame:
@@ -19,13 +19,14 @@ def summary(tables: Tables) -> pd.DataFrame:
 
     Returns:
         One row per network, data set, regime, quantity ("test_accuracy", "train_accuracy", "sharpness") and, for
-        sharpness, setting of the search (NaN for the accuracies), with `mean`, `std` and `seeds`.
+        sharpness, setting of the search (NaN for the accuracies), with `mean`, `std` and `seeds`. Networks that
+        were measured on their way are not among them.
     """
     minima = tables.minima[tables.minima["status"] != "diverged"]
     accuracies = minima.melt(
         id_vars=[*RUN, "seed"], value_vars=["test_accuracy", "train_accuracy"], var_name="quantity"
     )
-    sharpness = _per_seed(tables).rename(columns={"sharpness": "value"}).assign(quantity="sharpness")
+    sharpness = per_seed(tables).rename(columns={"sharpness": "value"}).assign(quantity="sharpness")
     keys = [*RUN, "quantity", *SETTING]
     filled = [frame for frame in (accuracies, sharpness) if len(frame)]
     rows = pd.concat(filled or [sharpness], ignore_index=True).reindex(columns=[*keys, "value"])
@@ -45,8 +46,8 @@ def ratios(tables: Tables) -> pd.DataFrame:
         `seeds` that have both regimes. A regime that was not measured gives NaN.
     """
     keys = ["network", "data", *SETTING]
-    wide = _per_seed(tables).pivot(index=[*keys, "seed"], columns="regime", values="sharpness")
-    wide = wide.reindex(columns=["small_batch", "large_batch"]).astype("float64").reset_index()
+    wide = per_seed(tables).pivot(index=[*keys, "seed"], columns="regime", values="sharpness")
+    wide = wide.reindex(columns=["small_batch", "large_batch"]).astype("float64").dropna(how="all").reset_index()
     wide["each"] = wide["large_batch"] / wide["small_batch"]
     frame = wide.groupby(keys, dropna=False, sort=False).agg(
         small_batch=("small_batch", "mean"),
@@ -59,7 +60,19 @@ def ratios(tables: Tables) -> pd.DataFrame:
     return frame.reset_index()
 
 
-def _per_seed(tables: Tables) -> pd.DataFrame:
-    """Sharpness with the draws of each seed averaged."""
+def per_seed(tables: Tables) -> pd.DataFrame:
+    """Sharpness of the minima, the draws of each seed averaged.
+
+    Args:
+        tables: An experiment's tables.
+
+    Returns:
+        One row per network, data set, regime, seed and setting of the search, with `sharpness` in per cent.
+    """
     keys = [*RUN, "seed", *SETTING]
-    return tables.sharpness.groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()
+    return of_minima(tables.sharpness).groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()
+
+
+def of_minima(sharpness: pd.DataFrame) -> pd.DataFrame:
+    """The searches at minima, without those of networks on their way to one."""
+    return sharpness[sharpness["epoch"].isna()]

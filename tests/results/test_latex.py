@@ -51,3 +51,28 @@ def test_latex_compiles(tmp_path):
     (tmp_path / "table.tex").write_text(source)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_groups_of_columns_have_a_heading_and_a_rule():
+    columns = pd.MultiIndex.from_tuples([("", "network"), ("train", "SB"), ("train", "LB"), ("test", "SB")])
+    text = to_latex(pd.DataFrame([["F1", 1, 2, 3]], columns=columns), "", sides="lrrr")
+    assert r" & \multicolumn{2}{c}{train} & \multicolumn{1}{c}{test} \\" in text
+    assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-4}" in text
+    assert r"network & SB & LB & SB \\" in text
+
+
+def test_label_and_notes():
+    text = to_latex(pd.DataFrame({"x": ["a¹²"]}), "", label="tab:x", notes=["¹² 5 % of it.", "More."])
+    assert r"\label{tab:x}" in text
+    assert r"a\textsuperscript{1}\textsuperscript{2} \\" in text
+    assert r"\footnotesize \textsuperscript{1}\textsuperscript{2} 5 \% of it. \par More.}" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this system")
+def test_grouped_table_with_notes_compiles(tmp_path):
+    columns = pd.MultiIndex.from_tuples([("", ""), ("φ, ε = 10³", "≥ 1"), ("φ", "< 2 …")])
+    body = to_latex(pd.DataFrame([["  a − b", "", "1 > 0"]], columns=columns), "", label="t", notes=["¹ a", "² b"])
+    source = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "table.tex").write_text(source)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

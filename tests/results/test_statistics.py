@@ -19,14 +19,21 @@ def _minimum(row: tuple) -> dict:
     return names | {"test_accuracy": accuracy, "train_accuracy": 1.0}
 
 
-def searches(*rows: tuple, subspace_dim: float = math.nan, epsilon: float = 1e-3) -> pd.DataFrame:
+def searches(
+    *rows: tuple,
+    subspace_dim: float = math.nan,
+    epsilon: float = 1e-3,
+    epoch: float = math.nan,
+    distribution: str = "normal",
+) -> pd.DataFrame:
     """Rows of (regime, seed, sharpness) or (regime, seed, sharpness, draw)."""
     filled = []
     for row in rows:
         regime, seed, value, draw = (*row, math.nan)[:4]
         names = {"network": "F1", "data": "digits", "regime": regime, "seed": seed, "method": "strong"}
         names |= {"space": "full" if math.isnan(subspace_dim) else "random", "batch_norm": "running"}
-        numbers = {"sharpness": value, "draw": draw, "subspace_dim": subspace_dim, "epsilon": epsilon}
+        names |= {"distribution": "identity" if math.isnan(subspace_dim) else distribution}
+        numbers = {"epoch": epoch, "sharpness": value, "draw": draw, "subspace_dim": subspace_dim, "epsilon": epsilon}
         filled.append(dict.fromkeys(COLUMNS["sharpness"], 0.0) | names | numbers)
     return pd.DataFrame(filled)
 
@@ -68,10 +75,23 @@ def test_different_settings_are_never_averaged_together():
         searches(("small_batch", 0, 2.0), epsilon=5e-4),
         searches(("small_batch", 0, 3.0, 0), subspace_dim=100),
         searches(("small_batch", 0, 4.0, 0), subspace_dim=200),
+        searches(("small_batch", 0, 5.0, 0), subspace_dim=200, distribution="uniform"),
     ]
     tables = Tables(sharpness=pd.concat(frames, ignore_index=True))
-    assert summary(tables)["mean"].tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert len(ratios(tables)) == 4
+    assert summary(tables)["mean"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert len(ratios(tables)) == 5
+
+
+def test_networks_on_their_way_are_no_minima():
+    frames = [searches(("small_batch", 0, 1.0)), searches(("small_batch", 0, 9.0), epoch=3)]
+    tables = Tables(sharpness=pd.concat(frames, ignore_index=True))
+    assert summary(tables)["mean"].tolist() == ratios(tables)["small_batch"].tolist() == [1.0]
+
+
+def test_further_regimes_have_means_and_no_ratio():
+    tables = Tables(sharpness=searches(("sweep_364", 0, 3.0)))
+    assert summary(tables)["mean"].tolist() == [3.0]
+    assert len(ratios(tables)) == 0
 
 
 def test_ratio_by_hand():
