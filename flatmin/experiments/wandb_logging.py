@@ -9,14 +9,14 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.step import Step
-from flatmin.results import Tables, ratios, summary
+from flatmin.experiments.wandb_keys import STUDY, figure_key, keyed_means, shown_frames, study_name
+from flatmin.results import Tables
 
 if TYPE_CHECKING:
     from wandb import Run
 
 _log = logging.getLogger(__name__)
 INIT_SECONDS = 30
-SHOWN_TABLES = ("minima", "sharpness", "lines", "planes", "points")
 
 
 class Mirror:
@@ -60,16 +60,14 @@ class Mirror:
             import wandb
 
             run = self.open(
-                name=f"{self.experiment.name}-study",
+                name=study_name(self.experiment.name),
                 run_id=None,
-                job_type="study",
+                job_type=STUDY,
                 config=self.experiment.model_dump(mode="json"),
             )
-            frames = {name: frame for name, frame in tables.frames.items() if name in SHOWN_TABLES and len(frame)}
-            frames |= {"summary": summary(tables), "ratios": ratios(tables)}
-            shown: dict[str, Any] = {f"tables/{name}": wandb.Table(dataframe=frame) for name, frame in frames.items()}
+            shown: dict[str, Any] = {key: wandb.Table(dataframe=frame) for key, frame in shown_frames(tables).items()}
             images = (path for path in figures if path.suffix == ".png")
-            run.log(shown | {f"figures/{path.stem}": wandb.Image(str(path)) for path in images})
+            run.log(shown | {figure_key(path.stem): wandb.Image(str(path)) for path in images})
             run.summary.update(numbers(tables))
             run.finish()
 
@@ -159,11 +157,6 @@ class MirrorLogger(Logger):
 
 
 def numbers(tables: Tables) -> dict[str, float]:
-    """The means over seeds, flat: ``small_batch/test_accuracy``, ``large_batch/sharpness/full/0.001/strong/batch``."""
-    found = {}
-    for row in summary(tables).to_dict("records"):
-        parts = [row["regime"], row["quantity"]]
-        if row["quantity"] == "sharpness":
-            parts += [row["space"], f"{row['epsilon']:g}", row["method"], row["batch_norm"]]
-        found["/".join(map(str, parts))] = float(row["mean"])
-    return found
+    """The means over seeds, flat."""
+    frame = keyed_means(tables)
+    return {key: float(mean) for key, mean in zip(frame["key"], frame["mean"], strict=True)}
