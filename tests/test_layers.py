@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "flatmin"
 
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
-    "data": {"core"},
+    "speech": {"core"},
+    "data": {"core", "speech"},
     "networks": {"core"},
     "hessian": {"core"},
     "landscapes": {"core"},
@@ -35,6 +36,9 @@ HOMES = {
     "loss_landscapes": {"landscapes"},
     "pytorch_lightning": {"training", "experiments"},
     "scipy.optimize": {"sharpness"},
+    "soundfile": {"speech"},
+    "kaldi_native_fbank": {"speech"},
+    "kaldiio": {"speech"},
 }
 
 

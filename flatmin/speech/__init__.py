@@ -1,0 +1,1 @@
+"""Speech: from a folder of recordings and phone transcriptions to frames with context-dependent states."""
