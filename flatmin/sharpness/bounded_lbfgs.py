@@ -1,4 +1,4 @@
-r"""L-BFGS-B on the device of the variables: Byrd, Lu, Nocedal and Zhu (1995), with the remark of Morales and Nocedal (2011).
+r"""L-BFGS-B on the device of the variables: Byrd, Lu, Nocedal, Zhu (1995) with the remark of Morales, Nocedal (2011).
 
 An iteration goes from x to the minimiser of a quadratic model over the box, nearly: to the generalised Cauchy point,
 from there to the minimiser over the coordinates that are free at it, back into the box, and along the line from x to
@@ -76,7 +76,7 @@ class Line:
     def evaluate(self, step: float) -> Trial:
         """Value and slope at a step."""
         ahead = torch.add(self._x, self.direction, alpha=step)
-        self.point = self._target if step == 1 else clipped(ahead, self._half_width)
+        self.point = self._target if step == 1 else onto_bounds(ahead, self._half_width)
         value, self.gradient = self._function(self.point)
         return Trial(step, value, dot(self.gradient, self.direction))
 
@@ -111,3 +111,9 @@ def longest_step(x: Tensor, direction: Tensor, half_width: Tensor) -> float:
 def clipped(x: Tensor, half_width: Tensor) -> Tensor:
     """The nearest point of the box."""
     return torch.clamp(x, -half_width, half_width)
+
+
+def onto_bounds(x: Tensor, half_width: Tensor) -> Tensor:
+    """The nearest point of the box, on the bound where only rounding keeps a coordinate from it."""
+    close = 1 - 4 * torch.finfo(x.dtype).eps
+    return torch.where(x.abs() < close * half_width, x, torch.copysign(half_width, x))
