@@ -82,10 +82,11 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun in the right form.
 
     Example:
-        >>> counted(1, "seed"), counted(60000, "example")
-        ('1 seed', '60,000 examples')
+        >>> counted(1, "seed"), counted(60000, "example"), counted(2, "search")
+        ('1 seed', '60,000 examples', '2 searches')
     """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural}"
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 from matplotlib import rcParams
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.style import DASHES, DATA_NAMES, REGIMES, regimes_of
+from flatmin.figures.style import DASHES, DATA_NAMES, REGIMES, label_of, looks_of, regimes_of
 from flatmin.results import Tables
 
 
@@ -19,7 +20,7 @@ def regime_name(tables: Tables, regime: str, network: str, data: str) -> str:
     minima = tables.minima
     same = (minima["network"] == network) & (minima["data"] == data) & (minima["regime"] == regime)
     sizes = sorted(set(minima.loc[same, "batch_size"].dropna().astype(int)))
-    label = REGIMES[regime].label
+    label = label_of(regime)
     return f"{label} ({', '.join(f'{size:,}' for size in sizes)})" if sizes else label
 
 
@@ -40,15 +41,26 @@ def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) 
     """Return legend entries that tell the regimes by colour and marker."""
     return [
         Line2D(
-            [],
-            [],
-            color=REGIMES[regime].color,
-            marker=REGIMES[regime].marker,
-            markersize=4,
-            label=regime_name(tables, regime, network, data),
+            [], [], color=look.color, marker=look.marker, markersize=4, label=regime_name(tables, regime, network, data)
         )
-        for regime in regimes_of(rows)
+        for regime, look in looks_of(regimes_of(rows)).items()
     ]
+
+
+def mark_regime(axes: Axes, x: float, regime: str) -> None:
+    """Mark where a regime stands on the horizontal axis by a vertical line with its name above."""
+    look = REGIMES[regime]
+    axes.axvline(x, color=look.color, linewidth=3.0, alpha=0.35, zorder=0)
+    axes.annotate(
+        look.label,
+        (x, 1),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        color=look.ink,
+        fontweight="bold",
+    )
 
 
 def split_handles(splits: Iterable[str], color: str = "0.25") -> list[Line2D]:

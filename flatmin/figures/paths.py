@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.captions import footer, non_finite_note
-from flatmin.figures.legends import heading, regime_handles, split_handles, stroke
+from flatmin.figures.legends import heading, mark_regime, regime_handles, split_handles, stroke
 from flatmin.figures.style import (
     ACCURACY_COLOR,
     COLUMN_WIDTH,
@@ -22,6 +22,7 @@ from flatmin.figures.style import (
     PAGE_WIDTH,
     REGIMES,
     blank,
+    looks_of,
     loss_axis,
     regimes_of,
     select,
@@ -53,21 +54,8 @@ def path(tables: Tables, *, network: str, data: str, batch_norm: str, kind: str 
     """
     rows = select(tables.lines, "lines", network=network, data=data, batch_norm=batch_norm, kind=kind)
     figure = blank(COLUMN_WIDTH, 3.4)
-    axes = figure.subplots()
-    draw_seeds(axes, rows, "loss", LOSS_COLOR, "o")
-    loss_axis(axes, rows["loss"])
-    axes.set(xlabel="α  (0: small batch, 1: large batch)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
-    mark_minima(axes)
-    names = {"loss": (LOSS_COLOR, "o")}
-    if rows["accuracy"].notna().any():
-        draw_accuracy(axes, rows)
-        names["accuracy"] = (ACCURACY_COLOR, "^")
-    handles = [
-        Line2D([], [], **stroke(color, marker, split, points=1, marks=1), label=f"{split} {name}")
-        for name, (color, marker) in names.items()
-        for split in splits_of(rows)
-    ]
-    heading(figure, KINDS[kind], network, data, handles)
+    draw_path(figure.subplots(), rows)
+    heading(figure, KINDS[kind], network, data, path_handles(rows))
     footer(figure, tables, "lines", rows, seeds_note(rows), non_finite_note(rows, "loss value", "gaps in the lines"))
     return figure
 
@@ -95,8 +83,7 @@ def random_line(tables: Tables, *, network: str, data: str, batch_norm: str) -> 
     panels = figure.subplots(1, len(quantities), squeeze=False)[0]
     shown = rows.assign(accuracy=100 * rows["accuracy"])
     for axes, quantity in zip(panels, quantities, strict=True):
-        for regime in regimes_of(rows):
-            look = REGIMES[regime]
+        for regime, look in looks_of(regimes_of(rows)).items():
             draw_seeds(axes, shown[shown["regime"] == regime], quantity, look.color, look.marker)
         axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)
         axes.set(xlabel="α  (steps of one filter norm)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
@@ -108,6 +95,28 @@ def random_line(tables: Tables, *, network: str, data: str, batch_norm: str) -> 
     heading(figure, "random direction, filter-normalised", network, data, handles)
     footer(figure, tables, "lines", rows, seeds_note(rows), non_finite_note(rows, "loss value", "gaps in the lines"))
     return figure
+
+
+def draw_path(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw the loss of one path, its accuracy where known on an axis to the right, and the marks of the minima."""
+    draw_seeds(axes, rows, "loss", LOSS_COLOR, "o")
+    loss_axis(axes, rows["loss"])
+    axes.set(xlabel="α  (0: small batch, 1: large batch)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
+    mark_minima(axes)
+    if rows["accuracy"].notna().any():
+        draw_accuracy(axes, rows)
+
+
+def path_handles(rows: pd.DataFrame) -> list[Line2D]:
+    """Return the legend entries of a path: its quantities by colour and marker, its splits by dash."""
+    names = {"loss": (LOSS_COLOR, "o")}
+    if rows["accuracy"].notna().any():
+        names["accuracy"] = (ACCURACY_COLOR, "^")
+    return [
+        Line2D([], [], **stroke(color, marker, split, points=1, marks=1), label=f"{split} {name}")
+        for name, (color, marker) in names.items()
+        for split in splits_of(rows)
+    ]
 
 
 def draw_seeds(axes: Axes, rows: pd.DataFrame, quantity: str, color: str, marker: str) -> None:
@@ -133,18 +142,8 @@ def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> None:
 
 def mark_minima(axes: Axes) -> None:
     """Mark the two minima by a vertical line with their name above it."""
-    for alpha, look in zip((0, 1), REGIMES.values(), strict=True):
-        axes.axvline(alpha, color=look.color, linewidth=3.0, alpha=0.35, zorder=0)
-        axes.annotate(
-            look.label,
-            (alpha, 1),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            color=look.ink,
-            fontweight="bold",
-        )
+    for alpha, regime in zip((0, 1), REGIMES, strict=True):
+        mark_regime(axes, alpha, regime)
 
 
 def seeds_note(rows: pd.DataFrame) -> str:

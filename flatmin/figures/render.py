@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -12,13 +12,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from flatmin.core.errors import ResultsError
-from flatmin.figures.curves import training_curves
+from flatmin.figures.along_training import along_training
+from flatmin.figures.curves import curve_rows, training_curves
+from flatmin.figures.effort import effort
+from flatmin.figures.groups import on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
 from flatmin.figures.paths import path, random_line
-from flatmin.figures.sharpness import sharpness_figure
+from flatmin.figures.remedies import remedies
+from flatmin.figures.sharpness import pair_rows, sharpness_figure
 from flatmin.figures.slices import random_plane, three_point_plane
 from flatmin.figures.style import house_style
 from flatmin.figures.summary import latex_frame, summary_table
 from flatmin.figures.surfaces import random_surface
+from flatmin.figures.sweep import sweep
+from flatmin.figures.warm_start import warm_start
 from flatmin.results import Tables, ratios, summary, to_latex
 from flatmin.results.atomic import write_files
 from flatmin.results.formats import to_csv
@@ -38,28 +44,45 @@ class Family:
     Attributes:
         name: First part of the file names.
         table: The table that holds the numbers.
+        rows: The rows that the family draws.
         draw: Draws one figure of ``tables``; takes network, data and the columns of ``by`` as keywords.
-        where: Column values that select the family's rows.
         by: Columns beyond network and data with one figure per value.
     """
 
     name: str
     table: str
+    rows: Callable[[Tables], pd.DataFrame]
     draw: Callable[..., Figure]
-    where: dict[str, str] = field(default_factory=dict)
     by: tuple[str, ...] = ()
 
 
+def kind_of(table: str, kind: str) -> Callable[[Tables], pd.DataFrame]:
+    """Return what picks the rows of one kind from a table."""
+    return lambda tables: tables.frames[table][tables.frames[table]["kind"] == kind]
+
+
 PLANE = ("batch_norm", "seed", "split")
+SEARCH = ("space", "batch_norm")
 FAMILIES = (
-    Family("training_curves", "curves", training_curves),
-    Family("path_linear", "lines", partial(path, kind="linear"), {"kind": "linear"}, ("batch_norm",)),
-    Family("path_curved", "lines", partial(path, kind="curved"), {"kind": "curved"}, ("batch_norm",)),
-    Family("random_line", "lines", random_line, {"kind": "random"}, ("batch_norm",)),
-    Family("random_plane", "planes", random_plane, {"kind": "random"}, PLANE),
-    Family("random_surface", "planes", random_surface, {"kind": "random"}, PLANE),
-    Family("three_point_plane", "planes", three_point_plane, {"kind": "three_points"}, PLANE),
-    Family("sharpness", "sharpness", sharpness_figure),
+    Family("training_curves", "curves", partial(curve_rows, variations=False), training_curves),
+    Family(
+        "variation_curves",
+        "curves",
+        partial(curve_rows, variations=True),
+        partial(training_curves, variations=True),
+    ),
+    Family("path_linear", "lines", kind_of("lines", "linear"), partial(path, kind="linear"), ("batch_norm",)),
+    Family("path_curved", "lines", kind_of("lines", "curved"), partial(path, kind="curved"), ("batch_norm",)),
+    Family("random_line", "lines", kind_of("lines", "random"), random_line, ("batch_norm",)),
+    Family("random_plane", "planes", kind_of("planes", "random"), random_plane, PLANE),
+    Family("random_surface", "planes", kind_of("planes", "random"), random_surface, PLANE),
+    Family("three_point_plane", "planes", kind_of("planes", "three_points"), three_point_plane, PLANE),
+    Family("sharpness", "sharpness", pair_rows, sharpness_figure),
+    Family("batch_sizes", "sharpness", sweep_rows, sweep, ("series", *SEARCH)),
+    Family("warm_start", "sharpness", warm_start_rows, warm_start, ("series", *SEARCH)),
+    Family("along_training", "sharpness", on_the_way_rows, along_training, SEARCH),
+    Family("remedies", "sharpness", remedy_rows, remedies, SEARCH),
+    Family("effort", "effort", lambda tables: tables.effort, effort, ("space", "epsilon")),
 )
 
 
@@ -111,11 +134,8 @@ def contents(tables: Tables) -> Iterator[dict[str, bytes]]:
 
 def figures_of(family: Family, tables: Tables) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Yield what tells each figure of a family apart, with the rows it draws."""
-    frame = tables.frames[family.table]
-    for column, value in family.where.items():
-        frame = frame[frame[column] == value]
     keys = ["network", "data", *family.by]
-    for values, rows in frame.groupby(keys):
+    for values, rows in family.rows(tables).groupby(keys):
         yield dict(zip(keys, cast(tuple[Any, ...], values), strict=True)), rows
 
 

@@ -11,11 +11,10 @@ from matplotlib.lines import Line2D
 
 from flatmin.figures.captions import counted, footer, significant
 from flatmin.figures.legends import heading, regime_handles
+from flatmin.figures.searches import METHODS, SPACES
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
-from flatmin.results import Tables
+from flatmin.results import Tables, of_minima
 
-SPACES = {"full": "full space", "random": "random subspace"}
-METHODS = {"paper": "paper's search", "strong": "strong search"}
 TICKS = {"running": "running", "batch": "batch", "reestimate": "re-est.", "interpolated": "interp."}
 CROWDED = 4
 OFFSETS = {"small_batch": -0.2, "large_batch": 0.2}
@@ -37,7 +36,7 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
     Raises:
         ResultsError: If there is no such measurement.
     """
-    rows = select(tables.sharpness, "sharpness", network=network, data=data)
+    rows = select(pair_rows(tables), "sharpness", network=network, data=data)
     seeds = per_seed(rows)
     spaces = [space for space in SPACES if space in set(seeds["space"])]
     epsilons = sorted(set(seeds["epsilon"]), reverse=True)
@@ -57,6 +56,12 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
     heading(figure, "sharpness of the minima", network, data, handles)
     footer(figure, tables, "sharpness", rows, *sharpness_notes(rows, seeds))
     return figure
+
+
+def pair_rows(tables: Tables) -> pd.DataFrame:
+    """Return the searches at the minima of the small and the large batch, with the standard A."""
+    rows = of_minima(tables.sharpness)
+    return rows[rows["regime"].isin(REGIMES)]
 
 
 def per_seed(rows: pd.DataFrame) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from flatmin.figures.style import (
     REGIMES,
     blank,
     finite_losses,
+    looks_of,
     regimes_of,
     select,
     styled,
@@ -67,13 +68,14 @@ def random_plane(
     where = {"network": network, "data": data, "batch_norm": batch_norm, "seed": seed, "split": split}
     rows = select(tables.planes, "planes", kind="random", **where)
     regimes = regimes_of(rows)
+    looks = looks_of(regimes)
     levels = log_levels(rows["loss"])
     figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 3.5, compress=True)
     panels = figure.subplots(1, len(regimes), squeeze=False, sharex=True, sharey=True)[0]
     for axes, regime in zip(panels, regimes, strict=True):
         filled = draw_plane(axes, rows[rows["regime"] == regime], levels)
         mark(axes, 0.0, 0.0, regime)
-        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].ink)
+        axes.set_title(regime_name(tables, regime, network, data), color=looks[regime].ink)
         axes.set_xlabel("α  (first direction)")
     panels[0].set_ylabel("β  (second direction)")
     loss_bar(figure, list(panels), filled)

@@ -1,11 +1,12 @@
 """One look for every figure: sizes in inches, a colour and a marker per regime, a dash per split, one footer.
 
 Small batch is dark blue with circles, large batch light orange with squares: the pair is told apart by
-colour-blind readers and on a greyscale print; text in a regime's colour uses its darker ink. Train is solid and
-test dashed everywhere.
+colour-blind readers and on a greyscale print; text in a regime's colour uses its darker ink. Other regimes take the
+looks of `OTHERS` in turn, and those of a numbered series, such as a sweep, go from light to dark. Train is solid and
+test dashed everywhere; of two epsilons the larger is solid and filled.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
@@ -27,6 +28,7 @@ LINEAR_CEILING = 20.0
 LOSS = "cross-entropy (nats)"
 LOSS_COLOR = "#2B2B2B"
 ACCURACY_COLOR = "#1B7F69"
+SHARPNESS_COLOR = "#6A3D9A"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ REGIMES = {
     "small_batch": Look("small batch", "#0B4F9E", "#0B4F9E", "o"),
     "large_batch": Look("large batch", "#EE7F2D", "#B84E0B", "s"),
 }
+OTHERS = (
+    ("#1B7F69", "^"),
+    ("#C23B75", "D"),
+    ("#8C6BB1", "v"),
+    ("#5B5B5B", "X"),
+    ("#B08A00", "P"),
+    ("#56B4E9", "<"),
+    ("#7F3B08", ">"),
+    ("#111111", "*"),
+)
+SERIES = "crest"
+SERIES_MARKERS = "osD^vP<>X"
 DASHES: dict[str, Any] = {"train": "-", "test": "--"}
 DATA_NAMES = {
     "digits": "digits (8×8)",
@@ -125,8 +139,66 @@ def select(frame: pd.DataFrame, table: str, **where: Hashable) -> pd.DataFrame:
 
 
 def regimes_of(rows: pd.DataFrame) -> list[str]:
-    """Return the regimes that occur in the rows, small batch first."""
-    return [regime for regime in REGIMES if regime in set(rows["regime"])]
+    """Return the regimes that occur in the rows: small batch, large batch, then the others as they come."""
+    present = dict.fromkeys(rows["regime"])
+    return [
+        *(regime for regime in REGIMES if regime in present),
+        *(regime for regime in present if regime not in REGIMES),
+    ]
+
+
+def series_of(regime: str) -> str:
+    """Return the name of the numbered series that a regime belongs to; empty where its name ends in no number.
+
+    Example:
+        >>> series_of("warm_start_20"), series_of("large_batch")
+        ('warm_start', '')
+    """
+    name, _, number = regime.rpartition("_")
+    return name if number.isdigit() else ""
+
+
+def looks_of(regimes: Sequence[str]) -> dict[str, Look]:
+    """Return how each of the regimes is drawn beside the others, whatever their names.
+
+    Args:
+        regimes: Names of regimes that share a figure.
+
+    Returns:
+        The looks by name; the small and the large batch look the same in every figure.
+    """
+    found = {regime: REGIMES[regime] for regime in regimes if regime in REGIMES}
+    free = iter(OTHERS * (1 + len(regimes) // len(OTHERS)))
+    for regime in regimes:
+        if regime not in REGIMES and not series_of(regime):
+            color, marker = next(free)
+            found[regime] = Look(label_of(regime), color, color, marker)
+    for name in dict.fromkeys(filter(None, map(series_of, regimes))):
+        members = sorted((regime for regime in regimes if series_of(regime) == name), key=number_of)
+        for place, regime in enumerate(members):
+            color = sns.color_palette(SERIES, len(members)).as_hex()[place]
+            found[regime] = Look(label_of(regime), color, color, SERIES_MARKERS[place % len(SERIES_MARKERS)])
+    return found
+
+
+def label_of(regime: str) -> str:
+    """Return a regime's name in words."""
+    return REGIMES[regime].label if regime in REGIMES else regime.replace("_", " ")
+
+
+def number_of(regime: str) -> int:
+    """Return the number that a regime's name ends with."""
+    return int(regime.rpartition("_")[2])
+
+
+def epsilon_strokes(epsilons: Iterable[float]) -> dict[float, dict[str, Any]]:
+    """Return how lines of each epsilon are drawn: the largest solid with full markers, smaller ones with open ones."""
+    dashes: list[Any] = ["-", "--", ":", "-."]
+    ordered = sorted(set(epsilons), reverse=True)
+    return {
+        epsilon: {"linestyle": dashes[place % 4], **({"markerfacecolor": "white"} if place else {})}
+        for place, epsilon in enumerate(ordered)
+    }
 
 
 def blank(width: float, height: float, *, right: float = 1.0, compress: bool = False) -> Figure:

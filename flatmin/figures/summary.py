@@ -9,8 +9,9 @@ from rich.table import Table
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import counted, significant
-from flatmin.figures.sharpness import SETTING, SPACES, TICKS
-from flatmin.figures.style import DATA_NAMES
+from flatmin.figures.searches import SPACES
+from flatmin.figures.sharpness import SETTING, TICKS, pair_rows
+from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables, ratios, summary
 
 QUANTITIES = {"test_accuracy": "test accuracy (%)", "train_accuracy": "train accuracy (%)"}
@@ -36,6 +37,7 @@ def summary_table(tables: Tables) -> pd.DataFrame:
     means = summary(tables)
     if means.empty:
         raise ResultsError("nothing to summarise: the tables `minima` and `sharpness` are empty.")
+    means = means[means["regime"].isin(REGIMES)]
     keys = ["network", "data", "space", "epsilon", *SETTING]
     joined = means.merge(ratios(tables), how="left", on=keys, suffixes=("", "_pairs"))
     ordering: Any = {"ascending": [True, False], "na_position": "first", "kind": "stable"}
@@ -56,7 +58,7 @@ def line(group: pd.DataFrame, tables: Tables) -> list[str]:
     }
     if first["quantity"] == "sharpness":
         space = SPACES.get(first["space"], first["space"])
-        names = [f"sharpness (%), {space}, ε {first['epsilon']:g}", setting_name(first, tables.sharpness)]
+        names = [f"sharpness (%), {space}, ε {first['epsilon']:g}", setting_name(first, pair_rows(tables))]
         cells = {regime: plus_minus(mean, std) for regime, (mean, std) in means.items()}
     else:
         names = [QUANTITIES[first["quantity"]], ""]

@@ -14,7 +14,7 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from flatmin.figures.captions import counted, footer
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.slices import COLORS, log_levels, plane_grid
-from flatmin.figures.style import COLUMN_WIDTH, LOSS, PAGE_WIDTH, REGIMES, blank, regimes_of, select, styled
+from flatmin.figures.style import COLUMN_WIDTH, LOSS, PAGE_WIDTH, blank, looks_of, regimes_of, select, styled
 from flatmin.results import Tables
 
 CUT = 10.0
@@ -43,13 +43,14 @@ def random_surface(
     where = {"network": network, "data": data, "batch_norm": batch_norm, "seed": seed, "split": split}
     rows = select(tables.planes, "planes", kind="random", **where)
     regimes = regimes_of(rows)
+    looks = looks_of(regimes)
     levels = log_levels(rows["loss"])
     top = min(levels[-1], CUT) if levels[0] < CUT else levels[-1]
     figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 3.5, right=0.96)
     panels = figure.subplots(1, len(regimes), squeeze=False, subplot_kw={"projection": "3d"})[0]
     for axes, regime in zip(panels, regimes, strict=True):
         draw_surface(axes, rows[rows["regime"] == regime], levels[0], top)
-        axes.set_title(regime_name(tables, regime, network, data), color=REGIMES[regime].ink)
+        axes.set_title(regime_name(tables, regime, network, data), color=looks[regime].ink)
     heading(figure, f"random plane, {split} loss", network, data)
     footer(figure, tables, "planes", rows, *surface_notes(rows, top))
     return figure

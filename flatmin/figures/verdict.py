@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from flatmin.figures.captions import BATCH_NORM_NAMES, counted, significant
-from flatmin.figures.sharpness import METHODS, SPACES, per_seed
+from flatmin.figures.searches import METHODS, SPACES
+from flatmin.figures.sharpness import pair_rows, per_seed
 from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables
 
@@ -32,7 +33,7 @@ def verdict(tables: Tables) -> list[str]:
     runs = dict.fromkeys(run for frame in frames for run in zip(frame["network"], frame["data"], strict=True))
     sentences = []
     for network, data in runs:
-        rows = tables.sharpness
+        rows = pair_rows(tables)
         rows = rows[(rows["network"] == network) & (rows["data"] == data)]
         text = sentence(rows) if len(rows) else "no verdict, the sharpness was not measured"
         sentences.append(f"{network} on {DATA_NAMES.get(data, data)}: {text}.")

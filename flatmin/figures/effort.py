@@ -1,0 +1,99 @@
+"""What the sharpness found owes to the search: the highest value against the evaluations spent."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flatmin.figures.captions import BATCH_NORM_NAMES, footer
+from flatmin.figures.legends import heading, regime_handles
+from flatmin.figures.searches import SPACES
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, regimes_of, select, styled
+from flatmin.results import Tables
+
+CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
+STARTS = {"centre": "-", "sign": "--", "random": ":"}
+PUBLISHED = {"climber": "lbfgsb", "evaluations": 12}
+
+
+@styled
+def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: float) -> Figure:
+    """Draw the highest sharpness found against the evaluations spent, from every start.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        space: ``"full"`` or ``"random"``.
+        epsilon: Half-width of the box.
+
+    Returns:
+        The figure: a row per reading of BatchNorm, a column per climber, a colour per regime, a dash per start;
+        both axes logarithmic.
+
+    Raises:
+        ResultsError: If there is no such search.
+    """
+    rows = select(tables.effort, "effort", network=network, data=data, space=space, epsilon=epsilon)
+    climbers, readings = climbers_of(rows), list(rows["batch_norm"].unique())
+    figure = blank(PAGE_WIDTH if len(climbers) > 1 else COLUMN_WIDTH, 0.7 + 2.1 * len(readings))
+    panels = figure.subplots(len(readings), len(climbers), squeeze=False, sharex=True, sharey="row")
+    for line, reading in zip(panels, readings, strict=True):
+        for axes, climber in zip(line, climbers, strict=True):
+            draw_climbs(axes, rows[(rows["batch_norm"] == reading) & (rows["climber"] == climber)])
+            axes.set_title(f"{CLIMBERS.get(climber, climber)}" if axes in panels[0] else "")
+            mark_published(axes, climber)
+        line[0].set_ylabel(f"sharpness (%), log axis\n{BATCH_NORM_NAMES.get(reading, reading)}")
+    for axes in panels[-1]:
+        axes.set_xlabel("evaluations, log axis")
+    text = f"sharpness found against effort, {SPACES.get(space, space)}, ε = {epsilon:g}"
+    handles = regime_handles(tables, rows, network, data) + start_handles(rows)
+    for handle in handles:
+        handle.set_marker("")
+    heading(figure, text, network, data, handles)
+    footer(figure, tables, "effort", rows, *effort_notes(rows))
+    return figure
+
+
+def climbers_of(rows: pd.DataFrame) -> list[str]:
+    """Return the climbers that occur in the rows, the published one first."""
+    present = list(rows["climber"].unique())
+    return sorted(present, key=lambda name: list(CLIMBERS).index(name) if name in CLIMBERS else len(CLIMBERS))
+
+
+def draw_climbs(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw one climber at one reading: a flight of steps per regime, start and seed, up to the last evaluation."""
+    looks = looks_of(regimes_of(rows))
+    width = 1.6 if rows["seed"].nunique() == 1 else 0.8
+    for (regime, start, _), climb in rows.groupby(["regime", "start", "seed"], sort=False):
+        steps = climb.sort_values("evaluations")
+        seen = steps["sharpness"].where((steps["sharpness"] > 0) & np.isfinite(steps["sharpness"]))
+        dash = STARTS.get(str(start), "-.")
+        look = {"color": looks[str(regime)].color, "linestyle": dash, "linewidth": width}
+        axes.plot(steps["evaluations"], seen, drawstyle="steps-post", **look)
+    axes.set(xscale="log", yscale="log")
+
+
+def mark_published(axes: Axes, climber: str) -> None:
+    """Mark where the published search ends: ten iterations of L-BFGS-B, about a dozen evaluations."""
+    if climber == PUBLISHED["climber"]:
+        axes.axvline(float(PUBLISHED["evaluations"]), color="0.6", linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=0)
+
+
+def start_handles(rows: pd.DataFrame) -> list[Line2D]:
+    """Return the legend entries that tell the starts by their dash."""
+    present = [start for start in STARTS if start in set(rows["start"])]
+    return [Line2D([], [], color="0.25", linestyle=STARTS[start], label=f"from the {start}") for start in present]
+
+
+def effort_notes(rows: pd.DataFrame) -> list[str]:
+    """Return what a line and the vertical mark mean, and what a logarithmic axis leaves out."""
+    climbs = rows.groupby(["regime", "seed", "batch_norm", "climber", "start"])["sharpness"].max()
+    flat, lost = int((climbs <= 0).sum()), int(np.isinf(rows["sharpness"]).sum())
+    return [
+        "A line: the highest sharpness that one search had found after so many evaluations of loss and gradient",
+        "Vertical mark: about where the published search ends" if "lbfgsb" in set(rows["climber"]) else "",
+        f"{flat} of {len(climbs):,} searches never left 0 and have no line" if flat else "",
+        f"{lost} of {len(rows):,} values infinite, left out" if lost else "",
+    ]

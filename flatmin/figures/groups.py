@@ -1,0 +1,108 @@
+"""Which regimes of a study belong together: sweeps over batch sizes, warm starts, and remedies.
+
+A sweep is three or more regimes of one numbered series with batches of different sizes; a warm start is a series that
+goes out from the iterates of another training; remedies are all the rest beside the small and the large batch. The
+pair joins a sweep or a warm start that differs from it in nothing else, as the provenance tells.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from flatmin.figures.style import REGIMES, series_of
+from flatmin.results import Tables, of_minima
+
+RUN = ["network", "data", "regime", "seed"]
+SEARCH = ["method", "space", "epsilon", "batch_norm"]
+LEAST = 3
+
+
+def sweep_rows(tables: Tables) -> pd.DataFrame:
+    """Return the searches at the minima of every sweep, with `series`, `batch_size` and `test_accuracy`."""
+    minima = grouped(tables)
+    members = minima[minima["group"] == "sweep"]
+    pair = minima[minima["group"] == "pair"]
+    joined = [pair.assign(series=name) for name in members["series"].unique() if is_plain(tables, name)]
+    return searches_of(tables, pd.concat([*joined, members]), ["series", "batch_size", "test_accuracy"])
+
+
+def warm_start_rows(tables: Tables) -> pd.DataFrame:
+    """Return the searches at the minima of every warm start, with `series`, `start_epoch` and `test_accuracy`.
+
+    The large batch from the start of its seed has epoch 0.
+    """
+    minima = grouped(tables)
+    members = minima[minima["group"] == "warm_start"]
+    cold = minima[minima["regime"] == "large_batch"].assign(start_epoch=0.0)
+    joined = []
+    for name, rows in members.groupby("series"):
+        if is_plain(tables, str(name)) and 0 not in set(rows["start_epoch"]):
+            joined.append(cold[cold["batch_size"].isin(rows["batch_size"])].assign(series=name))
+    return searches_of(tables, pd.concat([*joined, members]), ["series", "start_epoch", "test_accuracy"])
+
+
+def remedy_rows(tables: Tables) -> pd.DataFrame:
+    """Return the searches at the minima of the pair and of the remedies, with `test_accuracy`.
+
+    Only networks and data with at least one remedy have rows.
+    """
+    minima = grouped(tables)
+    remedies = minima[minima["group"] == "remedy"]
+    studies = remedies[["network", "data"]].drop_duplicates()
+    members = minima[minima["group"].isin(["pair", "remedy"])].merge(studies, on=["network", "data"])
+    return searches_of(tables, members, ["test_accuracy"])
+
+
+def on_the_way_rows(tables: Tables) -> pd.DataFrame:
+    """Return the searches at networks on their way and at the minima they end in, with their `train_loss`.
+
+    Epochs and training losses are those of the table `curves`; a minimum has the last one.
+    """
+    rows = tables.sharpness
+    on_the_way = rows[rows["epoch"].notna()]
+    ends = of_minima(rows).drop(columns="epoch").merge(tables.minima[[*RUN, "epochs"]], on=RUN)
+    ends = ends.rename(columns={"epochs": "epoch"}).merge(on_the_way[RUN].drop_duplicates(), on=RUN)
+    curves = tables.curves[tables.curves["split"] == "train"].rename(columns={"loss": "train_loss"})
+    found = pd.concat([on_the_way, ends]).drop_duplicates([*RUN, *SEARCH, "epoch", "subspace_dim", "draw", "examples"])
+    return found.merge(curves[[*RUN, "epoch", "train_loss"]], on=[*RUN, "epoch"]).reset_index(drop=True)
+
+
+def per_network(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return one row per network and search, the mean over the draws of a random subspace, with further columns."""
+    keys = [*RUN, *SEARCH, *columns]
+    return rows.groupby(keys, sort=False, dropna=False, as_index=False)["sharpness"].mean()
+
+
+def grouped(tables: Tables) -> pd.DataFrame:
+    """Return the minima with `series`, and with their `group`: pair, sweep, warm_start or remedy."""
+    minima = tables.minima.assign(series=[series_of(regime) for regime in tables.minima["regime"]], group="remedy")
+    warm = minima["start_epoch"].notna()
+    sizes = minima.groupby(["network", "data", "series"])["batch_size"].transform("nunique")
+    minima.loc[(minima["series"] != "") & (sizes >= LEAST), "group"] = "sweep"
+    minima.loc[warm, "group"] = "warm_start"
+    minima.loc[minima["regime"].isin(REGIMES), "group"] = "pair"
+    return minima
+
+
+def variation_of(tables: Tables, series: str) -> dict[str, Any] | None:
+    """Return the settings of the variation that a series comes from; ``None`` where the provenance has none."""
+    variations = tables.provenance.get("experiment", {}).get("variations", {})
+    names = [name for name in variations if series == name or series_of(series) == name]
+    return dict(variations[names[0]]) if names else None
+
+
+def is_plain(tables: Tables, series: str) -> bool:
+    """Return whether a series differs from the pair in its batch size and start alone."""
+    variation = variation_of(tables, series)
+    return variation is not None and not any(variation.get(key) for key in ("augmentation", "method"))
+
+
+def origin_of(tables: Tables, series: str) -> str:
+    """Return the regime whose iterates a warm start goes out from."""
+    variation = variation_of(tables, series) or {}
+    return str((variation.get("start") or {}).get("regime", "small_batch"))
+
+
+def searches_of(tables: Tables, minima: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the searches at the given minima, with columns of theirs."""
+    return of_minima(tables.sharpness).merge(minima[[*RUN, *columns]], on=RUN)

@@ -1,0 +1,113 @@
+"""Remedies for large batches beside the plain pair: accuracy and sharpness (the paper's Tables 6 and 7 and E.3)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flatmin.figures.captions import footer
+from flatmin.figures.groups import per_network, remedy_rows
+from flatmin.figures.legends import heading, regime_name
+from flatmin.figures.searches import methods_of, searches_note
+from flatmin.figures.style import PAGE_WIDTH, Look, blank, looks_of, regimes_of, select, styled
+from flatmin.results import Tables
+
+ROW_HEIGHT = 0.27
+GAP = 0.24
+
+
+@styled
+def remedies(tables: Tables, *, network: str, data: str, space: str, batch_norm: str) -> Figure:
+    """Draw test accuracy and sharpness of every way of training, each seed a dot.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        space: ``"full"`` or ``"random"``.
+        batch_norm: The reading of BatchNorm.
+
+    Returns:
+        The figure: a line per regime, the accuracy in the first panel, the sharpness of each search in the next ones.
+
+    Raises:
+        ResultsError: If there is no remedy in the tables.
+    """
+    where = {"network": network, "data": data, "space": space, "batch_norm": batch_norm}
+    rows = select(remedy_rows(tables), "sharpness", **where)
+    regimes, methods = regimes_of(rows), methods_of(rows)
+    figure = blank(PAGE_WIDTH, 0.9 + ROW_HEIGHT * len(regimes))
+    first, *others = figure.subplots(1, 1 + len(methods), squeeze=False, sharey=True)[0]
+    networks = per_network(rows, "test_accuracy")
+    once = networks.drop_duplicates(["regime", "seed"])
+    draw_dots(first, once.assign(test_accuracy=100 * once["test_accuracy"]), "test_accuracy")
+    first.set(title="test accuracy", xlabel="test accuracy (%)")
+    for axes, (method, name) in zip(others, methods.items(), strict=True):
+        draw_sharpness(axes, networks[networks["method"] == method])
+        axes.set(title=f"sharpness, {name}", xlabel="sharpness (%), log axis", xscale="log")
+    names = [regime_name(tables, regime, network, data) for regime in regimes]
+    first.set_yticks(range(len(regimes)), names)
+    first.set_ylim(len(regimes) - 0.5, -0.5)
+    heading(figure, "remedies for large batches", network, data, epsilon_handles(rows))
+    footer(figure, tables, "sharpness", rows, "Dot: one seed, bar: mean", *searches_note(rows))
+    return figure
+
+
+def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw the sharpness for each epsilon, the largest above with full dots."""
+    epsilons = sorted(rows["epsilon"].unique(), reverse=True)
+    for epsilon, shift in zip(epsilons, shifts(len(epsilons)), strict=True):
+        seen = rows[(rows["epsilon"] == epsilon) & (rows["sharpness"] > 0) & np.isfinite(rows["sharpness"])]
+        draw_dots(axes, seen, "sharpness", shift=float(shift), full=epsilon == epsilons[0], order=regimes_of(rows))
+
+
+def draw_dots(
+    axes: Axes,
+    rows: pd.DataFrame,
+    quantity: str,
+    *,
+    shift: float = 0.0,
+    full: bool = True,
+    order: list[str] | None = None,
+) -> None:
+    """Draw each regime's seeds on its line with a bar at their mean.
+
+    Args:
+        axes: Where to draw.
+        rows: One row per regime and seed.
+        quantity: Column to draw.
+        shift: How far below its line, in lines.
+        full: Full dots, or open ones.
+        order: The regimes from top to bottom, if not as in ``rows``.
+    """
+    for place, (regime, look) in enumerate(looks_in_order(order or regimes_of(rows))):
+        values = rows.loc[rows["regime"] == regime, quantity].dropna()
+        face = look.color if full else "white"
+        line = {"linestyle": "", "marker": look.marker, "color": look.color, "markersize": 4.2, "alpha": 0.9}
+        axes.plot(values, np.full(len(values), place + shift), **line, markerfacecolor=face, markeredgewidth=0.8)
+        if len(values) > 1:
+            axes.vlines(values.mean(), place + shift - 0.16, place + shift + 0.16, color=look.ink, linewidth=1.4)
+        axes.axhline(place + 0.5, color="0.9", linewidth=0.6, zorder=0)
+
+
+def looks_in_order(regimes: list[str]) -> list[tuple[str, Look]]:
+    """Return each regime with its look, in the order given."""
+    looks = looks_of(regimes)
+    return [(regime, looks[regime]) for regime in regimes]
+
+
+def shifts(count: int) -> np.ndarray:
+    """Return where the epsilons lie about a regime's line, in lines."""
+    return np.linspace(-GAP, GAP, count) if count > 1 else np.zeros(1)
+
+
+def epsilon_handles(rows: pd.DataFrame) -> list[Line2D]:
+    """Return the legend entries that tell the epsilons by full and open dots."""
+    epsilons = sorted(rows["epsilon"].unique(), reverse=True)
+    look = {"linestyle": "", "marker": "o", "color": "0.25", "markersize": 4.2}
+    faces = ["0.25", *["white"] * (len(epsilons) - 1)]
+    return [
+        Line2D([], [], **look, markerfacecolor=face, label=f"ε = {epsilon:g}")
+        for epsilon, face in zip(epsilons, faces, strict=True)
+    ]

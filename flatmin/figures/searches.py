@@ -1,0 +1,36 @@
+"""What a figure says of the searches behind it: their names, and what of them it cannot show."""
+
+import numpy as np
+import pandas as pd
+
+from flatmin.figures.captions import counted
+
+SPACES = {"full": "full space", "random": "random subspace"}
+METHODS = {"paper": "paper's search", "strong": "strong search"}
+
+
+def methods_of(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the methods that occur in the rows with their names, the paper's first."""
+    return {method: METHODS.get(method, method) for method in sorted(rows["method"].unique())}
+
+
+def searches_note(rows: pd.DataFrame) -> list[str]:
+    """Return the space with its dimensions and draws, and the searches whose value a logarithmic axis cannot show."""
+    random = rows[rows["space"] == "random"]
+    draws, dims = random["draw"].nunique(), sorted(set(random["subspace_dim"].dropna().astype(int)))
+    return [
+        "Full space" if rows["space"].eq("full").any() else "",
+        f"Random subspace: p = {', '.join(map(str, dims))}, mean of {counted(draws, 'draw')}" if dims else "",
+        *unseen_notes(rows),
+    ]
+
+
+def unseen_notes(rows: pd.DataFrame) -> list[str]:
+    """Return how many searches are left out of a logarithmic axis, and how many did not converge."""
+    zero, lost = int((rows["sharpness"] <= 0).sum()), int((~np.isfinite(rows["sharpness"])).sum())
+    open_ended = int((~rows["converged"].astype(bool)).sum()) if "converged" in rows else 0
+    return [
+        f"Sharpness 0 in {zero} of {counted(len(rows), 'search')}, left out" if zero else "",
+        f"{lost} of {counted(len(rows), 'search')} not finite, left out" if lost else "",
+        f"{open_ended} of {counted(len(rows), 'search')} not converged" if open_ended else "",
+    ]

@@ -1,0 +1,102 @@
+"""Large batches that go out from the iterates of small-batch training (the paper's Figure 5)."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flatmin.figures.bands import band_note, draw_band
+from flatmin.figures.captions import footer
+from flatmin.figures.groups import origin_of, per_network, warm_start_rows
+from flatmin.figures.legends import heading, regime_name
+from flatmin.figures.searches import methods_of, searches_note
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, epsilon_strokes, looks_of, select, styled
+from flatmin.results import Tables
+
+SOLUTION = REGIMES["large_batch"]
+
+
+@styled
+def warm_start(tables: Tables, *, network: str, data: str, series: str, space: str, batch_norm: str) -> Figure:
+    """Draw accuracy and sharpness of large-batch solutions against the epoch of the iterate they start from.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        series: Name of the warm start, such as ``"warm_start"``.
+        space: ``"full"`` or ``"random"``.
+        batch_norm: The reading of BatchNorm.
+
+    Returns:
+        The figure: a column per search, the test accuracies above, the sharpness on a logarithmic axis below.
+
+    Raises:
+        ResultsError: If there is no such warm start.
+    """
+    where = {"network": network, "data": data, "series": series, "space": space, "batch_norm": batch_norm}
+    rows = select(warm_start_rows(tables), "sharpness", **where)
+    iterates = iterates_of(tables, rows)
+    methods = methods_of(rows)
+    figure = blank(PAGE_WIDTH if len(methods) > 1 else COLUMN_WIDTH, 4.2)
+    panels = figure.subplots(2, len(methods), squeeze=False, sharex=True, sharey="row")
+    for (top, bottom), (method, name) in zip(panels.T, methods.items(), strict=True):
+        searched = rows[rows["method"] == method]
+        draw_accuracy(top, searched, iterates)
+        draw_sharpness(bottom, searched)
+        top.set_title(name)
+    panels[0, 0].set_ylabel("test accuracy (%)")
+    panels[1, 0].set_ylabel("sharpness (%), log axis")
+    origin = regime_name(tables, origin_of(tables, series), network, data)
+    heading(figure, f"large batch from iterates of the {origin}", network, data, warm_start_handles(tables, rows))
+    footer(figure, tables, "sharpness", rows, band_note(rows), cold_note(rows), *searches_note(rows))
+    return figure
+
+
+def iterates_of(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the test accuracy, epoch by epoch, of the training that the warm start goes out from."""
+    first = rows.iloc[0]
+    curves = tables.curves
+    same = (curves["network"] == first["network"]) & (curves["data"] == first["data"]) & (curves["split"] == "test")
+    return curves[same & (curves["regime"] == origin_of(tables, first["series"])) & curves["seed"].isin(rows["seed"])]
+
+
+def draw_accuracy(axes: Axes, rows: pd.DataFrame, iterates: pd.DataFrame) -> None:
+    """Draw the test accuracy of the iterates and of the solutions reached from them."""
+    for regime, look in looks_of(list(iterates["regime"].unique())).items():
+        line = {"color": look.color, "marker": look.marker, "markersize": 3, "markevery": 5}
+        path = iterates[iterates["regime"] == regime]
+        draw_band(axes, path.assign(accuracy=100 * path["accuracy"]), "epoch", "accuracy", **line)
+    once = rows.drop_duplicates(["regime", "seed"])
+    solutions = once.assign(test_accuracy=100 * once["test_accuracy"])
+    look = {"color": SOLUTION.color, "marker": SOLUTION.marker, "markersize": 4}
+    draw_band(axes, solutions, "start_epoch", "test_accuracy", **look)
+
+
+def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw the sharpness of the solutions for each epsilon."""
+    networks = per_network(rows, "start_epoch")
+    for epsilon, line in epsilon_strokes(networks["epsilon"]).items():
+        seen = networks[(networks["epsilon"] == epsilon) & (networks["sharpness"] > 0)]
+        look = {"color": SOLUTION.color, "marker": SOLUTION.marker, "markersize": 4}
+        draw_band(axes, seen, "start_epoch", "sharpness", **look, **line)
+    axes.set(yscale="log", xlabel="epoch of the iterate")
+
+
+def warm_start_handles(tables: Tables, rows: pd.DataFrame) -> list[Line2D]:
+    """Return the legend entries: iterate, solution, and the dash of each epsilon."""
+    origin = origin_of(tables, rows["series"].iloc[0])
+    start = looks_of([origin])[origin]
+    return [
+        Line2D([], [], color=start.color, marker=start.marker, markersize=3, label="iterate"),
+        Line2D([], [], color=SOLUTION.color, marker=SOLUTION.marker, markersize=4, label="large batch from there"),
+        *(
+            Line2D([], [], color="0.25", label=f"sharpness, ε = {epsilon:g}", marker="s", markersize=4, **line)
+            for epsilon, line in epsilon_strokes(rows["epsilon"]).items()
+        ),
+    ]
+
+
+def cold_note(rows: pd.DataFrame) -> str:
+    """Return what epoch 0 is; empty where no solution starts there."""
+    return "Epoch 0: large batch from the start of the seed" if (rows["start_epoch"] == 0).any() else ""
