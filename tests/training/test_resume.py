@@ -16,7 +16,18 @@ from torch import nn
 
 from flatmin.core.errors import ResultsError
 from flatmin.data.batches import Pair
-from flatmin.training import Trained, TrainingSettings, train, trainer
+from flatmin.training import (
+    Adversarial,
+    Augmentation,
+    Conservative,
+    Robust,
+    Stability,
+    Trained,
+    TrainingSettings,
+    start_network,
+    train,
+    trainer,
+)
 from flatmin.training.checkpoints import AtomicCheckpointIO
 
 Data = tuple[Pair, Pair]
@@ -46,13 +57,32 @@ def assert_same(first: Trained, second: Trained) -> None:
     assert (first.status, first.distance_from_start) == (second.status, second.distance_from_start)
     assert first.state.keys() == second.state.keys()
     assert all(torch.equal(first.state[name], second.state[name]) for name in first.state)
+    assert first.snapshots.keys() == second.snapshots.keys()
+    for epoch, state in first.snapshots.items():
+        assert all(torch.equal(state[name], second.snapshots[epoch][name]) for name in state)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adagrad"])
-def test_a_run_stopped_after_any_epoch_ends_the_same(optimizer: str, fresh: Fresh, data: Data, tmp_path: Path) -> None:
-    settings = TrainingSettings(
-        batch_size=16, epochs=4, optimizer=optimizer, learning_rate=1e-2, momentum=0.9 if optimizer == "sgd" else 0.0
-    )
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adam"},
+        {"optimizer": "sgd", "momentum": 0.9},
+        {"optimizer": "adagrad"},
+        {"method": Conservative(strength=0.1)},
+        {"method": Conservative(), "optimizer": "sgd", "momentum": 0.5},
+        {"method": Robust(rho=0.5)},
+        {"method": Adversarial(epsilon=0.3)},
+        {"method": Stability(sigma=0.5, weight=1.0)},
+        {"precision": "bfloat16"},
+        {"snapshots": (0, 2, 3)},
+        {"snapshots": (4, 1), "method": Robust()},
+    ],
+    ids=str,
+)
+def test_a_run_stopped_after_any_epoch_ends_the_same(
+    changes: dict[str, Any], fresh: Fresh, data: Data, tmp_path: Path
+) -> None:
+    settings = TrainingSettings(batch_size=16, epochs=4, learning_rate=1e-2, **changes)
     expected = train(fresh(), *data, settings, seed=3)
     checkpoint = tmp_path / "folder" / "run.ckpt"
     seen: list[list[float]] = []
@@ -71,6 +101,23 @@ def test_a_run_stopped_after_any_epoch_ends_the_same(optimizer: str, fresh: Fres
     again = train(fresh(), *data, settings, seed=3, checkpoint=checkpoint, on_epoch=rest.append)
     assert_same(again, expected)
     assert rest == [4]
+
+
+def pictures() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Dropout(), nn.Linear(48, 2))
+
+
+def test_augmented_images_are_drawn_again_as_they_were(tmp_path: Path) -> None:
+    images, targets = torch.rand(30, 1, 6, 6, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 2
+    data = Pair(images[:20], targets[:20]), Pair(images[20:], targets[20:])
+    settings = TrainingSettings(batch_size=5, epochs=3, augmentation=Augmentation(), method=Conservative())
+    expected = train(start_network(pictures, 1), *data, settings)
+    torch.rand(3)
+    for epoch in (2, 3):
+        with pytest.raises(Killed):
+            checkpoint = tmp_path / "run.ckpt"
+            train(start_network(pictures, 1), *data, settings, checkpoint=checkpoint, on_epoch=killed_at(epoch, []))
+    assert_same(train(start_network(pictures, 1), *data, settings, checkpoint=checkpoint), expected)
 
 
 def test_the_rule_that_ends_a_run_remembers_what_came_before(fresh: Fresh, data: Data, tmp_path: Path) -> None:
