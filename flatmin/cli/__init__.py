@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from flatmin import __version__
-from flatmin.cli import data, figures, listing, run
+from flatmin.cli import data, figures, listing, run, wandb
 from flatmin.core.errors import FlatminError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("run")(run.run)
 app.command("list")(listing.list_results)
 app.command("figures")(figures.figures)
 app.add_typer(data.app)
+app.add_typer(wandb.app)
 
 
 def _version(wanted: bool) -> None:
