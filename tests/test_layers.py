@@ -33,6 +33,7 @@ HOMES = {
     "mpl_toolkits": {"figures"},
     "seaborn": {"figures"},
     "wandb": {"experiments"},
+    "wandb_workspaces": {"experiments"},
     "loss_landscapes": {"landscapes"},
     "pytorch_lightning": {"training", "experiments"},
     "scipy.optimize": {"sharpness"},
