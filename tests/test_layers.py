@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "experiments": {
         *("core", "data", "networks", "hessian", "landscapes", "results", "training", "sharpness", "figures"),
     },
-    "cli": {"core", "data", "results", "figures", "experiments"},
+    "cli": {"core", "data", "speech", "results", "figures", "experiments"},
 }
 
 HOMES = {

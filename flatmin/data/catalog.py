@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from flatmin.core.errors import DataError
+from flatmin.data import timit
 from flatmin.data.cifar import CIFAR10, CIFAR100
 from flatmin.data.dataset import Dataset, Split
 from flatmin.data.digits import DIGITS
@@ -14,23 +15,25 @@ from flatmin.data.mnist import MNIST
 from flatmin.data.publication import Examples, Publication
 
 CATALOG = {entry.name: entry for entry in (DIGITS, MNIST, CIFAR10, CIFAR100)}
-NAMES = tuple(CATALOG)
+NAMES = (*CATALOG, timit.NAME)
 
 
 def published(name: str) -> Publication:
     """The catalogue entry of a data set.
 
     Args:
-        name: One of ``NAMES``.
+        name: One of ``NAMES``, but ``timit``, which nobody may distribute.
 
     Returns:
         What its publisher distributes.
 
     Raises:
-        DataError: If there is no such set.
+        DataError: If there is no such set, or it cannot be downloaded.
     """
+    if name == timit.NAME:
+        raise DataError(timit.WAY_OUT)
     if name not in CATALOG:
-        raise DataError(f"There is no data set {name!r}; the known ones are {', '.join(CATALOG)}.")
+        raise DataError(f"There is no data set {name!r}; the known ones are {', '.join(NAMES)}.")
     return CATALOG[name]
 
 
@@ -87,29 +90,42 @@ def find(name: str, *, root: str | Path | None = None, download: bool = False) -
         raise DataError(f"{entry.absence(roots)} {error}") from error
 
 
-def load(name: str, *, root: str | Path | None = None, verify: bool = True, download: bool = True) -> Dataset:
-    """Load a data set as whole tensors: pixels divided by their largest value, nothing else.
+def load(
+    name: str,
+    *,
+    root: str | Path | None = None,
+    verify: bool = True,
+    download: bool = True,
+    split: str = "frames",
+) -> Dataset:
+    """Load a data set as whole tensors: pixels divided by their largest value, nothing else; TIMIT as prepared.
 
-    Keskar et al. (2017) normalise by no mean or deviation, augment nothing and hold out no validation split.
+    Keskar et al. (2017) normalise images by no mean or deviation, augment nothing and hold out no validation split.
 
     Args:
-        name: ``digits``, ``mnist``, ``cifar10`` or ``cifar100``.
+        name: ``digits``, ``mnist``, ``cifar10``, ``cifar100`` or ``timit``.
         root: Folder searched first; then come $FLATMIN_DATA and the user's cache folder.
         verify: Refuse files whose md5 is not the published one. Without it they are used as they are, and
             ``provenance["verified"]`` says whether they are the published ones.
         download: Fetch a set that is in none of these folders, into the first of them.
+        split: How ``timit`` is divided, by ``"frames"`` as in the paper or by ``"speakers"``; the other sets have
+            the split of their publisher.
 
     Returns:
         The data set.
 
     Raises:
-        DataError: If the set is unknown, absent, damaged or not the published one.
+        DataError: If the set is unknown, absent, damaged or not the published one, or has no such split.
 
     Example:
         >>> digits = load("digits")
         >>> len(digits.train), len(digits.test), digits.input_shape
         (1437, 360, (1, 8, 8))
     """
+    if name == timit.NAME:
+        return timit.load(search_roots(root), split=split, verify=verify)
+    if split != "frames":
+        raise DataError(f"`split` is a choice for timit alone; {name} has its publisher's split, got {split!r}.")
     entry, copy = published(name), find(name, root=root, download=download)
     if verify:
         require_published(name, copy)

@@ -12,7 +12,7 @@ class Split:
     """Examples of one split, in the publisher's order.
 
     Args:
-        inputs: ``(N, *input_shape)``, float32 in [0, 1].
+        inputs: ``(N, *input_shape)``, float32: pixels in [0, 1], or normalised features of speech.
         targets: ``(N,)``, int64 class numbers.
 
     Raises:
@@ -74,8 +74,9 @@ class Dataset:
         num_classes: Number of classes.
         input_shape: Shape of one input, channels first.
         provenance: JSON-able record: ``source`` (the publisher's page), ``place`` (where the files lie),
-            ``files`` (name -> md5 as found), ``changed`` (names of those whose md5 is not the published one)
-            and ``verified`` (whether there is no such file).
+            ``files`` (name -> md5 as found), ``changed`` (names of those whose md5 is not the expected one: the
+            published one, or the one noted when the set was prepared) and ``verified`` (whether there is no such
+            file). For TIMIT ``timit`` tells how the frames were prepared.
     """
 
     name: str
