@@ -1,0 +1,102 @@
+"""The claims K1 to K20 of Keskar et al. (2017), judged by every study that can, and summed up over the networks."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from flatmin.report import path_claims, remedy_claims, sharpness_claims, training_claims
+from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Claim, Judgement
+from flatmin.report.studies import Study, main_studies
+
+CLAIMS: tuple[Claim, ...] = tuple(
+    sorted(
+        training_claims.CLAIMS + sharpness_claims.CLAIMS + path_claims.CLAIMS + remedy_claims.CLAIMS,
+        key=lambda claim: int(claim.name[1:]),
+    )
+)
+MIXED = "mixed"
+
+
+def judge(studies: Sequence[Study]) -> list[Judgement]:
+    """Judge every claim by every study that has what it takes.
+
+    Args:
+        studies: The studies.
+
+    Returns:
+        The judgements, claim by claim: for each study one, or one for each reading of sharpness, of which the first
+        speaks for the study (`Judgement.headline`); for each network without any, one that says "not run".
+    """
+    main = main_studies(studies)
+    return [judgement for claim in CLAIMS for judgement in judged(claim, main if claim.of_the_pair else studies)]
+
+
+def judged(claim: Claim, studies: Iterable[Study]) -> list[Judgement]:
+    """Judge one claim."""
+    found = [judgement for study in studies for judgement in claim.judged(study)]
+    having = {judgement.network for judgement in found if judgement.counts}
+    return found + [claim.not_run(network) for network in claim.networks if network not in having]
+
+
+def overview(judgements: Sequence[Judgement]) -> pd.DataFrame:
+    """What comes out of each claim.
+
+    Args:
+        judgements: As `judge` returns them. The headline of each study counts, if it is on the paper's data.
+
+    Returns:
+        One row per claim: claim, statement, the networks for which it holds, does not hold, is undecided or was not
+        run, and the `verdict`: "holds" or "does not hold" where all judged studies agree, "undecided" where none
+        decides, "mixed" otherwise.
+    """
+    rows = []
+    for claim in CLAIMS:
+        mine = [one for one in judgements if one.claim == claim.name and one.headline and one.counts]
+        places = {
+            verdict: [place(one, mine) for one in mine if one.verdict == verdict]
+            for verdict in (HOLDS, FAILS, UNDECIDED, NOT_RUN)
+        }
+        rows.append(
+            {
+                **{"claim": claim.name, "statement": claim.statement, "verdict": overall(places)},
+                **{verdict: ", ".join(names) for verdict, names in places.items()},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def place(judgement: Judgement, among: Sequence[Judgement]) -> str:
+    """The network, with the study where there are several of it, and the leaning of an undecided claim."""
+    others = [one for one in among if one.network == judgement.network]
+    marks = [judgement.study] if len(others) > 1 else []
+    marks += [judgement.leaning] if judgement.leaning else []
+    return f"{judgement.network} ({', '.join(marks)})" if marks else judgement.network
+
+
+def overall(places: dict[str, list[str]]) -> str:
+    """The verdict of a claim over its networks."""
+    decided = [verdict for verdict in (HOLDS, FAILS) if places[verdict]]
+    if len(decided) == 2 or (decided and places[UNDECIDED]):
+        return MIXED
+    return decided[0] if decided else UNDECIDED if places[UNDECIDED] else NOT_RUN
+
+
+def frame(judgements: Sequence[Judgement]) -> pd.DataFrame:
+    """The judgements as a table, for ``claims.csv``."""
+    columns = ["claim", "network", "study", "reading", "headline", "verdict", "leaning", "ours", "paper", "evidence"]
+    return pd.DataFrame([{column: getattr(one, column) for column in columns} for one in judgements], columns=columns)
+
+
+def readings_sentence(judgements: Sequence[Judgement], claim: str, study: str) -> str:
+    """Whether the readings of one study's sharpness agree on a claim: is it the landscape's or the optimiser's?
+
+    Returns:
+        A sentence without its full stop; empty where there are fewer than two readings.
+    """
+    mine = [one for one in judgements if one.claim == claim and one.study == study and one.reading]
+    if len(mine) < 2:
+        return ""
+    said = {one.said for one in mine}
+    if len(said) == 1:
+        return f"all {len(mine)} readings agree: {said.pop()}"
+    return "the readings disagree: " + "; ".join(f"{one.reading} {one.said}" for one in mine)

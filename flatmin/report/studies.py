@@ -1,0 +1,169 @@
+"""The studies that a report is made of: the tables of one experiment and what its provenance says of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from flatmin.core.errors import ResultsError
+from flatmin.figures.captions import counted, span
+from flatmin.figures.style import DATA_NAMES
+from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL
+from flatmin.results import Tables
+
+STRIDES = {"code": "code strides", "paper": "text strides"}
+TWO_VARIANTS = ("C1", "C3")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One experiment's results.
+
+    Attributes:
+        name: Of its folder.
+        tables: What was measured.
+    """
+
+    name: str
+    tables: Tables
+
+    def __post_init__(self) -> None:
+        try:
+            facts = self.experiment["network"]["name"], self.experiment["data"]["name"]
+        except (KeyError, TypeError) as error:
+            raise ResultsError(
+                f"the provenance of {self.name} must have experiment.network.name and experiment.data.name; "
+                "write the tables with `flatmin run`."
+            ) from error
+        if facts[0] not in NETWORKS:
+            raise ResultsError(f"the network of {self.name} must be one of {', '.join(NETWORKS)}, got {facts[0]!r}.")
+
+    @property
+    def experiment(self) -> dict[str, Any]:
+        """The whole experiment."""
+        return dict(self.tables.provenance["experiment"])
+
+    @property
+    def network(self) -> str:
+        """Such as ``C1``."""
+        return str(self.experiment["network"]["name"])
+
+    @property
+    def variant(self) -> str:
+        """Whose convolutions the network has, where paper and code differ; else empty."""
+        variant = str(self.experiment["network"].get("variant", "code"))
+        return STRIDES.get(variant, variant) if self.network in TWO_VARIANTS else ""
+
+    @property
+    def data(self) -> str:
+        """The data set as people name it."""
+        name = str(self.experiment["data"]["name"])
+        return DATA_NAMES.get(name, name)
+
+    @property
+    def on_the_papers_data(self) -> bool:
+        """Whether the paper has this network on these data."""
+        return bool(self.experiment["data"]["name"] == DATA[self.network])
+
+    @cached_property
+    def pair(self) -> Any:
+        """The finished minima of the small-batch and the large-batch method."""
+        minima = self.tables.minima
+        return minima[minima["regime"].isin([SMALL, LARGE]) & (minima["status"] != "diverged")]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds with a minimum of either method."""
+        return sorted({int(seed) for seed in self.pair["seed"]})
+
+    @property
+    def epochs(self) -> str:
+        """How long was trained, such as ``100 epochs``."""
+        return span(self.pair["epochs"].dropna(), "epoch")
+
+    @property
+    def short_label(self) -> str:
+        """What tells it from other studies of its network, such as ``text strides, CIFAR-10, 30 epochs, 1 seed``."""
+        facts = [self.variant, self.data, self.epochs, counted(len(self.seeds), "seed")]
+        return ", ".join(fact for fact in facts if fact)
+
+    @property
+    def label(self) -> str:
+        """What it is, such as ``C1 (text strides), CIFAR-10, 30 epochs, 1 seed``."""
+        variant = f" ({self.variant})" if self.variant else ""
+        facts = [f"{self.network}{variant}", self.data, self.epochs, counted(len(self.seeds), "seed")]
+        return ", ".join(fact for fact in facts if fact)
+
+    @property
+    def reduced(self) -> list[str]:
+        """The sentences on reduced settings."""
+        return [str(sentence).rstrip(".") for sentence in self.tables.provenance.get("reduced", [])]
+
+    @property
+    def commits(self) -> list[str]:
+        """The commits it was made at, with a plus where files had been changed."""
+        found = self.tables.provenance.get("made_with", {}).get("git", [])
+        return [f"{git['commit']}{'+' if git.get('dirty') else ''}" for git in found if git and git.get("commit")]
+
+    @property
+    def compares_the_pair(self) -> bool:
+        """Whether it was made for Tables 2 to 4: no further ways of training, nothing measured on the way."""
+        sharpness = self.experiment.get("sharpness") or {}
+        return not self.experiment.get("variations") and not sharpness.get("epochs")
+
+
+def main_studies(studies: Iterable[Study]) -> list[Study]:
+    """The studies that Tables 2 to 4 show, in the paper's order of networks.
+
+    Those made for another table or figure train the same pair again; they stand in only where a network has no study of
+    its own.
+    """
+    found = list(studies)
+    chosen: list[Study] = []
+    for network in NETWORKS:
+        mine = [study for study in found if study.network == network and len(study.pair)]
+        chosen += [study for study in mine if study.compares_the_pair] or mine
+    return chosen
+
+
+def load_studies(folders: Sequence[Path]) -> list[Study]:
+    """Read studies.
+
+    Args:
+        folders: Each a study (tables and provenance), a folder of results (with ``tables/``), or a folder of these.
+
+    Returns:
+        The studies, networks in the paper's order, then by name.
+
+    Raises:
+        ResultsError: If a folder is absent, holds no study, or holds a broken one; or if two have the same name.
+    """
+    places = [place for folder in folders for place in study_folders(folder)]
+    studies: dict[str, Study] = {}
+    for place in places:
+        name = place.parent.name if place.name == "tables" else place.name
+        if name in studies:
+            raise ResultsError(f"two studies are named {name}, the second is {place}; rename its folder.")
+        studies[name] = Study(name, Tables.read(place))
+    return sorted(studies.values(), key=lambda study: (NETWORKS.index(study.network), study.name))
+
+
+def study_folders(folder: Path) -> list[Path]:
+    """The folders of tables that a folder stands for."""
+    if not folder.is_dir():
+        raise ResultsError(f"no results at {folder}; name a study, or a folder of studies such as paper/data.")
+    if is_study(folder):
+        return [folder]
+    if (folder / "tables").is_dir():
+        return [folder / "tables"]
+    inside = [place / "tables" if (place / "tables").is_dir() else place for place in sorted(folder.iterdir())]
+    found = [place for place in inside if is_study(place)]
+    if not found:
+        raise ResultsError(f"{folder} holds no study: there must be tables with a provenance.json; run an experiment.")
+    return found
+
+
+def is_study(folder: Path) -> bool:
+    """Whether there are tables in a folder, complete or not."""
+    return folder.is_dir() and ((folder / "provenance.json").exists() or any(folder.glob("*.csv")))

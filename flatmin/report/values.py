@@ -1,0 +1,99 @@
+"""The numbers of a study by seed: what tables, claims and macros are computed from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from flatmin.report.studies import Study
+from flatmin.results.statistics import of_minima
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How sharpness is searched and how BatchNorm is read meanwhile."""
+
+    method: str
+    batch_norm: str
+
+    @property
+    def label(self) -> str:
+        """Such as ``strong search, batch statistics``."""
+        search = {"paper": "published search", "strong": "strong search"}.get(self.method, self.method)
+        return f"{search}, {self.batch_norm} statistics"
+
+
+READINGS = (
+    Reading("strong", "batch"),
+    Reading("paper", "batch"),
+    Reading("strong", "running"),
+    Reading("paper", "running"),
+)
+HEADLINE = READINGS[0]
+"""Of the four readings of a sharpness the one that speaks first: BatchNorm as in the authors' code, a real search."""
+
+
+def minima_of(study: Study, regime: str) -> pd.DataFrame:
+    """The finished minima of a regime, by seed."""
+    minima = study.tables.minima
+    return minima[(minima["regime"] == regime) & (minima["status"] != "diverged")].set_index("seed")
+
+
+def minimum(study: Study, regime: str, column: str) -> "pd.Series[float]":
+    """A column of the minima of a regime by seed."""
+    return minima_of(study, regime)[column].astype(float)
+
+
+def accuracy(study: Study, regime: str, split: str) -> "pd.Series[float]":
+    """Accuracy at the minima in per cent by seed."""
+    return 100 * minimum(study, regime, f"{split}_accuracy")
+
+
+def searches(
+    study: Study, reading: Reading, *, space: str = "full", epsilon: float = 1e-3, distribution: str = "normal"
+) -> pd.DataFrame:
+    """The searches at the minima in one setting.
+
+    Where there are several, those on the most examples and in the largest subspace.
+    """
+    rows = of_minima(study.tables.sharpness)
+    rows = rows[(rows["method"] == reading.method) & (rows["batch_norm"] == reading.batch_norm)]
+    rows = rows[(rows["space"] == space) & np.isclose(rows["epsilon"].astype(float), epsilon, rtol=1e-6)]
+    if space == "random":
+        rows = rows[rows["distribution"] == distribution]
+        rows = rows[rows["subspace_dim"] == rows["subspace_dim"].max()]
+    return rows[rows["examples"] == rows["examples"].max()]
+
+
+def sharpness(
+    study: Study,
+    regime: str,
+    reading: Reading,
+    *,
+    space: str = "full",
+    epsilon: float = 1e-3,
+    distribution: str = "normal",
+) -> "pd.Series[float]":
+    """Sharpness of the minima of a regime in per cent by seed, the draws of a random subspace averaged."""
+    rows = searches(study, reading, space=space, epsilon=epsilon, distribution=distribution)
+    found: pd.Series[float] = rows[rows["regime"] == regime].groupby("seed")["sharpness"].mean().astype(float)
+    return found
+
+
+def readings_of(study: Study, *, space: str = "full", epsilon: float = 1e-3) -> list[Reading]:
+    """The readings in which a study has the sharpness of its minima, the one that speaks first at the front."""
+    return [reading for reading in READINGS if len(searches(study, reading, space=space, epsilon=epsilon))]
+
+
+def curve(study: Study, regime: str, split: str, column: str) -> pd.DataFrame:
+    """Loss or accuracy along training: one row per epoch, one column per seed."""
+    curves = study.tables.curves
+    rows = curves[(curves["regime"] == regime) & (curves["split"] == split)]
+    return rows.groupby(["epoch", "seed"])[column].mean().unstack("seed")
+
+
+def path(study: Study, kind: str, *, batch_norm: str = "batch", split: str = "train") -> pd.DataFrame:
+    """Loss along the path between both minima: one row per place, one column per seed."""
+    lines = study.tables.lines
+    rows = lines[(lines["kind"] == kind) & (lines["batch_norm"] == batch_norm) & (lines["split"] == split)]
+    return rows.groupby(["alpha", "seed"])["loss"].mean().unstack("seed")
