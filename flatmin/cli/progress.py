@@ -14,7 +14,12 @@ from flatmin.experiments.step import Step
 from flatmin.results import Record, Tables
 
 DONE = ("finished", "diverged")
-KINDS = {"trained": "networks to train", "sharpness": "sharpness searches", "slices": "slices"}
+KINDS = {
+    "trained": "networks to train",
+    "sharpness": "sharpness searches",
+    "effort": "networks to search by effort",
+    "slices": "slices",
+}
 
 
 def terminal() -> Console:

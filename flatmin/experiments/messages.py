@@ -60,7 +60,13 @@ def first_problem(
     problem = min(problems, key=lambda problem: not _is_unknown_key(problem))
     more = len(problems) - 1
     rest = f" (and {more} more problem{'s' if more > 1 else ''})" if more else ""
-    return problem["loc"], f"{_sentence(problem, known, required)}{rest}"
+    return _location(problem), f"{_sentence(problem, known, required)}{rest}"
+
+
+def _location(problem: Mapping[str, Any]) -> Location:
+    """Where it is in the file: without the name of the chosen kind, which pydantic puts after `method`."""
+    keys = tuple(problem["loc"])
+    return tuple(key for before, key in zip((None, *keys), keys, strict=False) if before != "method" or key == "[key]")
 
 
 def _is_unknown_key(problem: Mapping[str, Any]) -> bool:
@@ -69,7 +75,7 @@ def _is_unknown_key(problem: Mapping[str, Any]) -> bool:
 
 def _sentence(problem: Mapping[str, Any], known: Mapping[str, Any], required: Collection[str]) -> str:
     """What is wrong, in words that name the key, the rule and the value."""
-    location, kind, value = problem["loc"], problem["type"], problem["input"]
+    location, kind, value = _location(problem), problem["type"], problem["input"]
     if _is_unknown_key(problem):
         return _unknown_key(tuple(key for key in location if key != "[key]"), known)
     place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location).lstrip(".")
@@ -101,7 +107,7 @@ def _unknown_key(location: Location, everywhere: Mapping[str, Any]) -> str:
         hint = "; it belongs at the top level."
     if not hint:
         same = [path for path in _dotted(everywhere) if path.endswith(f".{key}")]
-        hint = f"; did you mean {same[0]!r}?" if same else f"; known: {', '.join(known)}."
+        hint = f"; did you mean {min(same, key=len)!r}?" if same else f"; known: {', '.join(known)}."
     return f"unknown key {shown(key)}{under}{hint}"
 
 

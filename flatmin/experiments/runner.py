@@ -10,9 +10,10 @@ from torch import nn
 
 from flatmin.core.errors import ConfigError, FlatminError
 from flatmin.data import Dataset, load
+from flatmin.experiments.budget import reductions, within_budget
 from flatmin.experiments.collect import collect
 from flatmin.experiments.config import Experiment
-from flatmin.experiments.plan import plan, reductions
+from flatmin.experiments.plan import plan
 from flatmin.experiments.registry import builder
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.wandb_logging import Mirror
@@ -72,8 +73,15 @@ class Study:
             ConfigError: If the setup does not fit the data, or the device is absent.
         """
         device = resolved_device(experiment.resources.device)
-        whole = load(experiment.data.name, root=data_root, verify=experiment.data.verify, download=download)
+        whole = load(
+            experiment.data.name,
+            root=data_root,
+            split=experiment.data.split,
+            verify=experiment.data.verify,
+            download=download,
+        )
         dataset = shortened(whole, experiment.data.examples)
+        experiment = within_budget(experiment, len(dataset.train))
         folder = results / experiment.name
         workplace = Workplace(dataset, device, Store(folder), builder(experiment.network, dataset))
         check_subspace(experiment, workplace.start(0))

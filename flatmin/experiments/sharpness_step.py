@@ -29,9 +29,11 @@ class SharpnessStep:
         method: ``"paper"`` or ``"strong"``.
         batch_norm: Reading of BatchNorm.
         subspace_dim: Columns of the random A; ``None`` for the full space.
+        distribution: Of the entries of A; ``"identity"`` in the full space.
         draw: Which A, the seed of its draw; 0 in the full space.
         examples: Number of training examples, the first ones.
         batch_size: Of the fixed partition.
+        epoch: Measure the network as it was after this epoch; ``None`` for the end of training.
     """
 
     network: TrainingStep
@@ -39,17 +41,20 @@ class SharpnessStep:
     method: str
     batch_norm: str
     subspace_dim: int | None
+    distribution: str
     draw: int
     examples: int
     batch_size: int
+    epoch: int | None = None
 
     kind = "sharpness"
 
     @property
     def label(self) -> str:
         """Such as ``F1-mnist-small_batch-seed0-full-strong-batch``."""
-        space = "full" if self.subspace_dim is None else f"random{self.draw}"
-        return f"{self.network.label}-{space}-{self.method}-{self.batch_norm}"
+        place = "" if self.epoch is None else f"-epoch{self.epoch}"
+        space = "full" if self.subspace_dim is None else f"{self.distribution}{self.draw}"
+        return f"{self.network.label}{place}-{space}-{self.method}-{self.batch_norm}"
 
     @property
     def needs(self) -> tuple[TrainingStep]:
@@ -61,10 +66,12 @@ class SharpnessStep:
         """All that fixes the numbers, the settings of the search included."""
         return {
             "network": self.network.setup,
+            "epoch": self.epoch,
             "epsilons": sorted(self.epsilons),
             "method": {"name": self.method, **METHODS[self.method]},
             "batch_norm": self.batch_norm,
             "subspace_dim": self.subspace_dim,
+            "distribution": self.distribution,
             "draw": self.draw,
             "examples": self.examples,
             "batch_size": self.batch_size,
@@ -75,8 +82,10 @@ class SharpnessStep:
         """What names the search in the table."""
         return {
             **self.network.facts,
+            "epoch": math.nan if self.epoch is None else self.epoch,
             "space": "full" if self.subspace_dim is None else "random",
             "subspace_dim": math.nan if self.subspace_dim is None else self.subspace_dim,
+            "distribution": self.distribution,
             "draw": self.draw,
             "method": self.method,
             "batch_norm": self.batch_norm,
@@ -93,7 +102,7 @@ class SharpnessStep:
         """Search, and leave one row per epsilon; none where the loss at the minimum is not finite."""
         data = examples_of(workplace.train, self.examples)
         objective = Objective(
-            workplace.trained(self.network),
+            workplace.trained(self.network, self.epoch),
             cross_entropy,
             fixed_batches(*data, self.batch_size),
             batch_norm=self.batch_norm,
@@ -108,6 +117,7 @@ class SharpnessStep:
                 epsilon=epsilon,
                 subspace_dim=self.subspace_dim,
                 method=self.method,
+                distribution="normal" if self.subspace_dim is None else self.distribution,
                 seed=self.draw,
                 starts=worst if self.method == "strong" else (),
             )

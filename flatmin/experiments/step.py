@@ -53,11 +53,12 @@ class Workplace:
         """The network at the start of a seed."""
         return start_network(self.build, seed).to(self.device)
 
-    def trained(self, step: "Step") -> nn.Module:
-        """The network that a finished training step left."""
+    def trained(self, step: "Step", epoch: int | None = None) -> nn.Module:
+        """The network that a finished training step left, or its snapshot of an epoch."""
         arrays = self.record(step).arrays
         network = self.start(0)
-        network.load_state_dict({name: torch.as_tensor(array) for name, array in arrays.items()})
+        names = {name: name if epoch is None else snapshot_name(epoch, name) for name in network.state_dict()}
+        network.load_state_dict({name: torch.as_tensor(arrays[stored]) for name, stored in names.items()})
         return network
 
     def record(self, step: "Step") -> Record:
@@ -101,6 +102,11 @@ class Step(Protocol):
     def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
         """Do the work; ``advance`` takes the share done since the last call."""
         ...
+
+
+def snapshot_name(epoch: int, name: str) -> str:
+    """Name under which a record holds a weight as it was after an epoch."""
+    return f"epoch_{epoch}/{name}"
 
 
 def named(table: str, frame: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:

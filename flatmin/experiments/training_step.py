@@ -1,26 +1,29 @@
 """Training as a step: one network, one regime, one seed."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from torch import Tensor
 
-from flatmin.experiments.step import Outcome, Step, Workplace
+from flatmin.experiments.step import Outcome, Workplace, snapshot_name
 from flatmin.training import TrainingSettings, train
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """Train one network from the start of its seed.
+    """Train one network from the start of its seed, or from where another training was after some epoch.
 
     Args:
         data: Name, number of training examples and the files' md5s.
         network: Name, variant, input shape and classes.
         settings: How to train; the batch size is a number here, whatever the file said.
-        regime: ``"small_batch"`` or ``"large_batch"``: the name in tables and figures; it fixes no number.
+        regime: ``"small_batch"``, ``"large_batch"`` or that of a variation: the name in tables; it fixes no number.
         seed: Decides start, order of examples and dropout.
+        origin: Training that this one goes out from, and after which epoch of it; it keeps that snapshot.
     """
 
     data: dict[str, Any]
@@ -28,9 +31,14 @@ class TrainingStep:
     settings: TrainingSettings
     regime: str
     seed: int
+    origin: "tuple[TrainingStep, int] | None" = None
 
     kind = "trained"
-    needs: tuple[Step, ...] = ()
+
+    @property
+    def needs(self) -> "tuple[TrainingStep, ...]":
+        """The training that this one goes out from."""
+        return (self.origin[0],) if self.origin else ()
 
     @property
     def label(self) -> str:
@@ -40,16 +48,21 @@ class TrainingStep:
     @property
     def setup(self) -> dict[str, Any]:
         """All that fixes the weights."""
-        return {"data": self.data, "network": self.network, "training": asdict(self.settings), "seed": self.seed}
+        setup = {"data": self.data, "network": self.network, "training": self.settings.described(), "seed": self.seed}
+        if self.origin:
+            before, epoch = self.origin
+            setup["origin"] = {"network": before.setup, "epoch": epoch}
+        return setup
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Network, data, regime, batch size and seed."""
+        """Network, data, regime, batch size, epoch of the start and seed."""
         return {
             "network": self.network["name"],
             "data": self.data["name"],
             "regime": self.regime,
             "batch_size": self.settings.batch_size,
+            "start_epoch": self.origin[1] if self.origin else np.nan,
             "seed": self.seed,
         }
 
@@ -63,7 +76,7 @@ class TrainingStep:
         share = 1 / (self.settings.epochs + 1)
         logger = workplace.logger(self)
         trained = train(
-            workplace.start(self.seed),
+            workplace.trained(*self.origin) if self.origin else workplace.start(self.seed),
             workplace.train,
             workplace.test,
             self.settings,
@@ -81,10 +94,18 @@ class TrainingStep:
             logger.finish(ending, trained.rows)
         return Outcome(
             result=ending,
-            arrays={name: tensor.numpy() for name, tensor in trained.state.items()},
+            arrays=arrays(trained.state, trained.snapshots),
             tables={"curves": curves(trained.rows), "minima": pd.DataFrame([ending])},
             status="diverged" if trained.status == "diverged" else "finished",
         )
+
+
+def arrays(state: dict[str, Tensor], snapshots: dict[int, dict[str, Tensor]]) -> dict[str, Any]:
+    """Weights and buffers at the end, and those of each snapshot under its epoch."""
+    kept = {name: tensor.numpy() for name, tensor in state.items()}
+    for epoch, earlier in snapshots.items():
+        kept |= {snapshot_name(epoch, name): tensor.numpy() for name, tensor in earlier.items()}
+    return kept
 
 
 def curves(rows: list[dict[str, float]]) -> pd.DataFrame:

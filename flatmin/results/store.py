@@ -8,7 +8,7 @@ from flatmin.results import formats
 from flatmin.results.naming import ID_LENGTH, checked_name, identity
 from flatmin.results.record import Record
 
-KINDS = ("trained", "sharpness", "slices")
+KINDS = ("trained", "sharpness", "effort", "slices")
 
 
 class Store:
@@ -25,7 +25,7 @@ class Store:
         """The record of a setup, whether it exists yet or not.
 
         Args:
-            kind: "trained", "sharpness" or "slices".
+            kind: "trained", "sharpness", "effort" or "slices".
             label: What a reader should see in the folder's name; it plays no part in the identity.
             setup: Everything that fixes the numbers. Any change leads to another folder.
 

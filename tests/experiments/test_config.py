@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from flatmin.data import NAMES
 from flatmin.data.batches import resolved_size
-from flatmin.experiments.config import Data, Experiment, Network, Regime, Training
+from flatmin.experiments.config import Experiment
+from flatmin.experiments.setups import Data, Network, Regime, Training
 from flatmin.networks import __all__ as NETWORKS
 from flatmin.training import TrainingSettings
 

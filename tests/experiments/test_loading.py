@@ -5,30 +5,17 @@ from pathlib import Path
 import pytest
 
 from flatmin.core.errors import ConfigError
-from flatmin.experiments.config import (
-    Data,
-    Experiment,
-    Grid,
-    Network,
-    Paths,
-    Planes,
-    RandomLines,
-    Regime,
-    Resources,
-    Sharpness,
-    Slices,
-    Training,
-    Wandb,
-    known_keys,
-)
+from flatmin.experiments.config import Experiment, Resources, Wandb, known_keys
 from flatmin.experiments.loading import load_experiment
+from flatmin.experiments.measures import Grid, Paths, Planes, RandomLines, Sharpness, Slices
+from flatmin.experiments.setups import Data, Network, Regime, Training
 
 SHIPPED = Path(__file__).resolve().parents[2] / "experiments"
 BASE = "name: fig3\ndata: mnist\nnetwork: F1\n"
 SIZES = "must be a whole number above 0 or a percentage like '10%'"
-DATA = "data.name must be 'digits', 'mnist', 'cifar10' or 'cifar100'"
+DATA = "data.name must be 'digits', 'mnist', 'cifar10', 'cifar100' or 'timit'"
 NETWORK = "network.name must be 'F1', 'F2', 'C1', 'C2', 'C3' or 'C4'"
-TOP = "name, about, data, network, seeds, regimes, training, sharpness, slices, resources"
+TOP = "name, about, data, network, seeds, regimes, variations, training, sharpness, effort, slices, budget, resources"
 
 
 @pytest.fixture
@@ -66,6 +53,7 @@ def test_what_is_left_out_is_the_papers_protocol(load):
             patience=None,
             min_improvement=0.01,
             evaluation_batch_size=5000,
+            precision="float32",
         ),
         sharpness=Sharpness(
             epsilons=(1e-3, 5e-4),
@@ -73,10 +61,13 @@ def test_what_is_left_out_is_the_papers_protocol(load):
             batch_norm=("batch", "running"),
             spaces=("full", "random"),
             subspace_dim=100,
+            distributions=("normal",),
             draws=5,
+            epochs=None,
             examples=None,
             batch_size=5000,
         ),
+        effort=None,
         slices=Slices(
             paths=Paths(alphas=Grid(low=-1, high=2, points=25), curves=("linear", "curved"), batch_norm=("batch",)),
             random_lines=RandomLines(alphas=Grid(low=-1, high=1, points=51), batch_norm=("batch",)),
@@ -101,13 +92,13 @@ def test_what_is_left_out_is_the_papers_protocol(load):
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_experiment_loads_under_the_name_of_its_file(path):
     assert load_experiment(path).name == path.stem
-    assert load_experiment(path, ["seeds=[0]", "training.epochs=5"]).training.epochs == 5
+    assert load_experiment(path, ["seeds=[0]", "budget=0.05"]).budget == 0.05
     assert path.read_text().startswith("# ")
 
 
 def test_keskar_f1_is_the_papers_protocol_on_mnist(load):
     shipped, default = load_experiment(SHIPPED / "keskar_f1.yaml"), load(BASE)
-    same = {"name": "fig3", "about": ""}
+    same = {"name": "fig3", "about": "", "effort": None}
     assert shipped.model_copy(update=same) == default
 
 
@@ -444,7 +435,7 @@ def test_an_override_can_add_the_regime_that_the_file_leaves_out(load):
         (
             ["training..epochs=3"],
             "override training..epochs=3: unknown key '' under training; known: epochs, optimizer, learning_rate, "
-            "momentum, patience, min_improvement, evaluation_batch_size.",
+            "momentum, patience, min_improvement, evaluation_batch_size, precision.",
         ),
         (
             ["regimes.larg_batch.batch_size=20%"],
@@ -491,7 +482,15 @@ def test_a_wrong_file_is_not_blamed_on_the_override(load):
 
 def test_known_keys_are_an_experiment_with_every_section(load):
     keys = known_keys()
-    assert keys == load(BASE, "name=name", "data=digits").model_dump()
+    variation = "variations: {any: {batch_size: 1, augmentation: {}, method: robust, start: {epochs: [1]}}}\n"
+    whole = load(BASE + variation + "effort: {}\n", "name=name", "data=digits").model_dump()
+    named, methods = keys.pop("variations")["any"], set(whole["variations"]["any"].pop("method"))
+    assert methods < named.pop("method").keys()
+    given = whole.pop("variations")["any"]
+    assert named.keys() == given.keys() and all(
+        named[key].keys() == given[key].keys() for key in ("augmentation", "start")
+    )
+    assert keys == whole
     assert None not in (
         keys["sharpness"],
         keys["slices"],

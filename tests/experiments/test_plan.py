@@ -53,12 +53,14 @@ def test_reduced_settings_are_told(make):
     told = make(sharpness={"examples": 20}, slices={"examples": 40, "planes": planes}).reduced
     assert told == [
         "F1 with 4 units a layer, not 512",
+        "Trained for 1 of 100 epochs",
         "Trained on the first 80 of 1,437 examples",
         "Sharpness on the first 20 of 80 training examples",
         "Slices on the first 40 of 80 training examples",
         "Planes on the first 10 of 80 training examples",
     ]
-    assert make(data={"name": "digits"}, network={"name": "F1"}).reduced == []
+    whole = {"data": {"name": "digits"}, "network": {"name": "F1"}, "training": {"epochs": 100}}
+    assert make(**whole).reduced == []
 
 
 WHOLE = {"data": {"name": "digits"}}
@@ -75,7 +77,7 @@ WHOLE = {"data": {"name": "digits"}}
         ({"data": {"name": "digits", "examples": 2000}}, "data.examples must be at most the 1437 of digits, got 2000"),
         (
             {"regimes": {"small_batch": {"batch_size": 40}, "large_batch": {"batch_size": "50%"}}},
-            "regimes.small_batch and regimes.large_batch must differ, got batches of 40 for both",
+            r"small_batch and large_batch must differ, got batches of 40 for both\.",
         ),
         ({"sharpness": {"subspace_dim": 9999}}, r"sharpness.subspace_dim must be at most the network's \d+ weights"),
         ({"resources": {"device": "cuda:99"}}, "resources.device is 'cuda:99', but torch sees"),

@@ -77,13 +77,14 @@ def test_every_table_is_complete(tables):
         "curves": 2 * 2 * 2 * 2,
         "minima": 4,
         "sharpness": 4 * 2 * 2,
+        "effort": 0,
         "lines": lines,
         "planes": 3 * 9 * 2,
         "points": 3,
     }
     assert set(tables.lines["kind"]) == {"linear", "curved", "random"}
     assert set(tables.planes["kind"]) == {"random", "three_points"}
-    assert tables.provenance["reduced"][1] == "Trained on the first 80 of 1,437 examples"
+    assert tables.provenance["reduced"][2] == "Trained on the first 80 of 1,437 examples"
 
 
 def test_tables_on_disk_are_those_returned(study, tables):

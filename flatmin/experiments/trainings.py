@@ -1,0 +1,114 @@
+"""From an experiment's regimes and variations to its trainings, seed by seed."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from flatmin.core.errors import ConfigError
+from flatmin.data import Dataset
+from flatmin.data.batches import resolved_size
+from flatmin.experiments.config import Experiment
+from flatmin.experiments.registry import augmentation, method
+from flatmin.experiments.setups import Variation
+from flatmin.experiments.training_step import TrainingStep
+from flatmin.training import TrainingSettings
+
+Trainings = dict[int, dict[str, TrainingStep]]
+
+
+def trainings(experiment: Experiment, dataset: Dataset) -> Trainings:
+    """By seed, then by regime: the regimes first, then the variations, some of which go out from a regime.
+
+    Raises:
+        ConfigError: If a batch is larger than the data, or two trainings are the same.
+    """
+    data = {"name": dataset.name, "examples": len(dataset.train), "files": fingerprint(dataset)}
+    network = {
+        **experiment.network.model_dump(),
+        "input_shape": list(dataset.input_shape),
+        "num_classes": dataset.num_classes,
+    }
+    found: Trainings = {}
+    for seed in experiment.seeds:
+        ways = found[seed] = {}
+        for name, settings in regimes(experiment, len(dataset.train)):
+            ways[name] = TrainingStep(data, network, settings, name, seed)
+        for name, settings, start in variations(experiment, len(dataset.train)):
+            if name in ways:
+                raise ConfigError(f"variations must have one network called {name}, got a second one.")
+            origin = None if start is None else (ways[start[0]], start[1])
+            ways[name] = TrainingStep(data, network, settings, name, seed, origin)
+    check_distinct(next(iter(found.values())))
+    return found
+
+
+def regimes(experiment: Experiment, examples: int) -> Iterator[tuple[str, TrainingSettings]]:
+    """The settings of each regime, with the snapshots that measures and variations want of it."""
+    for name, regime in experiment.regimes.items():
+        size = batch_size(f"regimes.{name}", regime.batch_size, examples)
+        yield name, settings_of(experiment, size, snapshots=snapshots(experiment, name))
+
+
+def snapshots(experiment: Experiment, regime: str) -> tuple[int, ...]:
+    """Epochs of a regime whose weights are kept."""
+    wanted = set(experiment.sharpness.epochs or ()) if experiment.sharpness else set()
+    for variation in experiment.variations.values():
+        if variation.start and variation.start.regime == regime:
+            wanted |= set(variation.start.epochs)
+    return tuple(sorted(wanted))
+
+
+def variations(experiment: Experiment, examples: int) -> Iterator[tuple[str, TrainingSettings, tuple[str, int] | None]]:
+    """Name, settings and start (regime, epoch) of every network that a variation stands for.
+
+    A list of batch sizes or of epochs to start from stands for several networks, whose names end with theirs.
+    """
+    for key, variation in experiment.variations.items():
+        listed = isinstance(variation.batch_size, tuple)
+        for entry in variation.batch_size if isinstance(variation.batch_size, tuple) else (variation.batch_size,):
+            size = batch_size(f"variations.{key}", entry, examples)
+            name = f"{key}_{size}" if listed else key
+            settings = settings_of(experiment, size, **remedies(variation))
+            if variation.start is None:
+                yield name, settings, None
+                continue
+            for epoch in variation.start.epochs:
+                yield f"{name}_{epoch}", settings, (variation.start.regime, epoch)
+
+
+def remedies(variation: Variation) -> dict[str, Any]:
+    """What a variation does otherwise than the regimes."""
+    return {"augmentation": augmentation(variation.augmentation), "method": method(variation.method)}
+
+
+def settings_of(experiment: Experiment, size: int, **others: Any) -> TrainingSettings:
+    """The experiment's training with a batch size."""
+    return replace(TrainingSettings(batch_size=size, **experiment.training.model_dump()), **others)
+
+
+def batch_size(key: str, size: int | str, examples: int) -> int:
+    """A batch size as a number."""
+    try:
+        return resolved_size(size, examples)
+    except ValueError as error:
+        raise ConfigError(str(error).replace("`batch_size`", f"{key}.batch_size")) from error
+
+
+def check_distinct(ways: dict[str, TrainingStep]) -> None:
+    """Refuse two names for the same training."""
+    seen: dict[str, str] = {}
+    for name, step in ways.items():
+        setup = json.dumps(step.setup | {"training": replace(step.settings, snapshots=()).described()}, sort_keys=True)
+        if setup in seen:
+            raise ConfigError(
+                f"{seen[setup]} and {name} must differ, got batches of {step.settings.batch_size} for both."
+            )
+        seen[setup] = name
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """One hash of the md5s of the files that hold the data."""
+    text = json.dumps(sorted(dataset.provenance["files"].items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,157 @@
+"""Sweeps, warm starts, remedies, networks on their way and the effort of the search, in a whole experiment."""
+
+import numpy as np
+import pytest
+
+from flatmin.core.errors import ConfigError
+from flatmin.experiments import Study, run
+from flatmin.experiments.loading import load_experiment
+
+PAIR = {"small_batch": {"batch_size": 16}, "large_batch": {"batch_size": "50%"}}
+VARIATIONS = {
+    "sweep": {"batch_size": [8, "25%"]},
+    "warm_start": {"batch_size": "50%", "start": {"epochs": [0, 2]}},
+    "conservative": {"batch_size": "50%", "method": {"name": "conservative", "strength": 1e-2}},
+}
+MEASURES = {"methods": ["paper"], "batch_norm": ["running"], "spaces": ["full"], "epsilons": [1e-3], "examples": 80}
+
+
+@pytest.fixture(scope="module")
+def study(experiment, tmp_path_factory):
+    changed = experiment(
+        regimes=PAIR,
+        variations=VARIATIONS,
+        training={"epochs": 2},
+        sharpness={**MEASURES, "epochs": [1]},
+        effort={"evaluations": 12, "batch_norm": ["batch"], "examples": 40},
+    )
+    return Study.of(changed, results=tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def tables(study):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flatmin.figures.render", lambda tables, out: out.mkdir() or [])
+        return run(study)
+
+
+def one(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column].isna() if value is None else frame[column] == value]
+    (row,) = frame.to_dict("records")
+    return row
+
+
+def test_a_list_stands_for_one_network_each(tables):
+    minima = tables.minima.set_index("regime")
+    assert list(minima.index) == [
+        *("small_batch", "large_batch", "sweep_8", "sweep_20", "warm_start_0", "warm_start_2", "conservative"),
+    ]
+    assert list(minima["batch_size"]) == [16, 40, 8, 20, 40, 40, 40]
+    assert list(minima["start_epoch"].dropna()) == [0, 2]
+
+
+@pytest.mark.parametrize(("regime", "epoch"), [("warm_start_0", 0), ("warm_start_2", 2)])
+def test_a_warm_start_begins_where_small_batch_training_was(tables, regime, epoch):
+    begun = one(tables.curves, regime=regime, epoch=0, split="train")
+    left = one(tables.curves, regime="small_batch", epoch=epoch, split="train")
+    assert begun["loss"] == left["loss"] and begun["accuracy"] == left["accuracy"]
+
+
+def test_a_warm_start_from_the_seeds_own_start_is_large_batch_training(tables):
+    warm, plain = (one(tables.minima, regime=name) for name in ("warm_start_0", "large_batch"))
+    assert warm["train_loss"] == plain["train_loss"] and warm["distance_from_start"] == plain["distance_from_start"]
+
+
+@pytest.mark.parametrize("regime", PAIR)
+def test_sharpness_on_the_way_is_that_of_the_network_after_the_epoch(tables, regime):
+    found = one(tables.sharpness, regime=regime, epoch=1)
+    on_the_way = one(tables.curves, regime=regime, epoch=1, split="train")
+    assert found["base_loss"] == pytest.approx(on_the_way["loss"], rel=1e-5)
+    assert one(tables.sharpness, regime=regime, epoch=None)["base_loss"] != found["base_loss"]
+
+
+def test_only_regimes_keep_snapshots_and_only_those_asked_for(study):
+    kept = {step.facts["regime"]: step.settings.snapshots for step in study.steps if step.kind == "trained"}
+    assert kept.pop("small_batch") == (0, 1, 2) and kept.pop("large_batch") == (1,)
+    assert set(kept.values()) == {()}
+
+
+def test_effort_never_falls_and_counts_from_the_first_evaluation(tables):
+    ways = tables.effort.groupby(["regime", "climber", "start"])
+    assert len(ways) == 2 * 3 * 3
+    for _, way in ways:
+        assert np.all(np.diff(way["sharpness"]) >= 0) and np.all(np.diff(way["evaluations"]) > 0)
+        assert way["evaluations"].max() <= 12
+
+
+def test_remedies_change_the_weights(tables):
+    assert (
+        one(tables.minima, regime="conservative")["train_loss"]
+        != one(tables.minima, regime="large_batch")["train_loss"]
+    )
+
+
+def test_plain_training_keeps_its_identity(make):
+    """Whatever training learns to do besides, a record of plain training stays what it was."""
+    (small, _) = make().steps
+    assert set(small.setup) == {"data", "network", "training", "seed"}
+    assert set(small.setup["training"]) == {
+        *("batch_size", "epochs", "optimizer", "learning_rate", "momentum"),
+        *("patience", "min_improvement", "evaluation_batch_size"),
+    }
+
+
+BUDGET = """
+name: cut
+data: {name: digits, examples: 1000}
+network: F1
+variations: {warm: {batch_size: 10%, start: {epochs: [1, 10, 40, 100]}}}
+sharpness: {examples: 500, epochs: [0, 50]}
+slices: {planes: {examples: 200}}
+"""
+
+
+def test_a_budget_is_spent_on_epochs_and_examples_alike(tmp_path):
+    path = tmp_path / "cut.yaml"
+    path.write_text(BUDGET)
+    study = Study.of(load_experiment(path, ["budget=0.1", "seeds=[0]"]), results=tmp_path)
+    cut = study.experiment
+    assert cut.training.epochs == 10
+    assert cut.variations["warm"].start.epochs == (1, 4, 10) and cut.sharpness.epochs == (0, 5)
+    assert (cut.sharpness.examples, cut.slices.examples, cut.slices.planes.examples) == (50, 100, 20)
+    assert study.reduced == [
+        "Trained for 10 of 100 epochs",
+        "Trained on the first 1,000 of 1,437 examples",
+        "Sharpness on the first 50 of 1,000 training examples",
+        "Slices on the first 100 of 1,000 training examples",
+        "Planes on the first 20 of 1,000 training examples",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sweep": {"batch_size": [20, 40]}}, "large_batch and sweep_40 must differ, got batches of 40 for both"),
+        ({"sweep": {"batch_size": [20, "25%"]}}, "variations must have one network called sweep_20, got a second one"),
+        ({"big": {"batch_size": 81}}, "variations.big.batch_size must be at most data.examples .80., got 81"),
+        (
+            {"warm": {"batch_size": 8, "start": {"epochs": [3]}}},
+            "start.epochs must be at most training.epochs .1., got 3",
+        ),
+        ({"large_batch": {"batch_size": 8}}, "must be up to 40 small letters, digits and underscores, and no regime"),
+        ({"Big": {"batch_size": 8}}, "must be up to 40 small letters"),
+        ({"b": {"batch_size": 8, "method": "careful"}}, "method"),
+    ],
+)
+def test_variations_that_make_no_sense_are_refused(make, changes, message):
+    with pytest.raises((ConfigError, ValueError), match=message):
+        make(variations=changes)
+
+
+def test_a_start_needs_its_regime(make):
+    with pytest.raises(ValueError, match=r"variations.warm.start.regime must be one of the regimes"):
+        make(
+            regimes={"large_batch": {"batch_size": 40}},
+            variations={"warm": {"batch_size": 8, "start": {"epochs": [0]}}},
+        )
