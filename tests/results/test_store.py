@@ -49,7 +49,7 @@ def test_damaged_setup_is_listed_as_broken(tmp_path, content):
 
 
 def test_unknown_kinds_and_bad_labels_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="unknown kind 'trainde'; known: trained, sharpness, slices"):
+    with pytest.raises(ValueError, match="unknown kind 'trainde'; known: trained, sharpness, effort, slices"):
         Store(tmp_path).record("trainde", "a", {})
     with pytest.raises(ValueError, match="unknown kind 'x'"):
         Store(tmp_path).records("x")
