@@ -1,6 +1,7 @@
 """The footer of a figure: the data, seeds, epochs, BatchNorm reading and examples behind it, and what was reduced."""
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *note
         *notes,
         *tables.provenance.get("reduced", []),
     ]
+    write_footer(figure, facts)
+
+
+def write_footer(figure: Figure, facts: Sequence[str]) -> None:
+    """Write sentences below a figure, which grows by their lines; empty ones are skipped.
+
+    Args:
+        figure: The figure, with the constrained layout.
+        facts: The sentences, with or without their full stops.
+    """
     text = " ".join(fact.rstrip(".") + "." for fact in facts if fact)
     lines = textwrap.wrap(text, width=int(21 * figure.get_figwidth()))
     figure.set_figheight(figure.get_figheight() + FOOTER_LINE * len(lines))

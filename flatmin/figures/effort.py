@@ -14,6 +14,7 @@ from flatmin.results import Tables
 
 CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
 STARTS = {"centre": "-", "sign": "--", "random": ":"}
+START_NAMES = {"centre": "start: centre", "sign": "halfway to the gradient's corner", "random": "random point"}
 PUBLISHED = {"climber": "lbfgsb", "evaluations": 12}
 
 
@@ -41,12 +42,13 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
     panels = figure.subplots(len(readings), len(climbers), squeeze=False, sharex=True, sharey="row")
     for line, reading in zip(panels, readings, strict=True):
         for axes, climber in zip(line, climbers, strict=True):
-            draw_climbs(axes, rows[(rows["batch_norm"] == reading) & (rows["climber"] == climber)])
-            axes.set_title(f"{CLIMBERS.get(climber, climber)}" if axes in panels[0] else "")
+            chosen = rows[(rows["batch_norm"] == reading) & (rows["climber"] == climber)]
+            draw_climbs(axes, chosen, rows["evaluations"].max())
             mark_published(axes, climber)
         line[0].set_ylabel(f"sharpness (%), log axis\n{BATCH_NORM_NAMES.get(reading, reading)}")
-    for axes in panels[-1]:
-        axes.set_xlabel("evaluations, log axis")
+    for top, bottom, climber in zip(panels[0], panels[-1], climbers, strict=True):
+        top.set_title(CLIMBERS.get(climber, climber))
+        bottom.set_xlabel("evaluations, log axis")
     text = f"sharpness found against effort, {SPACES.get(space, space)}, ε = {epsilon:g}"
     handles = regime_handles(tables, rows, network, data) + start_handles(rows)
     for handle in handles:
@@ -62,16 +64,23 @@ def climbers_of(rows: pd.DataFrame) -> list[str]:
     return sorted(present, key=lambda name: list(CLIMBERS).index(name) if name in CLIMBERS else len(CLIMBERS))
 
 
-def draw_climbs(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draw one climber at one reading: a flight of steps per regime, start and seed, up to the last evaluation."""
+def draw_climbs(axes: Axes, rows: pd.DataFrame, end: float) -> None:
+    """Draw one climber at one reading: a flight of steps per regime, start and seed.
+
+    Args:
+        axes: Where to draw.
+        rows: The climbs; a value counts until the next one.
+        end: Evaluations to which the last value is drawn.
+    """
     looks = looks_of(regimes_of(rows))
     width = 1.6 if rows["seed"].nunique() == 1 else 0.8
     for (regime, start, _), climb in rows.groupby(["regime", "start", "seed"], sort=False):
-        steps = climb.sort_values("evaluations")
-        seen = steps["sharpness"].where((steps["sharpness"] > 0) & np.isfinite(steps["sharpness"]))
+        steps = climb.set_index("evaluations")["sharpness"].sort_index()
+        steps.loc[end] = steps.iloc[-1]
+        seen = steps.where((steps > 0) & np.isfinite(steps))
         dash = STARTS.get(str(start), "-.")
         look = {"color": looks[str(regime)].color, "linestyle": dash, "linewidth": width}
-        axes.plot(steps["evaluations"], seen, drawstyle="steps-post", **look)
+        axes.plot(seen.index, seen, drawstyle="steps-post", **look)
     axes.set(xscale="log", yscale="log")
 
 
@@ -84,7 +93,7 @@ def mark_published(axes: Axes, climber: str) -> None:
 def start_handles(rows: pd.DataFrame) -> list[Line2D]:
     """Return the legend entries that tell the starts by their dash."""
     present = [start for start in STARTS if start in set(rows["start"])]
-    return [Line2D([], [], color="0.25", linestyle=STARTS[start], label=f"from the {start}") for start in present]
+    return [Line2D([], [], color="0.25", linestyle=STARTS[start], label=START_NAMES[start]) for start in present]
 
 
 def effort_notes(rows: pd.DataFrame) -> list[str]:

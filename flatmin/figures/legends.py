@@ -16,12 +16,13 @@ from flatmin.results import Tables
 
 
 def regime_name(tables: Tables, regime: str, network: str, data: str) -> str:
-    """Return a regime's name with its batch size, such as ``small batch (256)``."""
+    """Return a regime's name with its batch size where it does not end with it, such as ``small batch (256)``."""
     minima = tables.minima
     same = (minima["network"] == network) & (minima["data"] == data) & (minima["regime"] == regime)
     sizes = sorted(set(minima.loc[same, "batch_size"].dropna().astype(int)))
     label = label_of(regime)
-    return f"{label} ({', '.join(f'{size:,}' for size in sizes)})" if sizes else label
+    told = not sizes or (len(sizes) == 1 and label.endswith(f" {sizes[0]}"))
+    return label if told else f"{label} ({', '.join(f'{size:,}' for size in sizes)})"
 
 
 def heading(figure: Figure, text: str, network: str, data: str, handles: Sequence[Artist] = ()) -> None:
@@ -47,10 +48,12 @@ def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) 
     ]
 
 
-def mark_regime(axes: Axes, x: float, regime: str) -> None:
-    """Mark where a regime stands on the horizontal axis by a vertical line with its name above."""
+def mark_regime(axes: Axes, x: float, regime: str, *, named: bool = True) -> None:
+    """Mark where a regime stands on the horizontal axis by a vertical line, with its name above where asked."""
     look = REGIMES[regime]
     axes.axvline(x, color=look.color, linewidth=3.0, alpha=0.35, zorder=0)
+    if not named:
+        return
     axes.annotate(
         look.label,
         (x, 1),

@@ -97,14 +97,23 @@ def random_line(tables: Tables, *, network: str, data: str, batch_norm: str) -> 
     return figure
 
 
-def draw_path(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draw the loss of one path, its accuracy where known on an axis to the right, and the marks of the minima."""
+def draw_path(axes: Axes, rows: pd.DataFrame, *, named: bool = True) -> Axes | None:
+    """Draw the loss of one path and its accuracy where known, and mark the minima.
+
+    Args:
+        axes: Where to draw.
+        rows: The path, all seeds and splits.
+        named: Write the names of the minima above their marks.
+
+    Returns:
+        The axis of the accuracy, on the right.
+    """
     draw_seeds(axes, rows, "loss", LOSS_COLOR, "o")
     loss_axis(axes, rows["loss"])
     axes.set(xlabel="α  (0: small batch, 1: large batch)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
-    mark_minima(axes)
-    if rows["accuracy"].notna().any():
-        draw_accuracy(axes, rows)
+    for alpha, regime in zip((0, 1), REGIMES, strict=True):
+        mark_regime(axes, alpha, regime, named=named)
+    return draw_accuracy(axes, rows) if rows["accuracy"].notna().any() else None
 
 
 def path_handles(rows: pd.DataFrame) -> list[Line2D]:
@@ -130,7 +139,7 @@ def draw_seeds(axes: Axes, rows: pd.DataFrame, quantity: str, color: str, marker
         axes.plot(values.index, values.median(axis="columns", skipna=False), **look)
 
 
-def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> None:
+def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> Axes:
     """Draw the accuracy on an axis of its own on the right."""
     right = axes.twinx()
     draw_seeds(right, rows.assign(accuracy=100 * rows["accuracy"]), "accuracy", ACCURACY_COLOR, "^")
@@ -138,12 +147,7 @@ def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> None:
     right.set_ylabel("accuracy (%)", color=ACCURACY_COLOR)
     right.tick_params(axis="y", colors=ACCURACY_COLOR)
     right.spines["right"].set(visible=True, color=ACCURACY_COLOR)
-
-
-def mark_minima(axes: Axes) -> None:
-    """Mark the two minima by a vertical line with their name above it."""
-    for alpha, regime in zip((0, 1), REGIMES, strict=True):
-        mark_regime(axes, alpha, regime)
+    return right
 
 
 def seeds_note(rows: pd.DataFrame) -> str:

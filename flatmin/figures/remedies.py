@@ -45,7 +45,7 @@ def remedies(tables: Tables, *, network: str, data: str, space: str, batch_norm:
     first.set(title="test accuracy", xlabel="test accuracy (%)")
     for axes, (method, name) in zip(others, methods.items(), strict=True):
         draw_sharpness(axes, networks[networks["method"] == method])
-        axes.set(title=f"sharpness, {name}", xlabel="sharpness (%), log axis", xscale="log")
+        axes.set(title=name, xlabel="sharpness (%), log axis", xscale="log")
     names = [regime_name(tables, regime, network, data) for regime in regimes]
     first.set_yticks(range(len(regimes)), names)
     first.set_ylim(len(regimes) - 0.5, -0.5)

@@ -1,5 +1,6 @@
 """Accuracy and sharpness against the batch size (the paper's Figure 4)."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -49,15 +50,21 @@ def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, b
     figure = blank(PAGE_WIDTH if len(methods) > 1 else COLUMN_WIDTH, 3.0)
     panels = figure.subplots(1, len(methods), squeeze=False)[0]
     for axes, (method, name) in zip(panels, methods.items(), strict=True):
-        draw_sweep(axes, rows[rows["method"] == method])
+        draw_sweep(axes, rows[rows["method"] == method], limits(rows["sharpness"]))
         axes.set_title(name, pad=14)
     heading(figure, "accuracy and sharpness against batch size", network, data, sweep_handles(rows))
     footer(figure, tables, "sharpness", rows, band_note(rows), *searches_note(rows))
     return figure
 
 
-def draw_sweep(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draw one search: the accuracy on the left, the sharpness for each epsilon on the right."""
+def draw_sweep(axes: Axes, rows: pd.DataFrame, ends: tuple[float, float]) -> Axes:
+    """Draw one search: the accuracy on the left, the sharpness for each epsilon on the right axis, which is returned.
+
+    Args:
+        axes: Where to draw.
+        rows: The searches of the sweep by one method.
+        ends: Of the axis of the sharpness.
+    """
     networks = per_network(rows, "batch_size", "test_accuracy")
     once = networks.drop_duplicates(["regime", "seed"])
     accuracy = once.assign(test_accuracy=100 * once["test_accuracy"])
@@ -69,16 +76,24 @@ def draw_sweep(axes: Axes, rows: pd.DataFrame) -> None:
     size_axis(axes)
     axes.set_ylabel("test accuracy (%)", color=ACCURACY_COLOR)
     axes.tick_params(axis="y", colors=ACCURACY_COLOR)
-    right.set_yscale("log")
+    right.set(yscale="log", ylim=ends)
     right.set_ylabel("sharpness (%), log axis", color=SHARPNESS_COLOR)
     right.tick_params(axis="y", which="both", colors=SHARPNESS_COLOR)
     right.spines["right"].set(visible=True, color=SHARPNESS_COLOR)
     mark_pair(axes, rows)
+    return right
+
+
+def limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
+    """Return the ends of a logarithmic axis for these values, with a little room."""
+    shown = sharpness[(sharpness > 0) & np.isfinite(sharpness)]
+    return (float(shown.min() / 1.6), float(shown.max() * 1.6)) if len(shown) else (0.1, 10.0)
 
 
 def size_axis(axes: Axes) -> None:
     """Scale the axis of batch sizes logarithmically, with numbers in full."""
     axes.set(xscale="log", xlabel="batch size, log axis")
+    axes.margins(x=0.12)
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))

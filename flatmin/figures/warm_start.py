@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import footer
@@ -81,6 +82,7 @@ def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
         look = {"color": SOLUTION.color, "marker": SOLUTION.marker, "markersize": 4}
         draw_band(axes, seen, "start_epoch", "sharpness", **look, **line)
     axes.set(yscale="log", xlabel="epoch of the iterate")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def warm_start_handles(tables: Tables, rows: pd.DataFrame) -> list[Line2D]:

@@ -133,3 +133,67 @@ def tables() -> Tables:
 @pytest.fixture(scope="session")
 def make():
     return build
+
+
+def study(kind: str, *, seeds: tuple[int, ...] = (0, 1), network: str = "C1", data: str = "cifar10") -> Tables:
+    """Tables of a sweep, a warm start, remedies, networks on their way or the effort, beside the pair."""
+    random = np.random.default_rng(1)
+    ways = {"small_batch": (256, math.nan, 30.0), "large_batch": (5000, math.nan, 700.0), **WAYS.get(kind, {})}
+    rows: dict[str, list[dict]] = {"curves": [], "minima": [], "sharpness": [], "effort": []}
+    for seed, (regime, (size, start, sharpness)) in itertools.product(seeds, ways.items()):
+        names = {"regime": regime, "seed": seed}
+        accuracy = 0.81 - 0.012 * math.log10(sharpness) + random.normal(0, 0.002)
+        for epoch, split in itertools.product(range(21), SPLITS):
+            loss, seen = 2.3 * math.exp(-epoch / 4), accuracy * (1 - math.exp(-(epoch + 0.3) / 4))
+            rows["curves"].append(names | {"epoch": epoch, "split": split, "loss": loss, "accuracy": seen})
+        minimum = {"batch_size": size, "start_epoch": start, "status": "finished", "epochs": 20}
+        rows["minima"].append(names | minimum | {"test_accuracy": accuracy, "train_accuracy": 1.0})
+        epochs = (0, 2, 5, 10, math.nan) if kind == "on_the_way" else (math.nan,)
+        for epoch, epsilon, method in itertools.product(epochs, (1e-3, 5e-4), ("paper", "strong")):
+            value = sharpness * (epsilon / 1e-3) ** 1.5 * (3 if method == "strong" else 1) * random.lognormal(0, 0.2)
+            value *= 1 if math.isnan(epoch) else (30 / sharpness) ** (1 - epoch / 20)
+            search = {"epoch": epoch, "space": "full", "distribution": "identity", "draw": 0, "epsilon": epsilon}
+            search |= {"method": method, "batch_norm": "batch", "examples": 5000, "sharpness": value}
+            rows["sharpness"].append(names | search | {"converged": True, "spread": math.nan})
+        for reading, climber, begin in itertools.product(("batch", "running"), CLIMBERS, ("centre", "sign", "random")):
+            if kind != "effort" or not math.isnan(start):
+                break
+            for evaluations in (1, 2, 4, 9, 14, 30, 77, 100):
+                value = sharpness * (1 - math.exp(-evaluations / CLIMBERS[climber])) * (evaluations > 1)
+                value *= (20 if reading == "running" else 1) * random.uniform(0.9, 1.0)
+                climb = {"space": "full", "epsilon": 1e-3, "batch_norm": reading, "examples": 5000}
+                climb |= {"climber": climber, "start": begin, "evaluations": evaluations, "sharpness": value}
+                rows["effort"].append(names | climb)
+    frames = {
+        name: pd.DataFrame(found).assign(network=network, data=data).reindex(columns=list(COLUMNS[name]))
+        for name, found in rows.items()
+        if found
+    }
+    experiment = {"name": f"{kind}_c1", "variations": VARIATIONS.get(kind, {})}
+    return Tables(**frames, provenance={"experiment": experiment, "reduced": [f"{len(seeds)} seeds instead of 5."]})
+
+
+CLIMBERS = {"lbfgsb": 300.0, "corner_steps": 5.0, "projected_gradient": 40.0}
+SIZES = {100: 4.0, 497: 53.0, 1027: 201.0, 3013: 630.0}
+EPOCHS = {1: 530.0, 6: 380.0, 11: 171.0, 16: 90.0}
+WAYS: dict[str, dict[str, tuple[int, float, float]]] = {
+    "sweep": {f"sweep_{size}": (size, math.nan, value) for size, value in SIZES.items()},
+    "warm_start": {f"warm_start_{epoch}": (5000, float(epoch), value) for epoch, value in EPOCHS.items()},
+    "remedies": {
+        "small_batch_augmented": (256, math.nan, 20.0),
+        "large_batch_augmented": (5000, math.nan, 230.0),
+        "conservative": (5000, math.nan, 520.0),
+        "robust": (5000, math.nan, 60.0),
+        "adversarial": (5000, math.nan, 650.0),
+        "stability": (5000, math.nan, 610.0),
+    },
+}
+VARIATIONS = {
+    "sweep": {"sweep": {"batch_size": list(SIZES), "augmentation": None, "method": None, "start": None}},
+    "warm_start": {"warm_start": {"batch_size": "10%", "start": {"regime": "small_batch", "epochs": list(EPOCHS)}}},
+}
+
+
+@pytest.fixture(scope="session")
+def make_study():
+    return study
