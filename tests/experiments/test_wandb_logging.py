@@ -142,3 +142,29 @@ print("wandb" in sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
     assert not list(tmp_path.rglob("wandb"))
+
+
+def test_offline_files_hold_what_was_logged(make, drawings, offline_runs):
+    sharpness = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20}
+    wandb_on = {"device": "cpu", "wandb": {"mode": "offline", "project": "flat", "entity": "team"}}
+    study = make(training={"epochs": 3}, sharpness=sharpness, resources=wandb_on)
+    tables = run(study)
+    runs = offline_runs(study.folder)
+    assert set(runs) == {"small_batch", "large_batch", "study"} and all(read.ended for read in runs.values())
+    starts = [read.start for read in runs.values()]
+    assert {(s.run_group, s.project, s.entity, tuple(s.tags)) for s in starts} == {
+        ("tiny", "flat", "team", ("F1", "digits"))
+    }
+    for regime in ("small_batch", "large_batch"):
+        rows = runs[regime].history
+        assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+        for split in ("train", "test"):
+            curve = tables.curves[(tables.curves["regime"] == regime) & (tables.curves["split"] == split)]
+            assert [row[f"{split}_loss"] for row in rows] == curve["loss"].tolist()
+            assert [row[f"{split}_accuracy"] for row in rows] == curve["accuracy"].tolist()
+        minimum = tables.minima.set_index("regime").loc[regime]
+        logged = runs[regime].summary
+        for key in ("status", "epochs", "train_loss", "test_accuracy", "distance_from_start"):
+            assert logged[key] == minimum[key]
+        for row in tables.sharpness[tables.sharpness["regime"] == regime].itertuples():
+            assert runs["study"].summary[f"{regime}/sharpness/full/{row.epsilon:g}/paper/batch"] == row.sharpness
