@@ -34,7 +34,7 @@ def report(
     project: Annotated[str | None, PROJECT] = None,
     entity: Annotated[str | None, ENTITY] = None,
 ) -> None:
-    """Write a report of a study: its setting, the verdict, the summary, and panels over the W&B runs that mirror it.
+    """Write a report of a study: words, numbers, and panels over its W&B runs.
 
     Writes the specification that W&B would receive as JSON, and the same report to read as Markdown with the study's
     figures. Nothing is sent to W&B without --publish. Needs `pip install 'flatmin[reports]'`.
