@@ -3,8 +3,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 UNPACK = Path(__file__).resolve().parents[2] / "shared" / "data" / "unpack.py"
@@ -36,3 +38,42 @@ def _unpack(root: Path) -> None:
         except OSError:
             if not root.is_dir():
                 raise
+
+
+PATTERNS = {
+    "published": "{part}/DR{dialect}/{speaker}/{sentence}.WAV",
+    "lower case": "{part}/dr{dialect}/{speaker}/{sentence}.wav",
+    "sample": "dr{dialect}-{speaker}/{sentence}.wav",
+}
+
+
+@pytest.fixture(scope="session")
+def fake_timit() -> Callable[..., Path]:
+    """Writes a tiny corpus of noise in one of the layouts of TIMIT, as RIFF or NIST SPHERE."""
+
+    def write(
+        folder: Path, layout: str = "published", speakers: str = "fcjf0 mdac0", sentences: str = "sx37 si648"
+    ) -> Path:
+        sounds = np.random.default_rng(0)
+        for dialect, speaker in enumerate(speakers.split(), 1):
+            for sentence in sentences.split():
+                names = {"part": "TRAIN", "dialect": dialect, "speaker": speaker.upper(), "sentence": sentence.upper()}
+                if layout != "published":
+                    names = {key: str(name).lower() for key, name in names.items()}
+                _write_utterance(folder / PATTERNS[layout].format(**names), sounds, sphere=layout == "published")
+        return folder
+
+    return write
+
+
+def _write_utterance(path: Path, sounds: np.random.Generator, *, sphere: bool) -> None:
+    import soundfile
+
+    edges = np.cumsum([0, *sounds.integers(1500, 3000, 6)])
+    phones = ["h#", *sounds.choice(["sh", "iy", "hv", "ae", "dcl", "y", "axr", "q"], 4), "h#"]
+    segments = list(zip(edges[:-1], edges[1:], phones, strict=True))
+    audio = np.concatenate([sounds.normal(0, 20 + 50 * len(phone), end - start) for start, end, phone in segments])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio.astype(np.int16), 16_000, "PCM_16", format="NIST" if sphere else "WAV")
+    lines = [f"{start} {end} {phone}\n" for start, end, phone in segments]
+    path.with_suffix(".PHN" if sphere else ".phn").write_text("".join(lines))

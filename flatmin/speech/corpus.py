@@ -81,6 +81,8 @@ def find_utterances(folder: Path) -> list[Utterance]:
     Raises:
         DataError: If there is none, or one twice.
     """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder.")
     matches = [(path, _LAYOUT.search(path.as_posix().lower())) for path in folder.resolve().rglob("*")]
     found = [Utterance(path, match[1] or "", match[2], match[3], match[4]) for path, match in matches if match]
     if not found:
@@ -122,10 +124,9 @@ def decoded_audio(content: bytes, path: Path) -> npt.NDArray[np.int16]:
     soundfile = imported("soundfile")
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="int16", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise DataError(
-            f"{path} cannot be read as audio ({error}): damaged, or neither RIFF nor NIST SPHERE."
-        ) from error
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(".")
+        raise DataError(f"{path} cannot be read as audio ({reason}): damaged, or neither RIFF nor SPHERE.") from error
     if rate != SAMPLE_RATE or samples.shape[1] != 1:
         raise DataError(f"{path}: expected one channel of {SAMPLE_RATE} Hz, got {samples.shape[1]} of {rate} Hz.")
     audio: npt.NDArray[np.int16] = samples[:, 0]

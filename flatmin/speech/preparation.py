@@ -130,10 +130,9 @@ def from_kaldi(features: Path, alignments: Path, *, split: str = "frames", seed:
     if not common:
         raise DataError(f"{features} and {alignments} have no utterance in common.")
     for name in common:
-        if len(matrices[name]) != len(states[name]):
-            raise DataError(
-                f"{name}: expected a state for each of {len(matrices[name])} frames, got {len(states[name])}."
-            )
+        frames, found = len(matrices[name]), len(states[name])
+        if found != frames:
+            raise DataError(f"{alignments}: {name} has {found} states, but {frames} frames in {features}.")
     voices = _Voices.of(
         [name.replace("-", "_").split("_")[0] for name in common], [len(matrices[name]) for name in common]
     )
@@ -164,8 +163,11 @@ def _read(utterance: Utterance, digest: Any) -> tuple[Array, Integers]:
     """Energies of an utterance, and what each frame shows."""
     audio, phones = utterance.audio, utterance.transcription
     contents = [_content(path, digest) for path in (audio, phones)]
-    energies = log_mels(decoded_audio(contents[0], audio), str(audio))
-    return energies, triphone_states(decoded_segments(contents[1], phones), len(energies))
+    samples, segments = decoded_audio(contents[0], audio), decoded_segments(contents[1], phones)
+    if segments[-1].start >= len(samples):
+        raise DataError(f"{audio} is cut short: it ends at sample {len(samples)}, before its last phone begins.")
+    energies = log_mels(samples, str(audio))
+    return energies, triphone_states(segments, len(energies))
 
 
 def _content(path: Path, digest: Any) -> bytes:

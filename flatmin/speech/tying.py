@@ -27,6 +27,7 @@ Booleans = npt.NDArray[np.bool_]
 
 RELATIVE_FLOOR = 0.01
 """Smallest variance of a leaf, as a share of the variance of all frames."""
+_SMALLEST_FLOOR = 1e-10
 _ROUNDING = 1e-9
 
 
@@ -167,7 +168,7 @@ def tie(
 
 
 def _grow(leaves: list[Node], statistics: Statistics, answers: Booleans, num_leaves: int, min_occupancy: int) -> None:
-    floor = RELATIVE_FLOOR * statistics.variance()
+    floor = np.maximum(RELATIVE_FLOOR * statistics.variance(), _SMALLEST_FLOOR)
     heap: list[tuple[float, int, int, Node]] = []
     order = itertools.count()
 
