@@ -19,8 +19,19 @@ class Box:
     r"""The loss at :math:`\theta + A z` for :math:`|z_i| \le w_i`; remembers the highest point it has seen.
 
     Points whose loss is NaN are passed over (and counted): they are no maximum. A loss of infinity is remembered, then
-    raises :class:`Unbounded`. Attributes are ``half_width`` (w,
-    float64), ``best_loss`` and ``best_z``, ``evaluations`` (losses with or without gradient) and ``not_a_number``.
+    raises :class:`Unbounded`. z, w and gradients have the dtype of theta.
+
+    Attributes:
+        objective: The loss.
+        space: The columns of A.
+        theta: The middle of the box.
+        epsilon: Its relative half-width.
+        base_loss: Loss at theta.
+        evaluations: Losses computed, with or without gradient.
+        not_a_number: Those that were NaN.
+        half_width: w, (dim,).
+        best_loss: The highest loss seen.
+        best_z: Where.
     """
 
     objective: Any
@@ -35,7 +46,7 @@ class Box:
     best_z: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.half_width = self.epsilon * (self.space.coordinates(self.theta).abs() + 1)
+        self.half_width = (self.epsilon * (self.space.coordinates(self.theta).abs() + 1)).to(self.theta.dtype)
         self.best_loss = self.base_loss
         self.best_z = torch.zeros_like(self.half_width)
 
@@ -46,13 +57,13 @@ class Box:
 
     def clipped(self, z: Tensor) -> Tensor:
         """The nearest point of the box."""
-        return torch.minimum(torch.maximum(z, -self.half_width), self.half_width)
+        return torch.clamp(z, -self.half_width, self.half_width)
 
     def value_and_gradient(self, z: Tensor) -> tuple[float, Tensor]:
-        """Loss and its gradient in z (float64) at a point of the box; minus infinity and zeros where it is NaN."""
+        """Loss and its gradient in z at a point of the box; minus infinity and zeros where it is NaN."""
         value, gradient = self.objective.value_and_gradient(self._point(z))
         loss = self._seen(float(value), z)
-        slope = self.space.transpose(gradient).double()
+        slope = self.space.transpose(gradient)
         return loss, torch.nan_to_num(slope) if loss > -torch.inf else torch.zeros_like(z)
 
     def value(self, z: Tensor) -> float:
@@ -60,8 +71,8 @@ class Box:
         return self._seen(float(self.objective.value(self._point(z))), z)
 
     def at_bound(self, z: Tensor) -> float:
-        """Share of coordinates that lie on the bound."""
-        return float((z.abs() >= self.half_width * (1 - 1e-9)).double().mean())
+        """Share of coordinates that lie on the bound, to a millionth."""
+        return int((z.abs() >= self.half_width * (1 - 1e-6)).sum()) / self.dim
 
     def _point(self, z: Tensor) -> Tensor:
         return self.theta + self.space.forward(z.to(self.theta.dtype))

@@ -23,8 +23,8 @@ from flatmin.sharpness.search import (
 from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace
 
 METHODS: dict[str, dict[str, int]] = {
-    "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS},
-    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 3},
+    "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
+    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 4},
 }
 
 
@@ -68,7 +68,7 @@ class Sharpness:
         converged: Whether none of these ran out of iterations; for ``"paper"``, whether it could climb no further
             before its ten were over.
         not_a_number: Points at which the loss was NaN; they were passed over.
-        coordinates: z of the worst point, (dim,) float64.
+        coordinates: z of the worst point, (dim,).
         perturbation: A z of the worst point, (size,): ``theta + perturbation`` has the loss ``worst_loss``.
     """
 

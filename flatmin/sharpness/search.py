@@ -7,7 +7,7 @@ reports is the optimiser's, not the landscape's. The strong search climbs in two
   Wolfe 1956), which for a quadratic is the power method in the maximum norm. On networks a dozen of them climb higher
   than L-BFGS-B does in a hundred evaluations, and where the loss is convex no step can fall. They start at the centre
   and at random points, so that an exact stationary point does not hold them;
-- **L-BFGS-B** (Byrd et al. 1995, SciPy) from the highest point found, for the coordinates whose maximum lies inside.
+- **L-BFGS-B** (Byrd et al. 1995) from the highest point found, for the coordinates whose maximum lies inside.
 
 It also looks at the highest point that a separable quadratic would have, which two gradients tell. In few dimensions it
 climbs by L-BFGS-B from all corners and from random points too.
@@ -15,14 +15,14 @@ climbs by L-BFGS-B from all corners and from random points too.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import chain, islice, product
+from math import inf
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import Bounds, OptimizeResult, minimize
 from torch import Tensor
 
+from flatmin.core.vectors import dot
+from flatmin.sharpness.bounded_lbfgs import bounded_lbfgs
 from flatmin.sharpness.box import Box
 
 PAPER_ITERATIONS = 10
@@ -82,17 +82,17 @@ def corner_steps(box: Box, z: Tensor, generator: torch.Generator) -> Climb:
     How far is where a parabola with the slopes of both ends is highest, and half the way at most.
     """
     loss, gradient = box.value_and_gradient(z)
-    floor = min(loss, box.base_loss) if loss > -np.inf else box.base_loss
+    floor = min(loss, box.base_loss) if loss > -inf else box.base_loss
     for iteration in range(MOST_ITERATIONS):
         corner, share = corner_of(box, gradient, generator), 1.0
         way = corner - z
-        ahead = float(gradient @ way)
+        ahead = dot(gradient, way)
         for _ in range(SHORTENINGS + 1):
             higher = torch.lerp(z, corner, share)
             found, slope = box.value_and_gradient(higher)
             if found - loss > CORNER_TOLERANCE * (found - floor):
                 break
-            behind = float(slope @ way)
+            behind = dot(slope, way)
             share = min(share / 2, share * ahead / (ahead - behind) if behind < ahead else share)
         else:
             return Climb(loss, iteration, stalled=True)
@@ -101,7 +101,7 @@ def corner_steps(box: Box, z: Tensor, generator: torch.Generator) -> Climb:
 
 
 def quasi_newton(box: Box, z: Tensor, *, iterations: int, tolerance: float) -> Climb:
-    """Climb by L-BFGS-B with SciPy's own tolerances set to 0.
+    """Climb by L-BFGS-B.
 
     Args:
         box: What to climb in.
@@ -110,25 +110,20 @@ def quasi_newton(box: Box, z: Tensor, *, iterations: int, tolerance: float) -> C
         tolerance: Ends the climb when the last three iterations gained no more than this share of its rise from its
             start or the centre, whichever is lower; 0 never does.
     """
-    limit = box.half_width.cpu().numpy()
     losses, heights = list[float](), list[float]()
 
-    def descend(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def descend(z: Tensor) -> tuple[float, Tensor]:
         """With the lowest loss so far in place of minus infinity, so that the line search comes back from there."""
-        loss, gradient = box.value_and_gradient(box.clipped(torch.from_numpy(np.array(x)).to(z)))
-        losses.append(loss if loss > -np.inf else min(losses, default=box.base_loss))
-        return -losses[-1], -gradient.cpu().numpy()
+        loss, gradient = box.value_and_gradient(z)
+        losses.append(loss if loss > -inf else min(losses, default=box.base_loss))
+        return -losses[-1], -gradient
 
-    def watch(intermediate_result: OptimizeResult) -> None:
+    for _ in islice(bounded_lbfgs(descend, z, box.half_width, corrections=CORRECTIONS), iterations):
         heights.append(max(losses))
         if tolerance and len(heights) > STALLED_ITERATIONS:
             gain = heights[-1] - heights[-1 - STALLED_ITERATIONS]
             if gain <= tolerance * (heights[-1] - min(losses[0], box.base_loss)):
-                raise StopIteration
-
-    options = {"maxiter": iterations, "maxfun": 20 * iterations, "maxcor": CORRECTIONS, "ftol": 0.0, "gtol": 0.0}
-    bounds = Bounds(-limit, limit)
-    minimize(descend, z.cpu().numpy(), jac=True, method="L-BFGS-B", bounds=bounds, options=options, callback=watch)
+                break
     return Climb(max(losses), len(heights), stalled=len(heights) < iterations)
 
 

@@ -31,8 +31,8 @@ class FullSpace:
         return gradient
 
     def coordinates(self, theta: Tensor) -> Tensor:
-        """A+ theta, float64."""
-        return theta.double()
+        """A+ theta."""
+        return theta
 
 
 class RandomSubspace:
