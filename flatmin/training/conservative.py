@@ -23,9 +23,9 @@ class Conservative(Method):
     """Several iterations of the optimiser on each batch, pulled back to where the batch found the weights.
 
     An epoch is one pass over the batches, whatever the number of iterations. Adam's moments are carried from one
-    subproblem to the next; the paper does not say. Fresh ones would make every first iteration a step of the full
-    learning rate in each weight, which no minimum as narrow as those of Table 7 can hold. Dropout draws anew and
-    BatchNorm's running averages are updated in every iteration.
+    subproblem to the next; the paper does not say. Fresh ones would make the first iteration on every batch a step of
+    the full learning rate in each weight, whatever its gradient. Dropout draws anew and BatchNorm's running averages
+    are updated in every iteration.
 
     Attributes:
         strength: Weight lambda of the pull.
