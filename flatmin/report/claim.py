@@ -1,8 +1,8 @@
 """What a claim is, what the seeds say of it, and how that becomes a verdict.
 
 A claim is put as numbers that must lie on one side of a boundary. It holds if the confidence intervals of all of them
-do, does not hold if one of them lies on the other side, and is undecided if an interval includes its boundary or does not
-exist: with one seed there is none, whatever the number. An undecided claim says where its centers lie ("for" or
+do, does not hold if one of them lies on the other side, and is undecided if an interval includes its boundary or does
+not exist: with one seed there is none, whatever the number. An undecided claim says where its centers lie ("for" or
 "against").
 """
 
@@ -124,7 +124,7 @@ class Judgement:
         ours: Our numbers in short.
         paper: The paper's.
         evidence: Our numbers with intervals and seeds.
-        counts: Whether it enters the claim's summary: the data are those of the paper.
+        counts: Whether it enters the claim's summary: its data are the paper's, or a sample of them.
     """
 
     claim: str
@@ -193,5 +193,5 @@ class Claim:
             ours="; ".join(f"{finding.what} {finding.value}" for finding in findings),
             paper=self.paper(study.network),
             evidence="; ".join(finding.text for finding in findings),
-            counts=study.on_the_papers_data,
+            counts=study.on_their_kind,
         )

@@ -58,13 +58,23 @@ class Study:
     @property
     def data(self) -> str:
         """The data set as people name it."""
-        name = str(self.experiment["data"]["name"])
-        return DATA_NAMES.get(name, name)
+        return DATA_NAMES.get(self.data_name, self.data_name)
+
+    @property
+    def data_name(self) -> str:
+        """The data set as the tables name it, which tells a sample from a corpus."""
+        found = self.tables.minima["data"].dropna()
+        return str(found.iloc[0] if len(found) else self.experiment["data"]["name"])
 
     @property
     def on_the_papers_data(self) -> bool:
         """Whether the paper has this network on these data."""
-        return bool(self.experiment["data"]["name"] == DATA[self.network])
+        return self.data_name == DATA[self.network]
+
+    @property
+    def on_their_kind(self) -> bool:
+        """Whether these data are the paper's or a sample of them."""
+        return self.data_name in (DATA[self.network], f"{DATA[self.network]}_sample")
 
     @cached_property
     def pair(self) -> Any:
@@ -81,12 +91,6 @@ class Study:
     def epochs(self) -> str:
         """How long was trained, such as ``100 epochs``."""
         return span(self.pair["epochs"].dropna(), "epoch")
-
-    @property
-    def short_label(self) -> str:
-        """What tells it from other studies of its network, such as ``text strides, CIFAR-10, 30 epochs, 1 seed``."""
-        facts = [self.variant, self.data, self.epochs, counted(len(self.seeds), "seed")]
-        return ", ".join(fact for fact in facts if fact)
 
     @property
     def label(self) -> str:

@@ -22,6 +22,11 @@ class Reading:
         search = {"paper": "published search", "strong": "strong search"}.get(self.method, self.method)
         return f"{search}, {self.batch_norm} statistics"
 
+    @property
+    def macro(self) -> str:
+        """What it adds to the name of a LaTeX macro, such as ``StrongBatch``."""
+        return f"{self.method} {self.batch_norm}".title().replace(" ", "")
+
 
 READINGS = (
     Reading("strong", "batch"),

@@ -21,7 +21,14 @@ _ESCAPES = str.maketrans(
 
 
 def to_latex(
-    frame: pd.DataFrame, caption: str, *, digits: int = 4, label: str = "", notes: Sequence[str] = (), sides: str = ""
+    frame: pd.DataFrame,
+    caption: str,
+    *,
+    digits: int = 4,
+    label: str = "",
+    notes: Sequence[str] = (),
+    sides: str = "",
+    long: bool = False,
 ) -> str:
     r"""A floating table with booktabs rules; text is escaped, missing numbers become a dash.
 
@@ -34,6 +41,7 @@ def to_latex(
         label: For ``\ref``; empty for none.
         notes: Plain text below the table, a paragraph each.
         sides: Alignment of the columns as LaTeX has it, such as ``lrr``; by default that of the types.
+        long: Over several pages instead of floating, which needs ``\usepackage{longtable}``.
 
     Returns:
         LaTeX that needs ``\usepackage{booktabs}``.
@@ -56,23 +64,32 @@ def to_latex(
     """
     sides = sides or "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
     rows = [_row([_cell(value, digits) for value in row]) for row in frame.itertuples(index=False)]
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        r"\small",
-        rf"\caption{{{_cell(caption, digits)}}}",
-        *([rf"\label{{{label}}}"] if label else []),
-        rf"\begin{{tabular}}{{{sides}}}",
-        r"\toprule",
-        *_head(frame.columns),
-        r"\midrule",
-        *(rf"{row} \\" for row in rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        *_below(notes),
-        r"\end{table}",
-    ]
+    title = [rf"\caption{{{escaped(caption)}}}", *([rf"\label{{{label}}}"] if label else [])]
+    head = [r"\toprule", *_head(frame.columns), r"\midrule"]
+    body = [rf"{row} \\" for row in rows]
+    lines = (_long if long else _floating)(title, sides, head, body, _below(notes))
     return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Plain text as LaTeX.
+
+    Example:
+        >>> print(escaped("5 % ± 1"))
+        5 \\% $\\pm$ 1
+    """
+    return text.translate(_ESCAPES).replace("\n", " ")
+
+
+def _floating(title: list[str], sides: str, head: list[str], body: list[str], below: list[str]) -> list[str]:
+    opening = [r"\begin{table}", r"\centering", r"\small", *title, rf"\begin{{tabular}}{{{sides}}}"]
+    return [*opening, *head, *body, r"\bottomrule", r"\end{tabular}", *below, r"\end{table}"]
+
+
+def _long(title: list[str], sides: str, head: list[str], body: list[str], below: list[str]) -> list[str]:
+    opening = [r"\begingroup", r"\small", rf"\begin{{longtable}}{{{sides}}}", *title[:-1], rf"{title[-1]} \\"]
+    foot = [r"\endhead", r"\bottomrule", r"\endfoot"]
+    return [*opening, *head, *foot, *body, r"\end{longtable}", *below, r"\endgroup"]
 
 
 def _head(columns: "pd.Index[Any]") -> list[str]:
@@ -107,7 +124,7 @@ def _cell(value: Any, digits: int) -> str:
         return _number(value, digits)
     if pd.isna(value):
         return "--"
-    text = str(value).translate(_ESCAPES).replace("\n", " ")
+    text = escaped(str(value))
     return rf"\quad {text.lstrip()}" if text.startswith("  ") else text
 
 

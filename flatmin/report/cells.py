@@ -1,0 +1,174 @@
+"""Tables as values: what stands in a cell, where it comes from, and the paper's number beside it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from flatmin.figures.captions import significant
+from flatmin.figures.summary import plus_minus
+from flatmin.report.published import NETWORKS, Spread
+from flatmin.report.studies import Study
+from flatmin.report.values import HEADLINE, Reading
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row of a table holds of a study.
+
+    Attributes:
+        label: What tells it from the other rows of the study; empty where there is one.
+        reading: How sharpness is read.
+        distribution: Of the entries of A in a random subspace.
+        regime: How the network was trained, where rows differ in it.
+        macro: What it adds to the name of a LaTeX macro.
+    """
+
+    label: str = ""
+    reading: Reading = HEADLINE
+    distribution: str = "normal"
+    regime: str = ""
+    macro: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number over seeds.
+
+    Attributes:
+        mean: The mean, or a ratio of means; NaN without seeds.
+        std: Sample standard deviation; NaN for fewer than two seeds and for ratios.
+        seeds: The seeds behind it.
+    """
+
+    mean: float
+    std: float
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def over(cls, values: "pd.Series[float]") -> "Cell":
+        """Mean and spread of values by seed."""
+        values = values.dropna()
+        return cls(float(values.mean()), float(values.std()), tuple(int(seed) for seed in values.index))
+
+    @classmethod
+    def ratio(cls, above: "Cell", below: "Cell") -> "Cell":
+        """The ratio of two means, as one takes it from a printed table; NaN unless both are positive and finite."""
+        usable = all(0 < cell.mean < math.inf for cell in (above, below))
+        seeds = tuple(seed for seed in above.seeds if seed in below.seeds)
+        return cls(above.mean / below.mean if usable else math.nan, math.nan, seeds)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        group: The heading over it and its neighbours.
+        name: Its own.
+        ours: The cell of a study.
+        paper: The paper's for a network: a number, text, or ``None``.
+        digits: Decimal places; without, three significant digits.
+        regime: The training it is about, to say "diverged" where that left no minimum.
+        macro: What it adds to the name of a LaTeX macro, such as ``TestSmall``.
+    """
+
+    group: str
+    name: str
+    ours: Callable[[Study, Row], Cell]
+    paper: Callable[[str], Spread | float | str | None] = lambda network: None
+    digits: int | None = None
+    regime: str = ""
+    macro: str = ""
+
+    def text(self, study: Study, row: Row) -> str:
+        """What stands in a study's cell."""
+        cell = self.ours(study, row)
+        if not math.isnan(cell.mean):
+            return plus_minus(cell.mean, cell.std, self.digits)
+        minima = study.tables.minima
+        lost = minima[(minima["regime"] == (self.regime or row.regime)) & (minima["status"] == "diverged")]
+        return "diverged" if len(lost) else "–" if cell.seeds else "not run"
+
+    def paper_spread(self, network: str) -> Spread:
+        """The paper's number, NaN where it has none."""
+        found = self.paper(network)
+        if isinstance(found, Spread):
+            return found
+        return Spread(found if isinstance(found, float) else math.nan, math.nan)
+
+    def paper_text(self, network: str) -> str:
+        """What stands in the paper's cell: its tables have two decimal places."""
+        found = self.paper(network)
+        if isinstance(found, Spread):
+            return plus_minus(*found, 2)
+        if isinstance(found, float):
+            return significant(found)
+        return found or "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report.
+
+    Attributes:
+        name: Of its files.
+        caption: In plain text.
+        columns: Beside the one of labels.
+        rows: What it shows of a study; nothing where the study has none of it.
+        networks: Those that always appear.
+        sections: Of the experiment, whose reduced settings belong below the table.
+    """
+
+    name: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Callable[[Study], list[Row]] = lambda study: [Row()]
+    networks: tuple[str, ...] = NETWORKS
+    sections: tuple[str, ...] = ()
+
+    def entries(self, studies: Sequence[Study], network: str) -> list[tuple[Study, Row]]:
+        """The rows of a network."""
+        return [(study, row) for study in studies if study.network == network for row in self.rows(study)]
+
+
+def tidy(table: Table, studies: Sequence[Study]) -> pd.DataFrame:
+    """A table with one row per cell, each with the study, seeds and commits it comes from.
+
+    Args:
+        table: The table.
+        studies: The studies.
+
+    Returns:
+        The columns are those of `facts`; a network without a study has its rows with the paper's numbers alone.
+    """
+    found = []
+    for network in table.networks:
+        entries = table.entries(studies, network)
+        for column in table.columns:
+            paper = column.paper_spread(network)
+            place = {"table": table.name, "network": network, "quantity": column.group, "column": column.name}
+            beside = {"paper_mean": paper.mean, "paper_std": paper.std}
+            found += [place | facts(study, row, column.ours(study, row)) | beside for study, row in entries]
+            if not entries:
+                found.append(place | beside)
+    return pd.DataFrame(found).reindex(columns=list(COLUMNS))
+
+
+COLUMNS = (
+    *("table", "network", "study", "data", "variant", "row", "quantity", "column", "mean", "std", "count", "seeds"),
+    *("epochs", "method", "batch_norm", "distribution", "paper_mean", "paper_std", "reduced", "commits"),
+)
+
+
+def facts(study: Study, row: Row, cell: Cell) -> dict[str, Any]:
+    """A cell and all that it rests on."""
+    return {
+        **{"study": study.name, "data": study.data, "variant": study.variant, "row": row.label},
+        **{"mean": cell.mean, "std": cell.std, "count": len(cell.seeds), "seeds": " ".join(map(str, cell.seeds))},
+        **{"epochs": study.epochs, "method": row.reading.method, "batch_norm": row.reading.batch_norm},
+        **{"distribution": row.distribution, "reduced": "; ".join(study.reduced)},
+        "commits": " ".join(study.commits),
+    }

@@ -1,0 +1,86 @@
+"""The columns that the report's tables are made of."""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from flatmin.report.cells import Cell, Column, Row
+from flatmin.report.published import DISTANCE_RATIO, EPSILONS, LARGE, SMALL, Spread
+from flatmin.report.studies import Study
+from flatmin.report.values import accuracy, minimum, sharpness
+
+NAMES = {SMALL: "small", LARGE: "large"}
+
+Paper = Callable[[str], Spread | float | str | None]
+
+
+def nothing(network: str) -> None:
+    """The paper's cell where it has no number."""
+    return None
+
+
+def printed(table: Mapping[str, Mapping[Any, Spread]], key: Hashable) -> Paper:
+    """The paper's cells in one column of a table."""
+    return lambda network: table.get(network, {}).get(key)
+
+
+def accuracies(group: str, name: str, regime: str, split: str, paper: Paper = nothing, macro: str = "") -> Column:
+    """Accuracy in per cent; without a regime, that of the row's."""
+
+    def ours(study: Study, row: Row) -> Cell:
+        return Cell.over(accuracy(study, regime or row.regime, split))
+
+    return Column(group, name, ours, paper, 2, regime, macro or f"{split} {name}".title().replace(" ", ""))
+
+
+def sharpnesses(
+    name: str, regime: str, epsilon: float, paper: Paper = nothing, space: str = "full", macro: str = "Sharpness"
+) -> Column:
+    """Sharpness in per cent; without a regime, that of the row's."""
+
+    def ours(study: Study, row: Row) -> Cell:
+        asked: Any = {"space": space, "epsilon": epsilon, "distribution": row.distribution}
+        return Cell.over(sharpness(study, regime or row.regime, row.reading, **asked))
+
+    half = "" if epsilon == EPSILONS[0] else "Half"
+    return Column(f"ε = {epsilon:g}", name, ours, paper, regime=regime, macro=f"{macro}{half}{name.title()}")
+
+
+def ratios(above: Column, below: Column, macro: str, paper: Paper | None = None) -> Column:
+    """The ratio of two columns' means; the paper's too, unless given."""
+
+    def theirs(network: str) -> float | None:
+        spreads = [column.paper(network) for column in (above, below)]
+        means = [spread.mean for spread in spreads if isinstance(spread, Spread)]
+        return means[0] / means[1] if len(means) == 2 else None
+
+    def ours(study: Study, row: Row) -> Cell:
+        return Cell.ratio(above.ours(study, row), below.ours(study, row))
+
+    return Column(above.group, "ratio", ours, paper or theirs, macro=f"{macro}Ratio")
+
+
+def sharpness_of_the_pair(table: Mapping[str, Mapping[Any, Spread]], space: str) -> list[Column]:
+    """Both regimes and their ratio, large over small, at both epsilons."""
+    macro = {"full": "Sharpness", "random": "Subspace"}[space]
+    found: list[Column] = []
+    for epsilon in EPSILONS:
+        small, large = (
+            sharpnesses(name, regime, epsilon, printed(table, (regime, epsilon)), space, macro)
+            for regime, name in NAMES.items()
+        )
+        found += [small, large, ratios(large, small, small.macro.removesuffix("Small"))]
+    return found
+
+
+def distances() -> list[Column]:
+    """Distances of the minima from the start and their ratio, small over large."""
+
+    def distance(regime: str, name: str) -> Column:
+        def ours(study: Study, row: Row) -> Cell:
+            return Cell.over(minimum(study, regime, "distance_from_start"))
+
+        return Column("distance from the start", name, ours, regime=regime, macro=f"Distance{name.title()}")
+
+    small, large = (distance(regime, name) for regime, name in NAMES.items())
+    low, high = DISTANCE_RATIO
+    return [small, large, ratios(small, large, "Distance", lambda network: f"{low:g}–{high:g}")]

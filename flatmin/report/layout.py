@@ -1,0 +1,98 @@
+"""Tables as LaTeX: the paper's row of a network first, then ours, with what is reduced in notes below."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+
+import pandas as pd
+
+from flatmin.figures.captions import counted
+from flatmin.figures.style import DATA_NAMES
+from flatmin.report.cells import Row, Table
+from flatmin.report.published import DATA
+from flatmin.report.studies import Study
+from flatmin.results import to_latex
+
+AUTHORS = "Keskar et al."
+NOT_RUN = "not run"
+SECTIONS = ("Sharpness", "Effort of the search", "Slices", "Planes")
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Notes:
+    """Numbered notes below a table; equal ones share a number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, text: str) -> str:
+        """The raised number of a note; empty for an empty one."""
+        return raised(self._numbers.setdefault(text, len(self._numbers) + 1)) if text else ""
+
+    @property
+    def texts(self) -> list[str]:
+        """The notes with their numbers."""
+        return [f"{raised(number)} {text}" for text, number in self._numbers.items()]
+
+
+def raised(number: int) -> str:
+    """A number in superscript digits.
+
+    Example:
+        >>> raised(12)
+        '¹²'
+    """
+    return str(number).translate(RAISED)
+
+
+def latex(table: Table, studies: Sequence[Study]) -> str:
+    """A table as LaTeX.
+
+    Args:
+        table: The table.
+        studies: The studies; a network of the table without one is shown as not run.
+    """
+    notes = Notes()
+    width = len(table.columns)
+    lines: list[list[str]] = []
+    for network in table.networks:
+        entries = table.entries(studies, network)
+        lines.append([f"{network}, {DATA_NAMES[DATA[network]]}", *[""] * width])
+        paper = [column.paper_text(network) for column in table.columns]
+        if set(paper) != {"–"}:
+            lines.append([f"  {AUTHORS}", *paper])
+        for study, rows in groupby(entries, key=itemgetter(0)):
+            mark = notes.mark(reductions(study, table.sections))
+            lines += study_lines(table, study, [row for _, row in rows], mark)
+        if not entries:
+            lines.append([f"  {NOT_RUN}", *[""] * width])
+    columns = pd.MultiIndex.from_tuples([("", ""), *((column.group, column.name) for column in table.columns)])
+    frame = pd.DataFrame(lines, columns=columns)
+    return to_latex(frame, table.caption, label=f"tab:{table.name}", notes=notes.texts, sides=f"l{'r' * width}")
+
+
+def study_lines(table: Table, study: Study, rows: Sequence[Row], mark: str) -> list[list[str]]:
+    """The lines of a study: its label before the numbers, or above them where there are several rows."""
+    label = label_of(study)
+    numbers = [[column.text(study, row) for column in table.columns] for row in rows]
+    if len(rows) == 1:
+        name = ", ".join(part for part in (label, rows[0].label) if part)
+        return [[f"  {name}{mark}", *numbers[0]]]
+    return [
+        [f"  {label}{mark}:", *[""] * len(table.columns)],
+        *([f"  {row.label}", *cells] for row, cells in zip(rows, numbers, strict=True)),
+    ]
+
+
+def label_of(study: Study) -> str:
+    """What tells a study from others of its network; the data only where they are not the paper's."""
+    data = "" if study.on_the_papers_data else study.data
+    facts = [study.variant, data, study.epochs, counted(len(study.seeds), "seed")]
+    return ", ".join(fact for fact in facts if fact)
+
+
+def reductions(study: Study, sections: Sequence[str]) -> str:
+    """What of a study is reduced, as far as it concerns a table, in one sentence."""
+    others = tuple(section for section in SECTIONS if section not in sections)
+    sentences = [sentence for sentence in study.reduced if not sentence.startswith(others)]
+    return f"{'. '.join(sentences)}." if sentences else ""

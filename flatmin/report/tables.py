@@ -1,0 +1,183 @@
+"""The paper's tables with our numbers beside its own, and three it has not: readings, distributions of A, remedies."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flatmin.report.cells import Column, Row, Table
+from flatmin.report.columns import NAMES, accuracies, distances, printed, sharpness_of_the_pair, sharpnesses
+from flatmin.report.published import (
+    EPSILONS,
+    LARGE,
+    SMALL,
+    SUBSPACE_DIM,
+    TABLE_2,
+    TABLE_3,
+    TABLE_4,
+    TABLE_6,
+    TABLE_7,
+    TRIALS,
+    Spread,
+)
+from flatmin.report.studies import Study
+from flatmin.report.values import HEADLINE, READINGS, Reading, readings_of, searches
+
+OVER_SEEDS = f"mean ± sample standard deviation over seeds (over {TRIALS} trials in the paper)"
+READ = f"The {HEADLINE.label}, unless the row says otherwise."
+AUGMENTED = {"small_batch_augmented": "small", "large_batch_augmented": "large"}
+CONSERVATIVE = "conservative"
+REMEDIES = {LARGE: "large batch", "robust": "robust", "adversarial": "adversarial", "stability": "stability"}
+
+
+def plainly(reading: Reading, regime: str = "", label: str = "") -> Row:
+    """A row that names its reading only where it is not the one that speaks first."""
+    parts = [label, "" if reading == HEADLINE else reading.label]
+    return Row(", ".join(part for part in parts if part), reading, regime=regime, macro=label.title().replace(" ", ""))
+
+
+def first_reading(space: str) -> Callable[[Study], list[Row]]:
+    """One row: the first of the four readings that a study has; cells that were not run where it has none."""
+
+    def rows(study: Study) -> list[Row]:
+        found = [reading for epsilon in EPSILONS for reading in readings_of(study, space=space, epsilon=epsilon)]
+        return [plainly((found or [HEADLINE])[0])]
+
+    return rows
+
+
+def every_reading(study: Study) -> list[Row]:
+    """A row for each of the four readings that a study has in the full space."""
+    found = [reading for epsilon in EPSILONS for reading in readings_of(study, epsilon=epsilon)]
+    return [Row(reading.label, reading, macro=reading.macro) for reading in READINGS if reading in found]
+
+
+def every_distribution(study: Study) -> list[Row]:
+    """A row for each distribution of A and reading, where there are several distributions."""
+    sharpness = study.tables.sharpness
+    names = [*dict.fromkeys(sharpness.loc[sharpness["space"] == "random", "distribution"])]
+    rows = [
+        Row(f"{name} A, {reading.label}", reading, name, macro=f"{name.title()}{reading.macro}")
+        for name in names
+        for reading in READINGS
+        if len(searches(study, reading, space="random", distribution=name))
+    ]
+    return rows if len(names) > 1 else []
+
+
+def trained_by(*regimes: str) -> Callable[[Study], list[Row]]:
+    """One row where a study has one of these regimes."""
+
+    def rows(study: Study) -> list[Row]:
+        having = study.tables.minima["regime"].isin(regimes).any()
+        return [plainly(next(iter(readings_of(study)), HEADLINE))] if having else []
+
+    return rows
+
+
+def each_remedy(study: Study) -> list[Row]:
+    """A row for the plain large batch and for each remedy of E.3, where a study has any."""
+    regimes = set(study.tables.minima["regime"])
+    reading = next(iter(readings_of(study)), HEADLINE)
+    found = [plainly(reading, regime, label) for regime, label in REMEDIES.items() if regime in regimes]
+    return found if regimes & set(REMEDIES) - {LARGE} else []
+
+
+def tested(group: str, name: str, regime: str, table: Mapping[str, Mapping[Any, Spread]], macro: str = "") -> Column:
+    """Test accuracy of a regime."""
+    return accuracies(group, name, regime, "test", printed(table, ("test", regime)), f"{macro}Test{name.title()}")
+
+
+def measured(
+    name: str, regime: str, table: Mapping[str, Mapping[Any, Spread]], printed_as: str, macro: str
+) -> list[Column]:
+    """Sharpness of a regime at both epsilons."""
+    return [
+        sharpnesses(name, regime, epsilon, printed(table, (printed_as, epsilon)), macro=macro) for epsilon in EPSILONS
+    ]
+
+
+MAIN_TABLES = (
+    Table(
+        "accuracy",
+        f"Table 2 of the paper beside ours: accuracy, {OVER_SEEDS}.",
+        [
+            accuracies(f"{split} accuracy (%)", name, regime, split, printed(TABLE_2, (split, regime)))
+            for split in ("train", "test")
+            for regime, name in NAMES.items()
+        ],
+    ),
+    Table(
+        "sharpness",
+        f"Table 3 of the paper beside ours: sharpness in the full space (%), {OVER_SEEDS}; ratio of the means. {READ}",
+        sharpness_of_the_pair(TABLE_3, "full"),
+        first_reading("full"),
+        sections=("Sharpness",),
+    ),
+    Table(
+        "readings",
+        "Table 3 of the paper beside our four readings of it: the search as published or one in earnest, BatchNorm "
+        f"with the statistics of the batch or the running ones. Sharpness (%), {OVER_SEEDS}; ratio of the means.",
+        sharpness_of_the_pair(TABLE_3, "full"),
+        every_reading,
+        sections=("Sharpness",),
+    ),
+    Table(
+        "subspace",
+        f"Table 4 of the paper beside ours: sharpness in random subspaces of {SUBSPACE_DIM} dimensions (%), "
+        f"{OVER_SEEDS}, draws averaged within a seed; ratio of the means. {READ}",
+        sharpness_of_the_pair(TABLE_4, "random"),
+        first_reading("random"),
+        sections=("Sharpness",),
+    ),
+    Table(
+        "distributions",
+        "Table 4 of the paper beside ours by the distribution of the entries of A, which it does not state. Sharpness "
+        f"(%), {OVER_SEEDS}, draws averaged within a seed; ratio of the means.",
+        sharpness_of_the_pair(TABLE_4, "random"),
+        every_distribution,
+        sections=("Sharpness",),
+    ),
+    Table("distance", f"How far the minima lie from the start, {OVER_SEEDS}; ratio of the means.", distances()),
+)
+"""Made of the studies that were made for Tables 2 to 4."""
+
+REMEDY_TABLES = (
+    Table(
+        "augmentation",
+        f"Table 6 of the paper beside ours, augmented data: test accuracy (%) and sharpness of the large-batch minimum "
+        f"(%), {OVER_SEEDS}. {READ}",
+        [
+            *(tested("test, plain", name, regime, TABLE_2, "Plain") for regime, name in NAMES.items()),
+            *(tested("test, augmented", name, regime, TABLE_6, "Augmented") for regime, name in AUGMENTED.items()),
+            *measured("large", "large_batch_augmented", TABLE_6, LARGE, "AugmentedSharpness"),
+        ],
+        trained_by(*AUGMENTED),
+        networks=tuple(TABLE_6),
+        sections=("Sharpness",),
+    ),
+    Table(
+        "conservative",
+        "Table 7 of the paper beside ours, conservative training: test accuracy (%) and sharpness of its large-batch "
+        f"minimum (%), {OVER_SEEDS}. {READ}",
+        [
+            tested("test accuracy", "small", SMALL, TABLE_7, "Beside"),
+            tested("test accuracy", "large", LARGE, TABLE_2, "Beside"),
+            tested("test accuracy", "conservative", CONSERVATIVE, TABLE_7),
+            *measured("conservative", CONSERVATIVE, TABLE_7, CONSERVATIVE, "Sharpness"),
+        ],
+        trained_by(CONSERVATIVE),
+        sections=("Sharpness",),
+    ),
+    Table(
+        "robust",
+        "Robust, adversarial and stability training with large batches (appendix E.3 of the paper, which has no "
+        f"numbers): accuracy (%) and sharpness (%), {OVER_SEEDS}. {READ}",
+        [
+            accuracies("accuracy", "train", "", "train", macro="Train"),
+            accuracies("accuracy", "test", "", "test", macro="Test"),
+            *measured("sharpness", "", {}, "", ""),
+        ],
+        each_remedy,
+        sections=("Sharpness",),
+    ),
+)
+"""Made of every study that has the training in question."""
