@@ -22,14 +22,15 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"core", "data"},
     "sharpness": {"core"},
     "figures": {"core", "results"},
+    "report": {"core", "results", "figures"},
     "experiments": {
         *("core", "data", "networks", "hessian", "landscapes", "results", "training", "sharpness", "figures"),
     },
-    "cli": {"core", "data", "speech", "results", "figures", "experiments"},
+    "cli": {"core", "data", "speech", "results", "figures", "report", "experiments"},
 }
 
 HOMES = {
-    "matplotlib": {"figures"},
+    "matplotlib": {"figures", "report"},
     "mpl_toolkits": {"figures"},
     "seaborn": {"figures"},
     "wandb": {"experiments"},

@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from flatmin import __version__
-from flatmin.cli import data, figures, listing, run, wandb
+from flatmin.cli import data, figures, listing, report, run, wandb
 from flatmin.core.errors import FlatminError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("list")(listing.list_results)
 app.command("figures")(figures.figures)
+app.command("report")(report.report)
 app.add_typer(data.app)
 app.add_typer(wandb.app)
 

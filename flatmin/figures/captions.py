@@ -93,10 +93,10 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun in the right form.
 
     Example:
-        >>> counted(1, "seed"), counted(60000, "example"), counted(2, "search")
-        ('1 seed', '60,000 examples', '2 searches')
+        >>> counted(1, "seed"), counted(100, "epoch"), counted(2, "search"), counted(2, "study")
+        ('1 seed', '100 epochs', '2 searches', '2 studies')
     """
-    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith(("rch", "tch")) else f"{noun}s"
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural}"
 
 

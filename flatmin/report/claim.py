@@ -121,7 +121,8 @@ class Judgement:
         headline: Whether this reading speaks for the study.
         verdict: The verdict.
         leaning: Where an undecided one leans.
-        ours: Our numbers in short.
+        values: Our numbers alone.
+        ours: Our numbers with their names.
         paper: The paper's.
         evidence: Our numbers with intervals and seeds.
         counts: Whether it enters the claim's summary: its data are the paper's, or a sample of them.
@@ -134,6 +135,7 @@ class Judgement:
     headline: bool
     verdict: Verdict
     leaning: Leaning
+    values: str
     ours: str
     paper: str
     evidence: str
@@ -179,7 +181,7 @@ class Claim:
     def not_run(self, network: str) -> Judgement:
         """What is to be said of a network without a study."""
         return Judgement(
-            self.name, network, "", "", True, NOT_RUN, "", "not run", self.paper(network), "not run", counts=True
+            self.name, network, "", "", True, NOT_RUN, "", NOT_RUN, NOT_RUN, self.paper(network), NOT_RUN, counts=True
         )
 
     def _judgement(self, study: Study, reading: Reading, findings: list[Finding], *, headline: bool) -> Judgement:
@@ -190,6 +192,7 @@ class Claim:
             reading.label if self.readings else "",
             headline,
             *verdict_of(findings),
+            values=", ".join(finding.value for finding in findings),
             ours="; ".join(f"{finding.what} {finding.value}" for finding in findings),
             paper=self.paper(study.network),
             evidence="; ".join(finding.text for finding in findings),

@@ -74,14 +74,21 @@ def latex(table: Table, studies: Sequence[Study]) -> str:
 def study_lines(table: Table, study: Study, rows: Sequence[Row], mark: str) -> list[list[str]]:
     """The lines of a study: its label before the numbers, or above them where there are several rows."""
     label = label_of(study)
+    names = [", ".join(part for part in (row.label, fewer_seeds(table, study, row)) if part) for row in rows]
     numbers = [[column.text(study, row) for column in table.columns] for row in rows]
     if len(rows) == 1:
-        name = ", ".join(part for part in (label, rows[0].label) if part)
-        return [[f"  {name}{mark}", *numbers[0]]]
-    return [
-        [f"  {label}{mark}:", *[""] * len(table.columns)],
-        *([f"  {row.label}", *cells] for row, cells in zip(rows, numbers, strict=True)),
-    ]
+        return [[f"  {', '.join(part for part in (label, names[0]) if part)}{mark}", *numbers[0]]]
+    above = [f"  {label}{mark}:", *[""] * len(table.columns)]
+    return [above, *([f"  {name}", *cells] for name, cells in zip(names, numbers, strict=True))]
+
+
+def fewer_seeds(table: Table, study: Study, row: Row) -> str:
+    """How many of the study's seeds a row rests on; empty where that is all of them, or none."""
+    counts = {len(column.ours(study, row).seeds) for column in table.columns} - {0}
+    if counts <= {len(study.seeds)}:
+        return ""
+    low, high = min(counts), max(counts)
+    return f"{low if low == high else f'{low} to {high}'} of them"
 
 
 def label_of(study: Study) -> str:

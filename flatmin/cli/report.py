@@ -1,0 +1,44 @@
+"""The command ``flatmin report``: the paper's tables, figures and claims from the frozen studies."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FROZEN = Path("paper/data")
+RESULTS = Path("results")
+
+FOLDERS = typer.Argument(
+    help="Studies, or folders of studies; paper/data unless given, else results.",
+    show_default=False,
+    metavar="[FOLDER]...",
+)
+OUT = typer.Option(
+    "--out", help="Where to write; paper/generated where there is paper/data, else results/report.", show_default=False
+)
+
+
+def report(folders: Annotated[list[Path] | None, FOLDERS] = None, out: Annotated[Path | None, OUT] = None) -> None:
+    """Write every table and figure of the paper with our numbers beside its own, and judge its claims.
+
+    LaTeX tables with a CSV of their cells, claims.csv, numbers.tex (a macro for every number that the text quotes)
+    and the figures. The table printed says of each claim for which networks it holds. Reads only the studies' tables,
+    so it needs neither data nor networks.
+    """
+    from rich.console import Console
+
+    from flatmin.figures.captions import counted
+    from flatmin.report.build import build
+    from flatmin.report.claims_tables import terminal_table
+    from flatmin.report.studies import load_studies
+
+    frozen = FROZEN.is_dir()
+    studies = load_studies(folders or [FROZEN if frozen else RESULTS])
+    out = out or (FROZEN.with_name("generated") if frozen else RESULTS / "report")
+    judgements, written = build(studies, out)
+    console = Console()
+    console.print(terminal_table(judgements))
+    for study in studies:
+        console.print(f"{study.name}: {study.label}", highlight=False, markup=False)
+    text = f"{counted(len(studies), 'study')}, {counted(len(written), 'file')} in {out}"
+    console.print(text, highlight=False, markup=False)

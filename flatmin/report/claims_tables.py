@@ -1,0 +1,72 @@
+"""The claims as tables: over the networks in one page, study by study in several, and in the terminal."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.box import SIMPLE
+from rich.table import Table
+
+from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
+from flatmin.report.claims import overview
+from flatmin.report.studies import Study
+from flatmin.results import to_latex
+
+VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
+BY_READING = ("K3", "K4", "K5")
+RAGGED = r">{\raggedright\arraybackslash}p"
+LINE = r"\linewidth"
+STYLES = {HOLDS: "green", FAILS: "red", UNDECIDED: "yellow", "mixed": "magenta", NOT_RUN: "dim"}
+RULE = (
+    "A claim holds if the 95 % intervals of all its numbers do, does not hold if one lies on the other side, and is "
+    "undecided otherwise; with one seed there is no interval, and the bracket says where the number lies."
+)
+
+
+def overview_latex(judgements: Sequence[Judgement]) -> str:
+    """What comes out of each claim over the networks."""
+    frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS]]
+    caption = f"The claims of the paper over its networks. {RULE}"
+    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.27, 0.08, *[0.105] * 4))
+    return to_latex(frame.rename(columns={"claim": "", "statement": "claim"}), caption, label="tab:claims", sides=sides)
+
+
+def judgements_latex(judgements: Sequence[Judgement], studies: Sequence[Study]) -> str:
+    """Every headline judgement that was run, with our numbers and the paper's."""
+    labels = {study.name: study.label for study in studies}
+    lines: list[list[str]] = []
+    for claim, statement in overview(judgements)[["claim", "statement"]].itertuples(index=False):
+        mine = [one for one in judgements if one.claim == claim and one.headline and one.verdict != NOT_RUN]
+        if mine:
+            lines.append([f"{claim}. {statement}", "", "", ""])
+        lines += [[f"  {labels[one.study]}", one.evidence, one.paper, one.said] for one in mine]
+    frame = pd.DataFrame(lines, columns=["", "ours", "paper", "verdict"])
+    sides = "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.36, 0.17, 0.1))
+    caption = f"The claims of the paper, study by study: our numbers with their 95 % intervals. {RULE}"
+    return to_latex(frame, caption, label="tab:judgements", sides=sides, long=True)
+
+
+def readings_latex(judgements: Sequence[Judgement], studies: Sequence[Study]) -> str:
+    """Is it the landscape's or the optimiser's? What each reading says of the claims on both minima."""
+    lines: list[list[str]] = []
+    for study in studies:
+        mine = [one for one in judgements if one.study == study.name and one.claim in BY_READING and one.reading]
+        readings = dict.fromkeys(one.reading for one in mine)
+        said = {(one.reading, one.claim): f"{one.values}: {one.said}" for one in mine}
+        lines += [[study.label, *[""] * len(BY_READING)]] if readings else []
+        lines += [[f"  {name}", *(said.get((name, claim), NOT_RUN) for claim in BY_READING)] for name in readings]
+    caption = (
+        "Is the large-batch minimum the sharper one? Sharpness of large over small batch, geometric mean over seeds, "
+        f"in each of the four readings: the full space at both ε (K3, K4) and random subspaces (K5). {RULE}"
+    )
+    sides = f"l{f'{RAGGED}{{0.22{LINE}}}' * len(BY_READING)}"
+    return to_latex(pd.DataFrame(lines, columns=["", *BY_READING]), caption, label="tab:landscape", sides=sides)
+
+
+def terminal_table(judgements: Sequence[Judgement]) -> Table:
+    """What comes out of each claim, for the terminal."""
+    table = Table("", "claim", "verdict", "networks", box=SIMPLE, pad_edge=False)
+    for row in overview(judgements).to_dict("records"):
+        style = STYLES[row["verdict"]]
+        places = [f"{verdict}: {row[verdict]}" for verdict in VERDICTS if row[verdict]]
+        table.add_row(row["claim"], row["statement"], f"[{style}]{row['verdict']}[/]", "\n".join(places))
+    return table

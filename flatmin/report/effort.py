@@ -1,0 +1,63 @@
+"""What the sharpness found owes to the search: the highest value of every climber from every start."""
+
+import numpy as np
+import pandas as pd
+
+from flatmin.figures.effort import CLIMBERS
+from flatmin.report.cells import Cell, Column, Row, Table
+from flatmin.report.columns import NAMES, ratios
+from flatmin.report.published import EPSILONS
+from flatmin.report.studies import Study
+from flatmin.report.values import Reading
+
+STARTS = {"centre": "the centre", "sign": "the gradient's sign", "random": "a random point"}
+
+
+def climbs(study: Study) -> pd.DataFrame:
+    """The climbs in the full space at the paper's larger epsilon, on the most examples, with their `method`."""
+    rows = study.tables.effort
+    rows = rows[(rows["space"] == "full") & np.isclose(rows["epsilon"].astype(float), EPSILONS[0])]
+    rows = rows[rows["examples"] == rows["examples"].max()]
+    return rows.assign(method=rows["climber"] + " " + rows["start"])
+
+
+def each_climb(study: Study) -> list[Row]:
+    """A row for each climber and start."""
+    pairs = climbs(study)[["climber", "start"]].drop_duplicates().itertuples(index=False)
+    return [
+        Row(
+            f"{CLIMBERS.get(climber, climber)} from {STARTS.get(start, start)}",
+            Reading(f"{climber} {start}", ""),
+            macro=f"{climber} {start}".title().replace("_", "").replace(" ", ""),
+        )
+        for climber, start in pairs
+    ]
+
+
+def highest(name: str, regime: str, batch_norm: str) -> Column:
+    """The highest sharpness that a climb found, in per cent."""
+
+    def ours(study: Study, row: Row) -> Cell:
+        rows = climbs(study)
+        rows = rows[(rows["regime"] == regime) & (rows["batch_norm"] == batch_norm)]
+        return Cell.over(rows[rows["method"] == row.reading.method].groupby("seed")["sharpness"].max())
+
+    macro = f"Effort{batch_norm.title()}{name.title()}"
+    return Column(f"{batch_norm} statistics", name, ours, regime=regime, macro=macro)
+
+
+def of_the_pair(batch_norm: str) -> list[Column]:
+    """Both regimes and their ratio, large over small."""
+    small, large = (highest(name, regime, batch_norm) for regime, name in NAMES.items())
+    return [small, large, ratios(large, small, small.macro.removesuffix("Small"))]
+
+
+EFFORT = Table(
+    "effort",
+    f"The highest sharpness (%) that each climber found from each start, in the full space at ε = {EPSILONS[0]:g}; "
+    "ratio of the means. The published search is the first iterations of L-BFGS-B from the centre.",
+    [column for batch_norm in ("batch", "running") for column in of_the_pair(batch_norm)],
+    each_climb,
+    sections=("Effort of the search",),
+)
+"""Made of every study that asked."""

@@ -1,0 +1,146 @@
+r"""Every number that the report's text quotes as a LaTeX macro, so that none is typed.
+
+``\flatminFOneTestSmall`` is a mean with its spread, ``\flatminFOneTestSmallMean`` the mean alone. A name is made of the
+study (``keskar_f1`` gives ``FOne``, ``keskar_c1_text`` gives ``COneText``, ``fig4_c1`` gives ``FigFourCOne``), the row
+where a table has several of a study, and the column; ``Paper`` before it is the paper's number for a network. The six
+studies ``keskar_f1`` ... ``keskar_c4`` have all their macros whether they were run or not.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from flatmin.core.errors import ResultsError
+from flatmin.report.cells import Table
+from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
+from flatmin.report.claims import CLAIMS, MIXED, overview, readings_sentence
+from flatmin.report.effort import EFFORT
+from flatmin.report.published import NETWORKS
+from flatmin.report.studies import Study, main_studies
+from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
+from flatmin.report.values import READINGS, readings_of, searches
+from flatmin.results.latex import escaped
+
+DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+
+def numbers_tex(studies: Sequence[Study], judgements: Sequence[Judgement]) -> str:
+    r"""The macros as a file for ``\input``."""
+    lines = [rf"\newcommand{{\flatmin{name}}}{{{escaped(text)}}}" for name, text in macros(studies, judgements).items()]
+    return "\n".join(["% Written by `flatmin report`; every number comes from a frozen study.", *lines]) + "\n"
+
+
+def numbers_frame(studies: Sequence[Study], judgements: Sequence[Judgement]) -> pd.DataFrame:
+    """The macros as a list to look names up in."""
+    found = macros(studies, judgements)
+    return pd.DataFrame({"macro": [rf"\flatmin{name}" for name in found], "text": list(found.values())})
+
+
+def macros(studies: Sequence[Study], judgements: Sequence[Judgement]) -> dict[str, str]:
+    """Name (without ``flatmin``) and plain text of every macro.
+
+    Raises:
+        ResultsError: If the names of two studies are the same in words.
+    """
+    check_names(studies)
+    found = dict(of_absent_studies())
+    main = main_studies(studies)
+    for tables, shown in ((MAIN_TABLES, main), ((*REMEDY_TABLES, EFFORT), studies)):
+        for table in tables:
+            found |= dict(of_the_paper(table))
+            found |= dict(of_a_table(table, shown))
+    for study in studies:
+        found |= dict(of_a_study(study))
+    found |= dict(of_the_claims(judgements))
+    return found
+
+
+def words(name: str) -> str:
+    """A study's name in letters only.
+
+    Example:
+        >>> words("keskar_f1"), words("keskar_c1_text"), words("fig4_c1"), words("K12")
+        ('FOne', 'COneText', 'FigFourCOne', 'KOneTwo')
+    """
+    parts = re.split(r"[^A-Za-z0-9]+", name.removeprefix("keskar_"))
+    spelled = (re.sub(r"[0-9]", lambda digit: DIGITS[int(digit[0])], part) for part in parts)
+    return "".join(part[:1].upper() + part[1:] for part in spelled)
+
+
+def check_names(studies: Sequence[Study]) -> None:
+    """Refuse two studies whose macros would have the same names."""
+    seen: dict[str, str] = {}
+    for study in studies:
+        other = seen.setdefault(words(study.name), study.name)
+        if other != study.name:
+            raise ResultsError(f"the studies {other} and {study.name} have the same name in words; rename one folder.")
+
+
+def of_absent_studies() -> Iterator[tuple[str, str]]:
+    """The macros of the six studies of the pair, as if none was run."""
+    rows = ["", *(reading.macro for reading in READINGS)]
+    for network in NETWORKS:
+        for table in MAIN_TABLES:
+            for row in rows if table.name in ("readings", "sharpness") else [""]:
+                for column in table.columns:
+                    yield f"{words(network)}{row}{column.macro}", NOT_RUN
+                    yield f"{words(network)}{row}{column.macro}Mean", NOT_RUN
+        for fact in ("Seeds", "Epochs", "Data", "Label", "Examples", "Reading"):
+            yield f"{words(network)}{fact}", NOT_RUN
+        for claim in CLAIMS:
+            for part in ("Verdict", "Ours", "Evidence", "Readings"):
+                yield f"{words(network)}{words(claim.name)}{part}", NOT_RUN
+
+
+def of_the_paper(table: Table) -> Iterator[tuple[str, str]]:
+    """The paper's numbers."""
+    for network in table.networks:
+        for column in table.columns:
+            text = column.paper_text(network)
+            if text != "–":
+                yield f"Paper{words(network)}{column.macro}", text
+
+
+def of_a_table(table: Table, studies: Sequence[Study]) -> Iterator[tuple[str, str]]:
+    """The cells of a table."""
+    for network in table.networks:
+        for study, row in table.entries(studies, network):
+            for column in table.columns:
+                text = column.text(study, row)
+                name = f"{words(study.name)}{row.macro}{column.macro}"
+                yield name, text
+                yield f"{name}Mean", text.partition(" ±")[0]
+
+
+def of_a_study(study: Study) -> Iterator[tuple[str, str]]:
+    """What a study rests on."""
+    name = words(study.name)
+    yield f"{name}Seeds", str(len(study.seeds))
+    yield f"{name}Epochs", study.epochs
+    yield f"{name}Data", study.data
+    yield f"{name}Label", study.label
+    for reading in readings_of(study)[:1]:
+        examples = searches(study, reading)["examples"].max()
+        yield f"{name}Reading", reading.label
+        yield f"{name}Examples", f"{examples:,.0f}"
+
+
+def of_the_claims(judgements: Sequence[Judgement]) -> Iterator[tuple[str, str]]:
+    """Verdicts over the networks, study by study, and how many claims have which."""
+    frame = overview(judgements)
+    for row in frame.to_dict("records"):
+        name = words(str(row["claim"]))
+        yield f"{name}Verdict", str(row["verdict"])
+        for verdict in (HOLDS, FAILS, UNDECIDED, NOT_RUN):
+            yield f"{name}{verdict.title().replace(' ', '')}", str(row[verdict]) or "none"
+    for verdict in (HOLDS, FAILS, MIXED, UNDECIDED, NOT_RUN):
+        yield f"Claims{verdict.title().replace(' ', '')}", str(int((frame["verdict"] == verdict).sum()))
+    for one in judgements:
+        if one.study and one.headline:
+            name = f"{words(one.study)}{words(one.claim)}"
+            yield f"{name}Verdict", one.said
+            yield f"{name}Ours", one.ours
+            yield f"{name}Evidence", one.evidence
+            if one.reading:
+                yield f"{name}Readings", readings_sentence(judgements, one.claim, one.study) or "one reading"
