@@ -1,5 +1,7 @@
 """Remedies for large batches beside the plain pair: accuracy and sharpness (the paper's Tables 6 and 7 and E.3)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +12,7 @@ from flatmin.figures.captions import footer
 from flatmin.figures.groups import per_network, remedy_rows
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.searches import methods_of, searches_note
-from flatmin.figures.style import PAGE_WIDTH, Look, blank, looks_of, regimes_of, select, styled
+from flatmin.figures.style import PAGE_WIDTH, Look, blank, label_of, looks_of, regimes_of, select, styled
 from flatmin.results import Tables
 
 ROW_HEIGHT = 0.27
@@ -36,30 +38,36 @@ def remedies(tables: Tables, *, network: str, data: str, space: str, batch_norm:
     """
     where = {"network": network, "data": data, "space": space, "batch_norm": batch_norm}
     rows = select(remedy_rows(tables), "sharpness", **where)
-    regimes, methods = regimes_of(rows), methods_of(rows)
-    figure = blank(PAGE_WIDTH, 0.9 + ROW_HEIGHT * len(regimes))
-    first, *others = figure.subplots(1, 1 + len(methods), squeeze=False, sharey=True)[0]
-    networks = per_network(rows, "test_accuracy")
-    once = networks.drop_duplicates(["regime", "seed"])
-    draw_dots(first, once.assign(test_accuracy=100 * once["test_accuracy"]), "test_accuracy")
-    first.set(title="test accuracy", xlabel="test accuracy (%)")
-    for axes, (method, name) in zip(others, methods.items(), strict=True):
-        draw_sharpness(axes, networks[networks["method"] == method])
-        axes.set(title=name, xlabel="sharpness (%), log axis", xscale="log")
-    names = [regime_name(tables, regime, network, data) for regime in regimes]
-    first.set_yticks(range(len(regimes)), names)
-    first.set_ylim(len(regimes) - 0.5, -0.5)
+    methods = methods_of(rows)
+    figure = blank(PAGE_WIDTH, 0.9 + ROW_HEIGHT * rows["regime"].nunique())
+    panels = figure.subplots(1, 1 + len(methods), squeeze=False, sharey=True)[0]
+    draw_remedies(panels, rows)
+    panels[0].set_yticklabels([regime_name(tables, regime, network, data) for regime in regimes_of(rows)])
     heading(figure, "remedies for large batches", network, data, epsilon_handles(rows))
     footer(figure, tables, "sharpness", rows, "Dot: one seed, bar: mean", *searches_note(rows))
     return figure
 
 
-def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
+def draw_remedies(panels: Sequence[Axes], rows: pd.DataFrame) -> None:
+    """Draw the accuracy in the first panel and the sharpness of each search in the next ones, a line per regime."""
+    regimes = regimes_of(rows)
+    networks = per_network(rows, "test_accuracy")
+    once = networks.drop_duplicates(["regime", "seed"])
+    draw_dots(panels[0], once.assign(test_accuracy=100 * once["test_accuracy"]), "test_accuracy")
+    panels[0].set(title="test accuracy", xlabel="test accuracy (%)")
+    for axes, (method, name) in zip(panels[1:], methods_of(rows).items(), strict=True):
+        draw_sharpness(axes, networks[networks["method"] == method], regimes)
+        axes.set(title=name, xlabel="sharpness (%), log axis", xscale="log")
+    panels[0].set_yticks(range(len(regimes)), [label_of(regime) for regime in regimes])
+    panels[0].set_ylim(len(regimes) - 0.5, -0.5)
+
+
+def draw_sharpness(axes: Axes, rows: pd.DataFrame, regimes: list[str]) -> None:
     """Draw the sharpness for each epsilon, the largest above with full dots."""
     epsilons = sorted(rows["epsilon"].unique(), reverse=True)
     for epsilon, shift in zip(epsilons, shifts(len(epsilons)), strict=True):
         seen = rows[(rows["epsilon"] == epsilon) & (rows["sharpness"] > 0) & np.isfinite(rows["sharpness"])]
-        draw_dots(axes, seen, "sharpness", shift=float(shift), full=epsilon == epsilons[0], order=regimes_of(rows))
+        draw_dots(axes, seen, "sharpness", shift=float(shift), full=epsilon == epsilons[0], order=regimes)
 
 
 def draw_dots(

@@ -64,6 +64,7 @@ DATA_NAMES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "timit": "TIMIT",
+    "timit_sample": "TIMIT sample",
 }
 
 P = ParamSpec("P")

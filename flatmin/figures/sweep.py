@@ -25,6 +25,8 @@ from flatmin.figures.style import (
 )
 from flatmin.results import Tables
 
+CROWDED = 200
+
 
 @styled
 def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, batch_norm: str) -> Figure:
@@ -91,10 +93,11 @@ def limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
 
 
 def size_axis(axes: Axes) -> None:
-    """Scale the axis of batch sizes logarithmically, with numbers in full."""
+    """Scale the axis of batch sizes logarithmically, with numbers in full, fewer of them on a long axis."""
     axes.set(xscale="log", xlabel="batch size, log axis")
     axes.margins(x=0.12)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high < CROWDED * low else (1,)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
 

@@ -1,0 +1,121 @@
+"""What the figures of the report share: a grid of panels for many studies, the paper's values, legend and footer."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+
+from flatmin.figures.captions import BATCH_NORM_NAMES, write_footer
+from flatmin.figures.searches import methods_of
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank
+from flatmin.report import published
+from flatmin.report.studies import Study
+from flatmin.results import Tables
+
+Shown = list[tuple[Study, pd.DataFrame]]
+
+COLUMNS = 3
+EPSILON = published.EPSILONS[0]
+CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 4, "markeredgewidth": 1.1, "zorder": 5}
+READ_OFF = "paper, read off"
+
+
+def with_rows(studies: Iterable[Study], rows: Callable[[Tables], pd.DataFrame]) -> Shown:
+    """Return the studies that have rows of a kind, with these."""
+    found = [(study, rows(study.tables)) for study in studies]
+    return [(study, kept) for study, kept in found if len(kept)]
+
+
+def preferred(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with batch statistics, as in the authors' code; else those of the first reading there is."""
+    readings = list(rows["batch_norm"].unique())
+    return rows[rows["batch_norm"] == ("batch" if "batch" in readings else (readings or [""])[0])]
+
+
+def full_space(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the searches in the full space with the preferred reading of BatchNorm."""
+    return preferred(rows[rows["space"] == "full"])
+
+
+def crosses(axes: Axes, study: Study, points: dict[Any, float], color: str, **look: Any) -> None:
+    """Draw the paper's values where the study is on the paper's data."""
+    if points and study.on_the_papers_data:
+        axes.plot(list(points), list(points.values()), color=color, **CROSS | look)
+
+
+def cross(color: str, **look: Any) -> Line2D:
+    """Return the legend entry of the paper's values."""
+    return Line2D([], [], color=color, **CROSS | look)
+
+
+def pair_handles(**look: Any) -> list[Line2D]:
+    """Return the legend entries of the small and the large batch."""
+    return [
+        Line2D([], [], label=way.label, **{"color": way.color, "marker": way.marker, "markersize": 4} | look)
+        for way in REGIMES.values()
+    ]
+
+
+def grid(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels in rows of three, each so many inches high."""
+    columns = min(count, COLUMNS)
+    lines = -(-count // COLUMNS)
+    figure = blank(PAGE_WIDTH if count > 1 else COLUMN_WIDTH, 0.4 + (height if count > 1 else 2.6) * lines)
+    panels = list(figure.subplots(lines, columns, squeeze=False).ravel())
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
+
+
+def rows_of(shown: Shown, *, height: float, before: int = 0) -> tuple[Figure, Any]:
+    """Return a figure with a row per study and a column per search, after so many further columns."""
+    columns = before + max(len(methods_of(rows)) for _, rows in shown)
+    figure = blank(PAGE_WIDTH if columns > 1 else COLUMN_WIDTH, 0.5 + height * len(shown))
+    panels = figure.subplots(len(shown), columns, squeeze=False)
+    for line, (_, rows) in zip(panels, shown, strict=True):
+        for axes in line[before + len(methods_of(rows)) :]:
+            missing(axes)
+    return figure, panels
+
+
+def missing(axes: Axes) -> None:
+    """Say in a panel that its search was not run."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color="0.5")
+
+
+def outer_label(panels: list[Axes], text: str) -> None:
+    """Label the vertical axis of the first panel in each row."""
+    for axes in panels[::COLUMNS]:
+        axes.set_ylabel(text)
+
+
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> Legend:
+    """Write the legend above the panels."""
+    return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
+
+
+def title(study: Study) -> str:
+    """Return the network with its variant and data."""
+    return f"{study.network}{f' ({study.variant})' if study.variant else ''}, {study.data}"
+
+
+def reading_fact(shown: Shown) -> str:
+    """Return the readings of BatchNorm in the panels."""
+    names = dict.fromkeys(name for _, rows in shown for name in rows["batch_norm"].unique())
+    return f"BatchNorm: {', '.join(BATCH_NORM_NAMES.get(name, name) for name in names)}"
+
+
+def footer(figure: Figure, shown: Shown, *notes: str) -> None:
+    """Write what the figure rests on: the studies with data, epochs and seeds, the notes, and what was reduced."""
+    sentences: dict[str, list[str]] = {}
+    for study, _ in shown:
+        for sentence in study.reduced:
+            sentences.setdefault(sentence, []).append(study.name)
+    reduced = [f"{', '.join(names)}: {sentence}" for sentence, names in sentences.items()]
+    write_footer(figure, ["; ".join(study.label for study, _ in shown), *notes, *reduced])
