@@ -7,17 +7,19 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Objective": "flatmin.core.objective",
+    "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
 }
 
-__all__ = ["Objective", "__version__", "epsilon_sharpness", "filter_normalized", "slice_1d", "slice_2d"]
+__all__ = ["Objective", "__version__", "effort", "epsilon_sharpness", "filter_normalized", "slice_1d", "slice_2d"]
 
 if TYPE_CHECKING:
     from flatmin.core.objective import Objective
     from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
+    from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
 
 

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from flatmin.sharpness.subspace import FullSpace, RandomSubspace
+from flatmin.core.checks import one_of, positive, whole
+from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace
 
 
 class Unbounded(Exception):
@@ -27,11 +28,12 @@ class Box:
         theta: The middle of the box.
         epsilon: Its relative half-width.
         base_loss: Loss at theta.
-        evaluations: Losses computed, with or without gradient.
+        evaluations: Losses computed, with or without gradient, the one at theta included.
         not_a_number: Those that were NaN.
         half_width: w, (dim,).
         best_loss: The highest loss seen.
         best_z: Where.
+        rises: Each loss that was the highest so far, after how many evaluations; the first is the one at theta.
     """
 
     objective: Any
@@ -39,16 +41,46 @@ class Box:
     theta: Tensor
     epsilon: float
     base_loss: float
-    evaluations: int = 0
+    evaluations: int = 1
     not_a_number: int = 0
     half_width: Tensor = field(init=False)
     best_loss: float = field(init=False)
     best_z: Tensor = field(init=False)
+    rises: list[tuple[int, float]] = field(init=False)
+
+    @classmethod
+    def around(
+        cls, objective: Any, point: Tensor, *, epsilon: float, subspace_dim: int | None, distribution: str, seed: int
+    ) -> Self:
+        """The box of :func:`~flatmin.sharpness.epsilon_sharpness`, after the same checks.
+
+        Raises:
+            TypeError: If a number is of the wrong kind.
+            ValueError: If ``epsilon`` is not positive, ``subspace_dim`` out of range or the distribution unknown.
+            RuntimeError: If the loss at the point is not finite, or not above -1.
+        """
+        positive("epsilon", epsilon)
+        one_of("distribution", distribution, DISTRIBUTIONS)
+        whole("seed", seed)
+        base_loss = float(objective.value(point))
+        if not -1 < base_loss < math.inf:
+            raise RuntimeError(f"the loss at theta must be finite and above -1, got {base_loss}: see the formula.")
+        space = (
+            FullSpace(point)
+            if subspace_dim is None
+            else RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)
+        )
+        return cls(objective, space, point, float(epsilon), base_loss)
 
     def __post_init__(self) -> None:
         self.half_width = (self.epsilon * (self.space.coordinates(self.theta).abs() + 1)).to(self.theta.dtype)
         self.best_loss = self.base_loss
         self.best_z = torch.zeros_like(self.half_width)
+        self.rises = [(self.evaluations, self.base_loss)]
+
+    def sharpness(self, loss: float) -> float:
+        """The rise from the loss at theta to ``loss`` in per cent of 1 + the loss at theta."""
+        return 100 * (loss - self.base_loss) / (1 + self.base_loss)
 
     @property
     def dim(self) -> int:
@@ -84,6 +116,7 @@ class Box:
             return -torch.inf
         if loss > self.best_loss:
             self.best_loss, self.best_z = loss, z.clone()
+            self.rises.append((self.evaluations, loss))
             if math.isinf(loss):
                 raise Unbounded
         return loss

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import one_of, positive, whole
+from flatmin.core.checks import one_of
 from flatmin.core.precision import full_precision
 from flatmin.core.vectors import norm
 from flatmin.sharpness.box import Box, Unbounded
@@ -20,7 +20,6 @@ from flatmin.sharpness.search import (
     paper_search,
     strong_search,
 )
-from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace
 
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
@@ -156,45 +155,35 @@ def epsilon_sharpness(
         >>> float(epsilon_sharpness(bowl, epsilon=0.1, method="paper"))  # the gradient at the centre is zero
         0.0
     """
-    positive("epsilon", epsilon)
     one_of("method", method, METHODS)
-    one_of("distribution", distribution, DISTRIBUTIONS)
-    whole("seed", seed)
     point = objective.theta if theta is None else torch.as_tensor(theta).detach().to(objective.theta)
     if point.shape != objective.theta.shape:
         raise ValueError(f"`theta` must have shape {tuple(objective.theta.shape)}, got {tuple(point.shape)}.")
     with full_precision(point.device):
-        base_loss = float(objective.value(point))
-        if not -1 < base_loss < math.inf:
-            raise RuntimeError(f"the loss at theta must be finite and above -1, got {base_loss}: see the formula.")
-        space = (
-            FullSpace(point)
-            if subspace_dim is None
-            else RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)
+        box = Box.around(
+            objective, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
         )
-        box = Box(objective, space, point, epsilon, base_loss)
         for start in starts:
             if start.shape != (box.dim,):
                 raise ValueError(f"`starts` must hold vectors of shape ({box.dim},), got {tuple(start.shape)}.")
         climbs = _climbs(box, method, starts, seed=seed)
-        share_at_bound, perturbation = box.at_bound(box.best_z), space.forward(box.best_z.to(point.dtype))
+        share_at_bound, perturbation = box.at_bound(box.best_z), box.space.forward(box.best_z)
     ends = [climb.loss for climb in climbs]
-    rise = box.best_loss - base_loss
     return Sharpness(
-        sharpness=100 * rise / (1 + base_loss),
-        base_loss=base_loss,
+        sharpness=box.sharpness(box.best_loss),
+        base_loss=box.base_loss,
         worst_loss=box.best_loss,
-        epsilon=float(epsilon),
+        epsilon=box.epsilon,
         method=method,
         subspace_dim=subspace_dim,
         batch_norm=getattr(objective, "batch_norm", None),
         seed=seed,
-        evaluations=box.evaluations + 1,
+        evaluations=box.evaluations,
         iterations=sum(climb.iterations for climb in climbs),
         share_at_bound=share_at_bound,
         perturbation_norm=norm(perturbation),
         climbs=tuple(ends),
-        spread=_spread(ends[1:], base_loss, rise),
+        spread=_spread(ends[1:], box),
         converged=all(climb.stalled for climb in climbs[1:] or climbs),
         not_a_number=box.not_a_number,
         coordinates=box.best_z.clone(),
@@ -214,7 +203,8 @@ def _climbs(box: Box, method: str, starts: Sequence[Tensor], *, seed: int) -> li
     return climbs
 
 
-def _spread(ends: list[float], base_loss: float, rise: float) -> float:
+def _spread(ends: list[float], box: Box) -> float:
+    rise = box.best_loss - box.base_loss
     if not ends or math.isinf(rise):
         return math.nan
-    return (max(ends) - max(min(ends), base_loss)) / rise if rise else 0.0
+    return (max(ends) - max(min(ends), box.base_loss)) / rise if rise else 0.0

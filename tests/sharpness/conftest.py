@@ -51,3 +51,26 @@ def objective(data: Data, network: Callable[..., nn.Sequential]) -> Callable[...
         return Objective(model, F.cross_entropy, batches, **options)
 
     return build
+
+
+class Recording:
+    """An objective that keeps the values it has returned."""
+
+    def __init__(self, inner: Objective) -> None:
+        self.inner, self.theta, self.values = inner, inner.theta, list[float]()
+
+    def value(self, theta: Tensor) -> Tensor:
+        found: Tensor = self.inner.value(theta)
+        self.values.append(float(found))
+        return found
+
+    def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.inner.value_and_gradient(theta)
+        self.values.append(float(found[0]))
+        return found
+
+
+@pytest.fixture
+def recording() -> type[Recording]:
+    """``recording(objective).values`` are all its values so far."""
+    return Recording

@@ -28,26 +28,12 @@ def double(*numbers: float) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-class Recording:
-    """An objective that keeps the values it has returned."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner, self.theta, self.values = inner, inner.theta, list[float]()
-
-    def value(self, theta: Tensor) -> Tensor:
-        self.values.append(float(self.inner.value(theta)))
-        return self.inner.value(theta)
-
-    def value_and_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.inner.value_and_gradient(theta)
-        self.values.append(float(found[0]))
-        return found
-
-
 @pytest.mark.parametrize("batch_norm", ["running", "batch", "reestimate"])
 @pytest.mark.parametrize("epsilon", [1e-3, 0.05])
-def test_published_search_equals_scipy_at_each_evaluation(objective: Build, batch_norm: str, epsilon: float) -> None:
-    loss = Recording(objective(5, batch_norm=batch_norm))
+def test_published_search_equals_scipy_at_each_evaluation(
+    objective: Build, recording: Build, batch_norm: str, epsilon: float
+) -> None:
+    loss = recording(objective(5, batch_norm=batch_norm))
     theta = loss.theta.numpy()
     seen: list[float] = []
 
@@ -191,11 +177,11 @@ def test_what_is_reported_can_be_recomputed(objective: Build, method: str, dim: 
     assert "perturbation" not in record and record["method"] == method and record["subspace_dim"] == dim
 
 
-def test_evaluations_are_counted(objective: Build) -> None:
+def test_evaluations_are_counted(objective: Build, recording: Build) -> None:
     for method in METHODS:
-        recording = Recording(objective())
-        found = epsilon_sharpness(recording, method=method)
-        assert found.evaluations == len(recording.values)
+        loss = recording(objective())
+        found = epsilon_sharpness(loss, method=method)
+        assert found.evaluations == len(loss.values)
         assert found.batch_norm is None
         assert float(found) == float(epsilon_sharpness(objective(), method=method))
 
