@@ -14,7 +14,7 @@ from flatmin.core.objective import Objective
 from flatmin.data.batches import fixed_batches
 from flatmin.experiments.step import Outcome, Workplace, examples_of
 from flatmin.experiments.training_step import TrainingStep
-from flatmin.sharpness import METHODS
+from flatmin.sharpness import METHODS, effort
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,6 @@ class EffortStep:
 
     def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
         """Climb, and leave one row for each evaluation that found a higher loss; none where the loss is not finite."""
-        from flatmin.sharpness import effort
-
         objective = Objective(
             workplace.trained(self.network),
             cross_entropy,
