@@ -136,3 +136,8 @@ def along() -> Callable[..., list[dict[str, Any]]]:
 @pytest.fixture
 def complete() -> Callable[..., Study]:
     return everything
+
+
+@pytest.fixture(scope="session")
+def whole() -> Study:
+    return everything()

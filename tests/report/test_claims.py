@@ -1,0 +1,395 @@
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from flatmin.report import claims
+from flatmin.report.claims import CLAIMS, judge, overview, readings_sentence
+from flatmin.report.path_claims import basin_widths
+from flatmin.report.published import FIGURE_3, FIGURE_4, FIGURE_6, LARGE, NETWORKS, SMALL
+from flatmin.report.sharpness_claims import rank_correlation
+
+BY_NAME = {claim.name: claim for claim in CLAIMS}
+
+
+def judged(name, study):
+    """What a study says of a claim: verdict and evidence of its headline, or none."""
+    found = BY_NAME[name].judged(study)
+    return (found[0].verdict, found[0].evidence) if found else ("not run", "")
+
+
+def verdict(name, study):
+    return judged(name, study)[0]
+
+
+def test_there_are_twenty_claims_in_order():
+    assert [claim.name for claim in CLAIMS] == [f"K{number}" for number in range(1, 21)]
+
+
+@pytest.mark.parametrize("name", ["K1", "K2", "K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12", "K16"])
+@pytest.mark.parametrize("network", ["F1", "C1"])
+def test_claims_hold_where_they_were_built_to(name, network, complete):
+    data = {"F1": "mnist", "C1": "cifar10"}[network]
+    assert verdict(name, complete(network, data)) == "holds"
+
+
+@pytest.mark.parametrize("name", ["K1", "K2", "K3", "K5", "K8", "K16"])
+def test_one_seed_decides_nothing(name, complete):
+    found, *_ = BY_NAME[name].judged(complete(seeds=1))
+    assert (found.verdict, found.leaning) == ("undecided", "for")
+    assert found.said == "undecided (for)"
+
+
+# K1, K2, K7, K12, K16
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"),
+    [
+        ([0.99, 0.995, 1.0], [0.99, 0.991, 0.992], "holds"),
+        ([0.99, 0.995, 1.0], [0.95, 0.951, 0.952], "does not hold"),
+        ([0.99, 0.995, 1.0], [0.97, 0.98, 0.995], "undecided"),
+    ],
+)
+def test_k1(small, large, expected, study, both):
+    assert verdict("K1", study(minima=both("train_accuracy", small, large))) == expected
+
+
+def test_k2_is_a_paired_t_interval_in_points(study, both):
+    small, large = [0.81, 0.80, 0.83], [0.80, 0.78, 0.80]
+    found, evidence = judged("K2", study(minima=both("test_accuracy", small, large)))
+    expected = stats.ttest_rel(small, large).confidence_interval(0.95)
+    assert 100 * expected.low < 0 < 100 * expected.high
+    assert found == "undecided"
+    assert f"2.00 points [−{-100 * expected.low:.3f} points, {100 * expected.high:.2f} points]" in evidence
+    assert "3 of 3 seeds > 0" in evidence
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(0.01, "holds"), (1.0, "does not hold")])
+def test_k7_measures_by_the_loss_at_the_start(gap, expected, study, both):
+    start = [{"regime": SMALL, "seed": seed, "epoch": 0, "loss": 2.0} for seed in range(3)]
+    minima = both("train_loss", [0.1, 0.1, 0.1], [0.1 + gap, 0.1 + gap, 0.1 + gap])
+    assert verdict("K7", study(minima=minima, curves=start)) == expected
+    assert verdict("K7", study(minima=minima)) == "not run"
+
+
+@pytest.mark.parametrize(("last", "expected"), [(0.795, "holds"), (0.70, "does not hold")])
+def test_k12_compares_the_last_epoch_with_the_best(last, expected, study):
+    heights = [0.5, 0.80, 0.79, last]
+    rows = [
+        {"regime": regime, "seed": seed, "epoch": epoch, "split": "test", "accuracy": height}
+        for regime in (SMALL, LARGE)
+        for seed in range(2)
+        for epoch, height in enumerate(heights)
+    ]
+    assert verdict("K12", study(curves=rows)) == expected
+
+
+def test_k16_says_whether_the_ratio_is_the_papers(study, both):
+    _, evidence = judged("K16", study(minima=both("distance_from_start", [50.0, 52.0], [10.0, 10.0])))
+    assert "within the paper's 3 to 10" in evidence
+    _, evidence = judged("K16", study(minima=both("distance_from_start", [150.0, 152.0], [10.0, 10.0])))
+    assert "outside the paper's 3 to 10" in evidence
+
+
+# K3 to K6
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"),
+    [
+        ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], "holds"),
+        ([10.0, 20.0, 30.0], [1.0, 2.0, 3.0], "does not hold"),
+        ([1.0, 2.0, 3.0], [2.0, 1.0, 3.0], "undecided"),
+    ],
+)
+def test_k3(small, large, expected, study, both):
+    assert verdict("K3", study(sharpness=both("sharpness", small, large))) == expected
+
+
+def test_k3_pairs_the_seeds(study, both):
+    """Sharpness differs more between seeds than between regimes; only the pairs show the difference."""
+    small = [1.0, 10.0, 100.0, 1000.0]
+    rows = both("sharpness", small, [2.0, 21.0, 190.0, 2000.0])
+    assert verdict("K3", study(sharpness=rows)) == "holds"
+    assert stats.ttest_ind([2.0, 21.0, 190.0, 2000.0], small).pvalue > 0.5
+
+
+def test_k3_without_movement_at_the_small_batch_minimum_is_undecided(study, both):
+    found, evidence = judged("K3", study(sharpness=both("sharpness", [0.0, 0.0], [3.0, 4.0])))
+    assert found == "undecided"
+    assert "×∞, 2 of 2 seeds > 1, no interval: a value is 0 or infinite" in evidence
+
+
+def test_readings_that_disagree_are_said(study, both):
+    rows = both("sharpness", [1.0, 1.1], [100.0, 100.0]) + both("sharpness", [9.0, 9.9], [1.0, 1.0], method="paper")
+    found = judge([study(sharpness=rows, minima=both("test_accuracy", [0.8, 0.8], [0.7, 0.7]))])
+    mine = [one for one in found if one.claim == "K3" and one.study]
+    assert [(one.reading, one.verdict, one.headline) for one in mine] == [
+        ("strong search, batch statistics", "holds", True),
+        ("published search, batch statistics", "does not hold", False),
+    ]
+    assert readings_sentence(found, "K3", "keskar_f1") == (
+        "the readings disagree: strong search, batch statistics holds; published search, batch statistics does not hold"
+    )
+
+
+def test_readings_that_agree_are_said(complete):
+    found = judge([complete()])
+    assert readings_sentence(found, "K3", "keskar_f1") == "all 4 readings agree: holds"
+    assert readings_sentence(found, "K2", "keskar_f1") == ""
+
+
+def test_k5_averages_draws_within_a_seed_and_counts_them(study, both):
+    subspace = {"space": "random", "subspace_dim": 100, "distribution": "normal"}
+    rows = both("sharpness", [1.0, 1.0], [9.0, 9.9], draw=0, **subspace)
+    rows += both("sharpness", [2.0, 2.0], [1.0, 1.0], draw=1, **subspace)
+    _, evidence = judged("K5", study(sharpness=rows))
+    assert f"×{significant_ratio([10 / 3, 10.9 / 3])}" in evidence
+    assert "in 2 of 4 draws" in evidence
+
+
+def significant_ratio(values):
+    return f"{stats.gmean(values):.2f}"
+
+
+def test_k5_leaves_out_other_distributions_and_spaces(study, both):
+    other = {"space": "random", "subspace_dim": 100, "distribution": "uniform"}
+    rows = both("sharpness", [1.0, 1.0], [9.0, 9.9]) + both("sharpness", [1.0, 1.0], [9.0, 9.9], **other)
+    assert verdict("K5", study(sharpness=rows)) == "not run"
+
+
+def test_k6_needs_both_regimes(study, both):
+    rows = both("sharpness", [2.0, 2.1], [4.0, 4.1]) + both("sharpness", [1.0, 1.0], [1.0, 1.0], epsilon=5e-4)
+    assert verdict("K6", study(sharpness=rows)) == "holds"
+    rows = both("sharpness", [2.0, 2.1], [4.0, 4.1]) + both("sharpness", [1.0, 1.0], [9.0, 9.1], epsilon=5e-4)
+    assert verdict("K6", study(sharpness=rows)) == "does not hold"
+
+
+RATIO_CLAIMS = ["K3", "K4", "K5", "K6"]
+
+
+@pytest.mark.parametrize("name", RATIO_CLAIMS)
+@given(factor=st.floats(1e-3, 1e3))
+@settings(max_examples=5, deadline=None)
+def test_scaling_all_sharpness_leaves_the_verdicts(name, factor, whole):
+    tables = whole.tables
+    scaled = tables.sharpness.assign(sharpness=factor * tables.sharpness["sharpness"])
+    other = replace(whole, tables=replace(tables, sharpness=scaled))
+    assert [one.verdict for one in BY_NAME[name].judged(other)] == [one.verdict for one in BY_NAME[name].judged(whole)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_rows_and_the_names_of_seeds_do_not_matter(seed, whole):
+    tables = whole.tables
+    changed = {}
+    for name in ("minima", "sharpness", "curves", "lines"):
+        rows = getattr(tables, name).sample(frac=1, random_state=seed)
+        changed[name] = rows.assign(seed=rows["seed"].map({0: 7, 1: 3, 2: 11, 3: 0}))
+    other = replace(whole, tables=replace(tables, **changed))
+    said = [[(one.claim, one.verdict, one.values) for one in judge([study])] for study in (whole, other)]
+    assert said[0] == said[1]
+
+
+# K8 to K11, K17
+
+
+def test_basins_by_hand():
+    loss = pd.Series({-1.0: 1.0, -0.5: 0.0, 0.0: 0.0, 0.25: 0.2, 0.75: 2.0, 1.0: 0.0, 1.25: 1.0})
+    small, large = basin_widths(loss)
+    assert small == pytest.approx(0.05 + 0.5 + 0.125)
+    assert large == pytest.approx(0.25 * 0.1 / 2 + 0.025)
+
+
+def test_basins_that_are_one_are_cut_in_the_middle():
+    loss = pd.Series({-1.0: 0.0, 0.0: 0.0, 0.5: 0.0, 1.0: 0.0, 1.1: 1.0, 2.0: 5.0})
+    small, large = basin_widths(loss)
+    assert (small, large) == pytest.approx((1.5, 0.51))
+
+
+def test_basins_next_to_walls_that_are_not_finite():
+    loss = pd.Series({-0.125: math.inf, 0.0: 0.0, 0.5: math.nan, 1.0: 0.0, 1.125: math.nan})
+    assert basin_widths(loss) == (0.0, 0.0)
+
+
+def test_a_minimum_without_a_finite_loss_has_no_basin():
+    assert basin_widths(pd.Series({-1.0: 0.0, 0.0: 0.0, 0.5: 1.0, 1.0: math.inf, 2.0: 0.0}))[1] == 0.0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_papers_own_path_bears_out_k8_k9_and_k10(network, study, along):
+    """Judged on the values read off Fig. 3, twice as if two seeds agreed."""
+    path = FIGURE_3[network] | {-0.25: FIGURE_3[network][-0.5]}
+    lines = [row for seed in range(2) for row in along(seed, path)]
+    own = study(network=network, lines=lines)
+    assert verdict("K8", own) == "holds"
+    assert verdict("K9", own) == "holds"
+    assert verdict("K10", own) == "holds"
+
+
+def test_k9_of_f1_is_that_there_is_none(study, along):
+    high = {0.0: 0.0, 0.5: 1.0, 1.0: 0.0}
+    lines = [row for seed in range(2) for row in along(seed, high)]
+    assert verdict("K9", study(network="C1", data="cifar10", lines=lines)) == "holds"
+    assert verdict("K9", study(network="F1", lines=lines)) == "does not hold"
+
+
+def test_k11_looks_at_the_curved_path_alone(study, along):
+    wide = {-1.0: 0.0, 0.0: 0.0, 0.5: 1.0, 1.0: 0.0, 1.1: 1.0}
+    lines = [row for seed in range(2) for row in along(seed, wide, kind="curved")]
+    own = study(lines=lines)
+    assert (verdict("K11", own), verdict("K8", own)) == ("holds", "not run")
+
+
+def test_paths_with_other_statistics_are_left_out(study, along):
+    assert verdict("K8", study(lines=along(0, {0.0: 0.0, 1.0: 0.0}, batch_norm="reestimate"))) == "not run"
+
+
+@pytest.mark.parametrize(
+    ("sharp", "seeds", "expected"),
+    [(0, 80, "holds"), (0, 5, "undecided"), (5, 5, "does not hold"), (1, 5, "undecided")],
+)
+def test_k17_needs_many_directions(sharp, seeds, expected, study, along):
+    lines = []
+    for seed in range(seeds):
+        rise = 1.0 if seed < sharp else 0.01
+        lines += along(seed, {-0.08: rise, 0.0: 0.0, 0.08: rise, 1.0: 50.0}, kind="random", regime=LARGE)
+    assert verdict("K17", study(lines=lines)) == expected
+
+
+# K13, K14, K15
+
+
+def test_rank_correlation_as_scipy_has_it():
+    first, second = pd.Series([1.0, 5.0, 5.0, 2.0, 9.0]), pd.Series([3.0, 1.0, 2.0, 2.0, 8.0])
+    assert rank_correlation(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
+    assert math.isnan(rank_correlation(first, pd.Series([1.0] * 5)))
+
+
+def test_k13_on_the_papers_own_figure(study):
+    """Judged on the values read off Fig. 4 for C1, twice as if two seeds agreed."""
+    minima, sharpness = [], []
+    for size, (accuracy, phi, _) in FIGURE_4["C1"].items():
+        for seed in range(2):
+            names = {"regime": f"sweep_{size}", "seed": seed}
+            minima.append(names | {"batch_size": size, "test_accuracy": accuracy / 100})
+            sharpness.append(names | {"sharpness": phi})
+    assert verdict("K13", study("fig4_c1", "C1", "cifar10", minima=minima, sharpness=sharpness)) == "holds"
+    few = study("fig4_c1", "C1", "cifar10", minima=minima[:6], sharpness=sharpness)
+    assert verdict("K13", few) == "not run"
+
+
+@pytest.mark.parametrize(("last", "expected"), [(5.0, "holds"), (400.0, "does not hold")])
+def test_k14_compares_the_earliest_start_with_late_ones(last, expected, study):
+    minima = [{"regime": SMALL, "seed": seed, "epochs": 100} for seed in range(2)]
+    sharpness = []
+    for epoch, accuracy, phi in ((1, 0.776, 532.0), (11, 0.5, 171.0), (41, 0.81, 10.0), (96, 0.81, last)):
+        for seed in range(2):
+            names = {"regime": f"warm_start_{epoch}", "seed": seed}
+            minima.append(names | {"start_epoch": epoch, "test_accuracy": accuracy + 0.001 * seed * (epoch > 1)})
+            sharpness.append(names | {"sharpness": phi * (1 + 0.01 * seed * (epoch == 1))})
+    found, evidence = judged("K14", study("fig5_c1", "C1", "cifar10", minima=minima, sharpness=sharpness))
+    assert found == expected
+    assert "test accuracy, late − earliest 3.45 points" in evidence
+
+
+def test_k15_on_the_papers_own_figure(study):
+    """Judged on the values read off Fig. 6 for C1, twice as if two seeds agreed; the last one is the minimum."""
+    sharpness = []
+    for (network, regime), points in FIGURE_6.items():
+        if network == "C1":
+            for epoch, (loss, phi) in enumerate(points):
+                at = math.nan if epoch == len(points) - 1 else epoch
+                row = {"regime": regime, "epoch": at, "base_loss": loss, "sharpness": phi}
+                sharpness += [row | {"seed": seed} for seed in range(2)]
+    assert verdict("K15", study("fig6_c1", "C1", "cifar10", sharpness=sharpness)) == "holds"
+
+
+def test_networks_on_their_way_are_no_minima(study, both):
+    rows = both("sharpness", [1.0, 1.1], [9.0, 9.0], epoch=3)
+    assert verdict("K3", study(sharpness=rows)) == "not run"
+
+
+# K18, K19, K20
+
+
+def remedies(study, both, accuracy, sharpness):
+    """A study with plain regimes and one more for each entry of the accuracies."""
+    minima = both("test_accuracy", [0.80, 0.802], [0.770, 0.772])
+    searches = both("sharpness", [10.0, 11.0], [700.0, 710.0])
+    for regime, value in accuracy.items():
+        minima += [{"regime": regime, "seed": seed, "test_accuracy": value + 0.002 * seed} for seed in range(2)]
+    for regime, value in sharpness.items():
+        searches += [{"regime": regime, "seed": seed, "sharpness": value * (1 + 0.01 * seed)} for seed in range(2)]
+    return study("remedies_c1", "C1", "cifar10", minima=minima, sharpness=searches)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "phi", "expected"),
+    [
+        (0.825, 231.0, "holds"),
+        (0.75, 231.0, "does not hold"),
+        (0.825, 900.0, "does not hold"),
+        (0.825, 5.0, "does not hold"),
+    ],
+)
+def test_k18(accuracy, phi, expected, study, both):
+    own = remedies(study, both, {"large_batch_augmented": accuracy}, {"large_batch_augmented": phi})
+    assert verdict("K18", own) == expected
+
+
+def test_k19_judges_the_accuracy_and_tells_the_sharpness(study, both):
+    found, evidence = judged("K19", remedies(study, both, {"conservative": 0.784}, {"conservative": 520.0}))
+    assert found == "holds"
+    assert "gain on large batch 1.40 points" in evidence
+    assert "sharpness ratio ×0.7" in evidence
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.0, "holds"), (-0.03, "holds"), (0.03, "does not hold")])
+def test_k20(gain, expected, study, both):
+    own = remedies(study, both, {"adversarial": 0.770, "stability": 0.770 + gain}, {})
+    assert verdict("K20", own) == expected
+
+
+# Over the networks
+
+
+def test_without_studies_every_network_is_named_as_not_run():
+    found = judge([])
+    assert {one.verdict for one in found} == {"not run"}
+    frame = overview(found).set_index("claim")
+    assert set(frame["verdict"]) == {"not run"}
+    assert frame.loc["K2", "not run"] == "F1, F2, C1, C2, C3, C4"
+    assert frame.loc["K18", "not run"] == "C1, C2, C3, C4"
+
+
+def test_overview_names_the_networks(study, both, complete):
+    against = study("keskar_c1", "C1", "cifar10", minima=both("test_accuracy", [0.70, 0.71], [0.80, 0.81]))
+    frame = overview(judge([complete(), against])).set_index("claim")
+    assert frame.loc["K2", ["verdict", "holds", "does not hold"]].tolist() == ["mixed", "F1", "C1"]
+    assert frame.loc["K3", ["verdict", "holds", "not run"]].tolist() == ["holds", "F1", "F2, C1, C2, C3, C4"]
+    one = overview(judge([complete(seeds=1)])).set_index("claim")
+    assert one.loc["K2", ["verdict", "undecided"]].tolist() == ["undecided", "F1 (for)"]
+
+
+def test_several_studies_of_a_network_are_told_apart(complete):
+    found = judge([complete("C1", "cifar10"), complete("C1", "cifar10", name="keskar_c1_text")])
+    frame = overview(found).set_index("claim")
+    assert frame.loc["K2", "holds"] == "C1 (keskar_c1), C1 (keskar_c1_text)"
+
+
+def test_a_study_on_other_data_is_judged_but_does_not_count(complete):
+    found = judge([complete(data="digits", name="quickstart")])
+    assert next(one.verdict for one in found if one.claim == "K2" and one.study == "quickstart") == "holds"
+    assert overview(found).set_index("claim").loc["K2", "verdict"] == "not run"
+
+
+def test_frame_has_every_judgement(complete):
+    found = judge([complete()])
+    frame = claims.frame(found)
+    assert len(frame) == len(found)
+    assert set(frame["verdict"]) <= {"holds", "does not hold", "undecided", "not run"}
