@@ -1,0 +1,211 @@
+"""Sentences of the report that must follow the numbers: its answer, what does not reproduce, and its limits.
+
+The answer is to one question: is the paper's sharpness the landscape's, or the optimiser's that looks for it? It
+compares the published search with the strong one at the same minima: batch statistics, full space, the larger epsilon,
+the seeds that have both searches at both minima.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from flatmin.figures.captions import counted, significant
+from flatmin.report.claim import FAILS, HOLDS, UNDECIDED, Judgement
+from flatmin.report.claims import CLAIMS
+from flatmin.report.published import LARGE, NETWORKS, SMALL
+from flatmin.report.studies import Study
+from flatmin.report.values import Reading, sharpness
+from flatmin.results import to_latex
+from flatmin.results.latex import escaped
+
+LIKE = 1.5
+"""Two sharpnesses within this factor of each other are called alike."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both searches, or both readings of BatchNorm, at the minima of one study, over the seeds that have all.
+
+    Attributes:
+        study: The study.
+        seeds: How many.
+        lost: Further seeds where a sharpness is 0 or infinite, which have no ratio.
+        first: Sharpness of large over small batch by the first, geometric mean over seeds.
+        second: The same by the second.
+        small: The first over the second at the small-batch minima.
+        large: The same at the large-batch minima.
+    """
+
+    study: Study
+    seeds: int
+    lost: int
+    first: float
+    second: float
+    small: float
+    large: float
+
+
+def compared(study: Study, first: Reading, second: Reading) -> Comparison | None:
+    """Compare two readings; ``None`` where no seed has both at both minima, all positive and finite."""
+    columns = [sharpness(study, regime, reading) for reading in (first, second) for regime in (SMALL, LARGE)]
+    table = pd.concat(columns, axis="columns", join="inner").to_numpy(float).reshape(-1, 4)
+    logs = np.log(table[np.all((table > 0) & np.isfinite(table), axis=1)])
+    if not len(logs):
+        return None
+    first_small, first_large, second_small, second_large = (float(value) for value in logs.mean(axis=0))
+    return Comparison(
+        study,
+        len(logs),
+        len(table) - len(logs),
+        first=float(np.exp(first_large - first_small)),
+        second=float(np.exp(second_large - second_small)),
+        small=float(np.exp(first_small - second_small)),
+        large=float(np.exp(first_large - second_large)),
+    )
+
+
+def answer(studies: Sequence[Study]) -> str:
+    """Say whether the paper's sharpness is the landscape's or the optimiser's.
+
+    Args:
+        studies: Those that Tables 2 to 4 show.
+
+    Returns:
+        Plain text; it says so where no study has both searches.
+    """
+    published, strong = Reading("paper", "batch"), Reading("strong", "batch")
+    found = [one for study in studies if (one := compared(study, published, strong))]
+    if not found:
+        return "No study has both searches, so the question is open here."
+    parts = [verdict(found), orders(found), sizes(found)]
+    return " ".join([*parts, *statistics(studies)])
+
+
+def verdict(found: Sequence[Comparison]) -> str:
+    """Return the answer in one sentence."""
+    reversed_by_strong = [one for one in found if one.second <= 1]
+    missed = [one for one in found if one.second > 1 >= one.first]
+    if any(one.first > 1 for one in reversed_by_strong):
+        made = [one for one in reversed_by_strong if one.first > 1]
+        return f"In part it is the optimiser's: for {names(made)} the paper's order vanishes under a strong search."
+    if reversed_by_strong:
+        return f"It is the landscape's, but for {names(reversed_by_strong)} the order is not the paper's."
+    if missed:
+        return (
+            "The order is the landscape's, but the published search does not always see it: "
+            f"for {names(missed)} it reverses the order that a strong search finds."
+        )
+    if all(1 / LIKE < share < LIKE for one in found for share in (one.small, one.large)):
+        return "Order and size are the landscape's: both searches find about the same."
+    return "The order is the landscape's; the size is in part the optimiser's."
+
+
+def orders(found: Sequence[Comparison]) -> str:
+    """Return by how much the large-batch minimum is the sharper one, by either search."""
+    strong, published = spread([one.second for one in found], "×"), spread([one.first for one in found], "×")
+    seeds = counted(sum(one.seeds for one in found), "seed")
+    lost = sum(one.lost for one in found)
+    text = (
+        f"In {counted(len(found), 'study')} ({names(found)}; {seeds} in all) the sharpness of the large-batch minimum "
+        f"is {strong} that of the small-batch one by a strong search and {published} by the published one."
+    )
+    return f"{text} Left out: {counted(lost, 'seed')} with a sharpness of 0 or infinity." if lost else text
+
+
+def sizes(found: Sequence[Comparison]) -> str:
+    """Return how much of the strong search's value the published one finds."""
+    small, large = ([100 * getattr(one, regime) for one in found] for regime in ("small", "large"))
+    return (
+        f"The published search finds {spread(small)} % of what the strong one finds at small-batch minima and "
+        f"{spread(large)} % at large-batch ones."
+    )
+
+
+def statistics(studies: Sequence[Study]) -> list[str]:
+    """Return what running instead of batch statistics do to the sharpness; nothing where no study has both."""
+    running, batch = Reading("strong", "running"), Reading("strong", "batch")
+    found = [one for study in studies if (one := compared(study, running, batch))]
+    if not found:
+        return []
+    small, large = spread([one.small for one in found], "×"), spread([one.large for one in found], "×")
+    return [
+        f"With BatchNorm's running statistics in place of the batch's the strong search finds {small} as much at "
+        f"small-batch minima and {large} at large-batch ones ({names(found)})."
+    ]
+
+
+def spread(values: Sequence[float], sign: str = "") -> str:
+    """Return a range of numbers, or the one.
+
+    Example:
+        >>> spread([4.0, 70.0], "×"), spread([98.5])
+        ('×4.0 to ×70', '98')
+    """
+    low, high = (f"{sign}{significant(value, 2)}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def names(found: Sequence[Comparison]) -> str:
+    """Return the networks, with the variant of those that have two."""
+    labels = [f"{one.study.network}{f' ({one.study.variant})' if one.study.variant else ''}" for one in found]
+    return ", ".join(dict.fromkeys(labels))
+
+
+def misses_tex(judgements: Sequence[Judgement], studies: Sequence[Study]) -> str:
+    """Return the claims that do not hold in some study, then those that lean against, as LaTeX lists."""
+    labels = {study.name: study.label for study in studies}
+    judged = [one for one in judgements if one.headline and one.verdict in (HOLDS, FAILS, UNDECIDED)]
+    failing = [one for one in judged if one.verdict == FAILS]
+    against = [one for one in judged if one.verdict == UNDECIDED and one.leaning == "against"]
+    statements = {claim.name: claim.statement for claim in CLAIMS}
+    parts = []
+    for lead, chosen in (("These claims do not hold", failing), ("These are undecided, but lean against", against)):
+        lines = [
+            f"{one.claim}, {statements[one.claim]}. {labels[one.study]}: {one.evidence}; the paper: {one.paper or '–'}."
+            for one in chosen
+        ]
+        parts.append(f"{lead}:\n{itemized(lines)}" if lines else f"{lead}: none.\n")
+    return f"Of {counted(len(judged), 'judgement')} in all: " + "\n".join(parts) if judged else "Nothing was judged.\n"
+
+
+def limits_tex(studies: Sequence[Study]) -> str:
+    """Return what is reduced, study by study, and the networks without a study, as a LaTeX list."""
+    lines = [f"{study.name} ({study.label}): {'. '.join(study.reduced) or 'nothing is reduced'}." for study in studies]
+    absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
+    return itemized([*lines, f"{', '.join(absent)}: not run." if absent else "Every network of the paper was run."])
+
+
+def studies_tex(studies: Sequence[Study]) -> str:
+    """Return a LaTeX table of the studies with what they are and the commits they were made at."""
+    lines = [
+        [study.name, study.network, study.label, ", ".join(dict.fromkeys(c[:7] for c in study.commits)) or "–"]
+        for study in studies
+    ]
+    sides = r"ll>{\raggedright\arraybackslash}p{0.42\linewidth}>{\raggedright\arraybackslash}p{0.25\linewidth}"
+    frame = pd.DataFrame(lines, columns=["study", "network", "what", "commits"])
+    return to_latex(frame, "The frozen studies that everything here is made of.", label="tab:studies", sides=sides)
+
+
+def itemized(lines: Sequence[str]) -> str:
+    """Return plain sentences as a LaTeX list."""
+    items = "\n".join(rf"\item {escaped(line)}" for line in lines)
+    return f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}\n"
+
+
+def prose_files(studies: Sequence[Study], main: Sequence[Study], judgements: Sequence[Judgement]) -> dict[str, bytes]:
+    """Return the files of this module.
+
+    Args:
+        studies: All studies.
+        main: Those that Tables 2 to 4 show.
+        judgements: What they say of the claims.
+    """
+    texts = {
+        "answer.tex": escaped(answer(main)) + "\n",
+        "misses.tex": misses_tex(judgements, studies),
+        "limits.tex": limits_tex(studies),
+        "studies.tex": studies_tex(studies),
+    }
+    return {name: text.encode() for name, text in texts.items()}
