@@ -64,10 +64,10 @@ def cauchy_point(x: Tensor, gradient: Tensor, half_width: Tensor, memory: Limite
         memory: The matrix B of the model.
 
     Returns:
-        The Cauchy point; ``None`` if no coordinate can go down.
+        The Cauchy point; ``None`` if no coordinate can go down, or the squares of the gradient overflow.
     """
     path = Path(x, gradient, half_width, memory)
-    if not path.start.squares.item():
+    if not 0 < path.start.squares.item() < inf:
         return None
     t, products = path.first_minimiser() if len(memory) else (1.0, memory.kernel[0])
     return CauchyPoint(torch.clamp(x - t * gradient, -half_width, half_width), products)
@@ -120,8 +120,8 @@ class Path:
             return torch.stack([torch.where(moves, -gradient, 0), torch.where(moves, 0, -when * gradient)])
 
         rate, fixed = self.memory.summed(parts)
-        pieces = (self.gradient[rows][self.breakpoints[rows] > t] for rows in self.memory.blocks())
-        squares = torch.stack([piece.double().square().sum() for piece in pieces]).sum()
+        moving = (parts(rows)[0] for rows in self.memory.blocks())
+        squares = torch.stack([part.double().square().sum() for part in moving]).sum()
         return States(squares.new_tensor([t]), rate.to(squares)[None], fixed.to(squares)[None], squares[None])
 
     def _between(self, low: float, high: float) -> Tensor:
