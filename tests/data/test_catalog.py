@@ -48,7 +48,7 @@ def files_under(folder):
 
 
 def test_catalogue():
-    assert NAMES == ("digits", "mnist", "cifar10", "cifar100")
+    assert NAMES == ("digits", "mnist", "cifar10", "cifar100", "timit")
     for name, entry in CATALOG.items():
         assert entry.name == name
         assert all(len(download.md5) == 32 for download in entry.downloads)
@@ -77,7 +77,7 @@ def test_digits_of_both_splits_are_all_the_digits():
 
 
 def test_unknown_name():
-    with pytest.raises(DataError, match="no data set 'cifar'; the known ones are digits, mnist, cifar10, cifar100"):
+    with pytest.raises(DataError, match=r"no data set 'cifar'; the known ones are digits, .*cifar100, timit"):
         load("cifar")
 
 

@@ -50,7 +50,7 @@ def test_check_prints_every_file(tmp_path, tiny_mnist, lay_out):
     result = invoke("check", "mnist", "--data", tmp_path, "--no-verify")
     assert result.exit_code == 0
     assert "mnist: 3 training and 2 test examples of 1 x 28 x 28, 10 classes" in result.output
-    assert result.output.count("differs from the published md5") == 4
+    assert result.output.count("differs from the expected md5") == 4
     assert "not verified" in result.output
 
 
