@@ -151,7 +151,9 @@ def tidy(table: Table, studies: Sequence[Study]) -> pd.DataFrame:
             paper = column.paper_spread(network)
             place = {"table": table.name, "network": network, "quantity": column.group, "column": column.name}
             beside = {"paper_mean": paper.mean, "paper_std": paper.std}
-            found += [place | facts(study, row, column.ours(study, row)) | beside for study, row in entries]
+            for study, row in entries:
+                setting = reading_facts(row) if table.sections else {}
+                found.append(place | facts(study, row, column.ours(study, row)) | setting | beside)
             if not entries:
                 found.append(place | beside)
     return pd.DataFrame(found).reindex(columns=list(COLUMNS))
@@ -168,7 +170,14 @@ def facts(study: Study, row: Row, cell: Cell) -> dict[str, Any]:
     return {
         **{"study": study.name, "data": study.data, "variant": study.variant, "row": row.label},
         **{"mean": cell.mean, "std": cell.std, "count": len(cell.seeds), "seeds": " ".join(map(str, cell.seeds))},
-        **{"epochs": study.epochs, "method": row.reading.method, "batch_norm": row.reading.batch_norm},
-        **{"distribution": row.distribution, "reduced": "; ".join(study.reduced)},
-        "commits": " ".join(study.commits),
+        **{"epochs": study.epochs, "reduced": "; ".join(study.reduced), "commits": " ".join(study.commits)},
+    }
+
+
+def reading_facts(row: Row) -> dict[str, str]:
+    """How sharpness was read."""
+    return {
+        "method": row.reading.method,
+        "batch_norm": row.reading.batch_norm,
+        "distribution": row.distribution,
     }

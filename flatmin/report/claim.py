@@ -117,6 +117,7 @@ class Judgement:
         claim: Such as ``K3``.
         network: Such as ``C1``.
         study: Name of the study; empty where there is none.
+        kind: What tells it from other studies of its network.
         reading: How sharpness was read; empty where the claim is not about it.
         headline: Whether this reading speaks for the study.
         verdict: The verdict.
@@ -131,6 +132,7 @@ class Judgement:
     claim: str
     network: str
     study: str
+    kind: str
     reading: str
     headline: bool
     verdict: Verdict
@@ -181,7 +183,19 @@ class Claim:
     def not_run(self, network: str) -> Judgement:
         """What is to be said of a network without a study."""
         return Judgement(
-            self.name, network, "", "", True, NOT_RUN, "", NOT_RUN, NOT_RUN, self.paper(network), NOT_RUN, counts=True
+            self.name,
+            network,
+            "",
+            "",
+            "",
+            True,
+            NOT_RUN,
+            "",
+            NOT_RUN,
+            NOT_RUN,
+            self.paper(network),
+            NOT_RUN,
+            counts=True,
         )
 
     def _judgement(self, study: Study, reading: Reading, findings: list[Finding], *, headline: bool) -> Judgement:
@@ -189,6 +203,7 @@ class Claim:
             self.name,
             study.network,
             study.name,
+            study.kind,
             reading.label if self.readings else "",
             headline,
             *verdict_of(findings),

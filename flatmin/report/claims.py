@@ -66,9 +66,9 @@ def overview(judgements: Sequence[Judgement]) -> pd.DataFrame:
 
 
 def place(judgement: Judgement, among: Sequence[Judgement]) -> str:
-    """The network, with the study where there are several of it, and the leaning of an undecided claim."""
-    others = [one for one in among if one.network == judgement.network]
-    marks = [judgement.study] if len(others) > 1 else []
+    """The network, with what its study is where there are several, and the leaning of an undecided claim."""
+    kinds = [one.kind for one in among if one.network == judgement.network]
+    marks = [judgement.kind if kinds.count(judgement.kind) == 1 else judgement.study] if len(kinds) > 1 else []
     marks += [judgement.leaning] if judgement.leaning else []
     return f"{judgement.network} ({', '.join(marks)})" if marks else judgement.network
 

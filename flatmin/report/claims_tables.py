@@ -26,7 +26,7 @@ def overview_latex(judgements: Sequence[Judgement]) -> str:
     """What comes out of each claim over the networks."""
     frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS]]
     caption = f"The claims of the paper over its networks. {RULE}"
-    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.27, 0.08, *[0.105] * 4))
+    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.1, *[0.1] * 4))
     return to_latex(frame.rename(columns={"claim": "", "statement": "claim"}), caption, label="tab:claims", sides=sides)
 
 
@@ -58,7 +58,7 @@ def readings_latex(judgements: Sequence[Judgement], studies: Sequence[Study]) ->
         "Is the large-batch minimum the sharper one? Sharpness of large over small batch, geometric mean over seeds, "
         f"in each of the four readings: the full space at both ε (K3, K4) and random subspaces (K5). {RULE}"
     )
-    sides = f"l{f'{RAGGED}{{0.22{LINE}}}' * len(BY_READING)}"
+    sides = f"l{f'{RAGGED}{{0.17{LINE}}}' * len(BY_READING)}"
     return to_latex(pd.DataFrame(lines, columns=["", *BY_READING]), caption, label="tab:landscape", sides=sides)
 
 

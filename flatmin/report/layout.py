@@ -73,7 +73,7 @@ def latex(table: Table, studies: Sequence[Study]) -> str:
 
 def study_lines(table: Table, study: Study, rows: Sequence[Row], mark: str) -> list[list[str]]:
     """The lines of a study: its label before the numbers, or above them where there are several rows."""
-    label = label_of(study)
+    label = ", ".join(fact for fact in (study.kind, counted(len(study.seeds), "seed")) if fact)
     names = [", ".join(part for part in (row.label, fewer_seeds(table, study, row)) if part) for row in rows]
     numbers = [[column.text(study, row) for column in table.columns] for row in rows]
     if len(rows) == 1:
@@ -89,13 +89,6 @@ def fewer_seeds(table: Table, study: Study, row: Row) -> str:
         return ""
     low, high = min(counts), max(counts)
     return f"{low if low == high else f'{low} to {high}'} of them"
-
-
-def label_of(study: Study) -> str:
-    """What tells a study from others of its network; the data only where they are not the paper's."""
-    data = "" if study.on_the_papers_data else study.data
-    facts = [study.variant, data, study.epochs, counted(len(study.seeds), "seed")]
-    return ", ".join(fact for fact in facts if fact)
 
 
 def reductions(study: Study, sections: Sequence[str]) -> str:

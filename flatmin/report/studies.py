@@ -93,6 +93,12 @@ class Study:
         return span(self.pair["epochs"].dropna(), "epoch")
 
     @property
+    def kind(self) -> str:
+        """What tells it from other studies of its network, such as ``text strides, 30 epochs``."""
+        data = "" if self.on_the_papers_data else self.data
+        return ", ".join(fact for fact in (self.variant, data, self.epochs) if fact)
+
+    @property
     def label(self) -> str:
         """What it is, such as ``C1 (text strides), CIFAR-10, 30 epochs, 1 seed``."""
         variant = f" ({self.variant})" if self.variant else ""

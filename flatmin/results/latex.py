@@ -64,7 +64,8 @@ def to_latex(
     """
     sides = sides or "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
     rows = [_row([_cell(value, digits) for value in row]) for row in frame.itertuples(index=False)]
-    title = [rf"\caption{{{escaped(caption)}}}", *([rf"\label{{{label}}}"] if label else [])]
+    tight = [r"\setlength{\tabcolsep}{4pt}"] if frame.columns.nlevels > 1 else []
+    title = [*tight, rf"\caption{{{escaped(caption)}}}", *([rf"\label{{{label}}}"] if label else [])]
     head = [r"\toprule", *_head(frame.columns), r"\midrule"]
     body = [rf"{row} \\" for row in rows]
     lines = (_long if long else _floating)(title, sides, head, body, _below(notes))
@@ -72,11 +73,11 @@ def to_latex(
 
 
 def escaped(text: str) -> str:
-    """Plain text as LaTeX.
+    r"""Plain text as LaTeX.
 
     Example:
         >>> print(escaped("5 % ± 1"))
-        5 \\% $\\pm$ 1
+        5 \% $\pm$ 1
     """
     return text.translate(_ESCAPES).replace("\n", " ")
 
@@ -88,8 +89,8 @@ def _floating(title: list[str], sides: str, head: list[str], body: list[str], be
 
 def _long(title: list[str], sides: str, head: list[str], body: list[str], below: list[str]) -> list[str]:
     opening = [r"\begingroup", r"\small", rf"\begin{{longtable}}{{{sides}}}", *title[:-1], rf"{title[-1]} \\"]
-    foot = [r"\endhead", r"\bottomrule", r"\endfoot"]
-    return [*opening, *head, *foot, *body, r"\end{longtable}", *below, r"\endgroup"]
+    heads = [*head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot"]
+    return [*opening, *heads, *body, r"\end{longtable}", *below, r"\endgroup"]
 
 
 def _head(columns: "pd.Index[Any]") -> list[str]:

@@ -62,7 +62,9 @@ def line(seed: int, heights: dict[float, float], **more: Any) -> list[dict[str, 
     return [{"seed": seed, "alpha": alpha, "loss": loss} | more for alpha, loss in heights.items()]
 
 
-def everything(network: str = "F1", data: str = "mnist", seeds: int = 4, name: str = "") -> Study:
+def everything(
+    network: str = "F1", data: str = "mnist", seeds: int = 4, name: str = "", variant: str = "code"
+) -> Study:
     """A study of the pair with all that Tables 2 to 4 and K1 to K17 need, in which the paper's claims hold."""
     random = np.random.default_rng(0)
 
@@ -111,6 +113,7 @@ def everything(network: str = "F1", data: str = "mnist", seeds: int = 4, name: s
         name or f"keskar_{network.lower()}",
         network,
         data,
+        variant=variant,
         minima=minima,
         sharpness=sharpness,
         curves=curves,

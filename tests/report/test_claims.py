@@ -377,9 +377,12 @@ def test_overview_names_the_networks(study, both, complete):
 
 
 def test_several_studies_of_a_network_are_told_apart(complete):
-    found = judge([complete("C1", "cifar10"), complete("C1", "cifar10", name="keskar_c1_text")])
-    frame = overview(found).set_index("claim")
-    assert frame.loc["K2", "holds"] == "C1 (keskar_c1), C1 (keskar_c1_text)"
+    code, again = complete("C1", "cifar10"), complete("C1", "cifar10", name="again")
+    text = complete("C1", "cifar10", name="keskar_c1_text", variant="paper")
+    frame = overview(judge([code, text])).set_index("claim")
+    assert frame.loc["K2", "holds"] == "C1 (code strides, 100 epochs), C1 (text strides, 100 epochs)"
+    frame = overview(judge([code, again])).set_index("claim")
+    assert frame.loc["K2", "holds"] == "C1 (keskar_c1), C1 (again)"
 
 
 def test_a_study_on_other_data_is_judged_but_does_not_count(complete):
