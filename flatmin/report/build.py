@@ -13,6 +13,7 @@ from flatmin.report.figures import report_figures
 from flatmin.report.layout import latex
 from flatmin.report.numbers import numbers_frame, numbers_tex
 from flatmin.report.prose import prose_files
+from flatmin.report.protocol import networks_tex
 from flatmin.report.studies import Study, main_studies
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 from flatmin.results.atomic import write_files
@@ -54,7 +55,7 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
         "judgements.tex": judgements_latex(judgements, studies).encode(),
         "landscape.tex": readings_latex(judgements, main).encode(),
     }
-    yield prose_files(studies, main, judgements)
+    yield prose_files(studies, main, judgements) | {"networks.tex": networks_tex().encode()}
     yield {
         "numbers.csv": to_csv(numbers_frame(studies, judgements)),
         "numbers.tex": numbers_tex(studies, judgements).encode(),

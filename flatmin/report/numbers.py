@@ -16,6 +16,7 @@ from flatmin.report.cells import Table
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS, MIXED, overview, readings_sentence
 from flatmin.report.effort import EFFORT
+from flatmin.report.protocol import PROTOCOL
 from flatmin.report.published import NETWORKS
 from flatmin.report.studies import Study, main_studies
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
@@ -53,6 +54,7 @@ def macros(studies: Sequence[Study], judgements: Sequence[Judgement]) -> dict[st
     for study in studies:
         found |= dict(of_a_study(study))
     found |= dict(of_the_claims(judgements))
+    found |= {f"Protocol{name}": text for name, text in PROTOCOL.items()}
     return found
 
 

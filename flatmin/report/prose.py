@@ -104,12 +104,12 @@ def verdict(found: Sequence[Comparison]) -> str:
 
 def orders(found: Sequence[Comparison]) -> str:
     """Return by how much the large-batch minimum is the sharper one, by either search."""
-    strong, published = spread([one.second for one in found], "×"), spread([one.first for one in found], "×")
+    strong, published = spread([one.second for one in found]), spread([one.first for one in found])
     seeds = counted(sum(one.seeds for one in found), "seed")
     lost = sum(one.lost for one in found)
     text = (
         f"In {counted(len(found), 'study')} ({names(found)}; {seeds} in all) the sharpness of the large-batch minimum "
-        f"is {strong} that of the small-batch one by a strong search and {published} by the published one."
+        f"is {strong} times that of the small-batch one by a strong search and {published} times by the published one."
     )
     return f"{text} Left out: {counted(lost, 'seed')} with a sharpness of 0 or infinity." if lost else text
 
@@ -129,21 +129,21 @@ def statistics(studies: Sequence[Study]) -> list[str]:
     found = [one for study in studies if (one := compared(study, running, batch))]
     if not found:
         return []
-    small, large = spread([one.small for one in found], "×"), spread([one.large for one in found], "×")
+    small, large = spread([one.small for one in found]), spread([one.large for one in found])
     return [
-        f"With BatchNorm's running statistics in place of the batch's the strong search finds {small} as much at "
-        f"small-batch minima and {large} at large-batch ones ({names(found)})."
+        f"With BatchNorm's running statistics in place of the batch's the strong search finds {small} times as much at "
+        f"small-batch minima and {large} times at large-batch ones ({names(found)})."
     ]
 
 
-def spread(values: Sequence[float], sign: str = "") -> str:
+def spread(values: Sequence[float]) -> str:
     """Return a range of numbers, or the one.
 
     Example:
-        >>> spread([4.0, 70.0], "×"), spread([98.5])
-        ('×4.0 to ×70', '98')
+        >>> spread([4.0, 70.0]), spread([98.5])
+        ('4.0 to 70', '98')
     """
-    low, high = (f"{sign}{significant(value, 2)}" for value in (min(values), max(values)))
+    low, high = significant(min(values), 2), significant(max(values), 2)
     return low if low == high else f"{low} to {high}"
 
 
@@ -180,11 +180,10 @@ def limits_tex(studies: Sequence[Study]) -> str:
 def studies_tex(studies: Sequence[Study]) -> str:
     """Return a LaTeX table of the studies with what they are and the commits they were made at."""
     lines = [
-        [study.name, study.network, study.label, ", ".join(dict.fromkeys(c[:7] for c in study.commits)) or "–"]
-        for study in studies
+        [study.name, study.label, ", ".join(dict.fromkeys(c[:7] for c in study.commits)) or "–"] for study in studies
     ]
-    sides = r"ll>{\raggedright\arraybackslash}p{0.42\linewidth}>{\raggedright\arraybackslash}p{0.25\linewidth}"
-    frame = pd.DataFrame(lines, columns=["study", "network", "what", "commits"])
+    sides = r"l>{\raggedright\arraybackslash}p{0.42\linewidth}>{\raggedright\arraybackslash}p{0.25\linewidth}"
+    frame = pd.DataFrame(lines, columns=["study", "what", "commits"])
     return to_latex(frame, "The frozen studies that everything here is made of.", label="tab:studies", sides=sides)
 
 
