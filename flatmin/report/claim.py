@@ -116,32 +116,34 @@ class Judgement:
     Attributes:
         claim: Such as ``K3``.
         network: Such as ``C1``.
-        study: Name of the study; empty where there is none.
-        kind: What tells it from other studies of its network.
-        reading: How sharpness was read; empty where the claim is not about it.
-        headline: Whether this reading speaks for the study.
         verdict: The verdict.
-        leaning: Where an undecided one leans.
         values: Our numbers alone.
         ours: Our numbers with their names.
         paper: The paper's.
         evidence: Our numbers with intervals and seeds.
+        leaning: Where an undecided one leans.
+        study: Name of the study; empty where there is none.
+        variant: Whose convolutions the network has.
+        kind: What tells the study from others of its network.
+        reading: How sharpness was read; empty where the claim is not about it.
+        headline: Whether this reading speaks for the study.
         counts: Whether it enters the claim's summary: its data are the paper's, or a sample of them.
     """
 
     claim: str
     network: str
-    study: str
-    kind: str
-    reading: str
-    headline: bool
     verdict: Verdict
-    leaning: Leaning
     values: str
     ours: str
     paper: str
     evidence: str
-    counts: bool
+    leaning: Leaning = ""
+    study: str = ""
+    variant: str = ""
+    kind: str = ""
+    reading: str = ""
+    headline: bool = True
+    counts: bool = True
 
     @property
     def said(self) -> str:
@@ -185,31 +187,28 @@ class Claim:
         return Judgement(
             self.name,
             network,
-            "",
-            "",
-            "",
-            True,
-            NOT_RUN,
-            "",
-            NOT_RUN,
-            NOT_RUN,
-            self.paper(network),
-            NOT_RUN,
-            counts=True,
+            verdict=NOT_RUN,
+            values=NOT_RUN,
+            ours=NOT_RUN,
+            paper=self.paper(network),
+            evidence=NOT_RUN,
         )
 
     def _judgement(self, study: Study, reading: Reading, findings: list[Finding], *, headline: bool) -> Judgement:
+        verdict, leaning = verdict_of(findings)
         return Judgement(
             self.name,
             study.network,
-            study.name,
-            study.kind,
-            reading.label if self.readings else "",
-            headline,
-            *verdict_of(findings),
+            verdict,
             values=", ".join(finding.value for finding in findings),
             ours="; ".join(f"{finding.what} {finding.value}" for finding in findings),
             paper=self.paper(study.network),
             evidence="; ".join(finding.text for finding in findings),
+            leaning=leaning,
+            study=study.name,
+            variant=study.variant,
+            kind=study.kind,
+            reading=reading.label if self.readings else "",
+            headline=headline,
             counts=study.on_their_kind,
         )

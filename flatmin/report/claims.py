@@ -67,10 +67,20 @@ def overview(judgements: Sequence[Judgement]) -> pd.DataFrame:
 
 def place(judgement: Judgement, among: Sequence[Judgement]) -> str:
     """The network, with what its study is where there are several, and the leaning of an undecided claim."""
-    kinds = [one.kind for one in among if one.network == judgement.network]
-    marks = [judgement.kind if kinds.count(judgement.kind) == 1 else judgement.study] if len(kinds) > 1 else []
-    marks += [judgement.leaning] if judgement.leaning else []
+    rivals = [one for one in among if one.network == judgement.network and one.study != judgement.study]
+    marks = [distinction(judgement, rivals), judgement.leaning]
+    marks = [mark for mark in marks if mark]
     return f"{judgement.network} ({', '.join(marks)})" if marks else judgement.network
+
+
+def distinction(judgement: Judgement, rivals: Sequence[Judgement]) -> str:
+    """The shortest of variant, kind and name of the study that no rival shares; empty without rivals."""
+    if not rivals:
+        return ""
+    for name in ("variant", "kind"):
+        if all(getattr(one, name) != getattr(judgement, name) for one in rivals):
+            return str(getattr(judgement, name))
+    return judgement.study
 
 
 def overall(places: dict[str, list[str]]) -> str:

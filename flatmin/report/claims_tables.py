@@ -26,7 +26,7 @@ def overview_latex(judgements: Sequence[Judgement]) -> str:
     """What comes out of each claim over the networks."""
     frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS]]
     caption = f"The claims of the paper over its networks. {RULE}"
-    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.1, *[0.1] * 4))
+    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.09, 0.17, 0.1, 0.14, 0.1))
     return to_latex(frame.rename(columns={"claim": "", "statement": "claim"}), caption, label="tab:claims", sides=sides)
 
 

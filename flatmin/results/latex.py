@@ -62,13 +62,19 @@ def to_latex(
         \end{table}
         <BLANKLINE>
     """
+    size = [r"\small", *([r"\setlength{\tabcolsep}{4pt}"] if sides else [])]
     sides = sides or "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
-    rows = [_row([_cell(value, digits) for value in row]) for row in frame.itertuples(index=False)]
-    tight = [r"\setlength{\tabcolsep}{4pt}"] if frame.columns.nlevels > 1 else []
-    title = [*tight, rf"\caption{{{escaped(caption)}}}", *([rf"\label{{{label}}}"] if label else [])]
+    title = [rf"\caption{{{escaped(caption)}}}", *([rf"\label{{{label}}}"] if label else [])]
     head = [r"\toprule", *_head(frame.columns), r"\midrule"]
-    body = [rf"{row} \\" for row in rows]
-    lines = (_long if long else _floating)(title, sides, head, body, _below(notes))
+    body = _body([[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)])
+    if long:
+        title[-1] += r" \\"
+        heads = [*title, *head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot"]
+        opening = [r"\begingroup", *size, r"\setlength{\LTcapwidth}{\linewidth}", rf"\begin{{longtable}}{{{sides}}}"]
+        lines = [*opening, *heads, *body, r"\end{longtable}", *_below(notes), r"\endgroup"]
+    else:
+        opening = [r"\begin{table}", r"\centering", *size, *title, rf"\begin{{tabular}}{{{sides}}}"]
+        lines = [*opening, *head, *body, r"\bottomrule", r"\end{tabular}", *_below(notes), r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
@@ -80,17 +86,6 @@ def escaped(text: str) -> str:
         5 \% $\pm$ 1
     """
     return text.translate(_ESCAPES).replace("\n", " ")
-
-
-def _floating(title: list[str], sides: str, head: list[str], body: list[str], below: list[str]) -> list[str]:
-    opening = [r"\begin{table}", r"\centering", r"\small", *title, rf"\begin{{tabular}}{{{sides}}}"]
-    return [*opening, *head, *body, r"\bottomrule", r"\end{tabular}", *below, r"\end{table}"]
-
-
-def _long(title: list[str], sides: str, head: list[str], body: list[str], below: list[str]) -> list[str]:
-    opening = [r"\begingroup", r"\small", rf"\begin{{longtable}}{{{sides}}}", *title[:-1], rf"{title[-1]} \\"]
-    heads = [*head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot"]
-    return [*opening, *heads, *body, r"\end{longtable}", *below, r"\endgroup"]
 
 
 def _head(columns: "pd.Index[Any]") -> list[str]:
@@ -114,10 +109,16 @@ def _below(notes: Sequence[str]) -> list[str]:
     return [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {text}}}"]
 
 
-def _row(cells: list[str]) -> str:
-    if len(cells) > 1 and not any(cells[1:]):
-        return rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}}"
-    return " & ".join(cells)
+def _body(rows: list[list[str]]) -> list[str]:
+    """The rows; text that spans the table and is not indented opens a part, with some space before it."""
+    lines: list[str] = []
+    for cells in rows:
+        spans = len(cells) > 1 and not any(cells[1:])
+        if spans and lines and not cells[0].startswith(r"\quad"):
+            lines.append(r"\addlinespace")
+        text = rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}}" if spans else " & ".join(cells)
+        lines.append(rf"{text} \\")
+    return lines
 
 
 def _cell(value: Any, digits: int) -> str:

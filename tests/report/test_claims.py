@@ -380,7 +380,7 @@ def test_several_studies_of_a_network_are_told_apart(complete):
     code, again = complete("C1", "cifar10"), complete("C1", "cifar10", name="again")
     text = complete("C1", "cifar10", name="keskar_c1_text", variant="paper")
     frame = overview(judge([code, text])).set_index("claim")
-    assert frame.loc["K2", "holds"] == "C1 (code strides, 100 epochs), C1 (text strides, 100 epochs)"
+    assert frame.loc["K2", "holds"] == "C1 (code strides), C1 (text strides)"
     frame = overview(judge([code, again])).set_index("claim")
     assert frame.loc["K2", "holds"] == "C1 (keskar_c1), C1 (again)"
 
