@@ -50,11 +50,11 @@ def list_sets(root: _Root = None) -> None:
 
     roots = search_roots(root)
     table = Table("name", "examples", "classes", "place", "verified")
+    rows: list[tuple[str, ...]] = []
     for entry in CATALOG.values():
         examples = f"{entry.num_train:,} + {entry.num_test:,}"
-        row = (entry.name, examples, str(entry.num_classes), *_state(entry.name, roots))
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    for row in _timit_rows(roots):
+        rows.append((entry.name, examples, str(entry.num_classes), *_state(entry.name, roots)))
+    for row in [*rows, *_timit_rows(roots)]:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     console = Console()
     console.print(table)
@@ -188,9 +188,10 @@ def _summary(account: dict[str, Any]) -> list[str]:
     """What was prepared, in lines of text."""
     asked, states = account.get("states_asked", account["states"]), account["states"]
     fewer = f", fewer than the {asked:,} asked for: no further split leaves enough frames" if states < asked else ""
+    left_out = f", {count:,} more without an alignment" if (count := account.get("without_alignment")) else ""
     leak = ": neighbours of test frames are training frames" if account["split"] == "frames" else ""
     return [
-        f"{account['name']}: {account['utterances']:,} utterances of {account['speakers']} speakers",
+        f"{account['name']}: {account['utterances']:,} utterances of {account['speakers']} speakers{left_out}",
         f"  {account['frames']:,} frames of {account['inputs']} inputs: {account['features']}; "
         f"{account['spliced']} frames spliced",
         f"  {states:,} states{fewer}",

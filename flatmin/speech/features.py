@@ -1,7 +1,5 @@
 """Kaldi's log-mel energies, normalised per speaker and spliced with their neighbours."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -75,7 +73,7 @@ def normalized(features: Array, speakers: npt.NDArray[np.int64]) -> Array:
     return result
 
 
-def spliced(features: Array, lengths: Sequence[int], context: int, rows: npt.NDArray[np.int64]) -> Array:
+def spliced(features: Array, lengths: npt.ArrayLike, context: int, rows: npt.NDArray[np.int64]) -> Array:
     """Frames beside their neighbours in time; at the ends of an utterance its first or last frame is repeated.
 
     Args:
@@ -97,4 +95,5 @@ def spliced(features: Array, lengths: Sequence[int], context: int, rows: npt.NDA
     starts = ends - np.repeat(counts, counts)[rows]
     neighbours = rows[:, None] + np.arange(-context, context + 1)
     neighbours = np.clip(neighbours, starts[:, None], ends[:, None] - 1)
-    return features[neighbours].reshape(len(rows), -1)
+    beside: Array = features[neighbours].reshape(len(rows), -1)
+    return beside

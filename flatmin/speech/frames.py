@@ -43,7 +43,7 @@ class Frames:
     @property
     def num_inputs(self) -> int:
         """Inputs of one example."""
-        return (2 * self.context + 1) * self.features.shape[1]
+        return (2 * self.context + 1) * int(self.features.shape[1])
 
     def examples(self, rows: Integers) -> tuple[Array, Integers]:
         """Spliced inputs ``(len(rows), num_inputs)`` and targets of some frames."""

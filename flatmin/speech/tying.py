@@ -50,8 +50,9 @@ class Statistics:
     @classmethod
     def of(cls, contexts: Integers, features: npt.NDArray[np.floating]) -> "Statistics":
         """Statistics of frames: ``contexts`` (N, 3) and ``features`` (N, dim)."""
-        unique, inverse, counts = np.unique(contexts, axis=0, return_inverse=True, return_counts=True)
-        ordered = features[np.argsort(inverse.ravel(), kind="stable")].astype(np.float64)
+        unique, inverse = _distinct(contexts)
+        counts = np.bincount(inverse)
+        ordered = features[np.argsort(inverse, kind="stable")].astype(np.float64)
         starts = np.cumsum(counts) - counts
         sums, squares = np.add.reduceat(ordered, starts), np.add.reduceat(ordered**2, starts)
         return cls(unique, counts.astype(np.float64), sums, squares)
@@ -129,12 +130,12 @@ class Tying:
         Returns:
             ``(N,)``, from 0 to ``num_leaves - 1``.
         """
-        unique, inverse = np.unique(contexts, axis=0, return_inverse=True)
+        unique, inverse = _distinct(contexts)
         answers = _answers(self.classes, unique)
         found = np.empty(len(unique), np.int64)
         for tree in np.unique(unique[:, 0]):
             _descend(self.roots[int(tree)], np.flatnonzero(unique[:, 0] == tree), answers, found)
-        return found[inverse.ravel()]
+        return found[inverse]
 
 
 def tie(
@@ -187,6 +188,14 @@ def _grow(leaves: list[Node], statistics: Statistics, answers: Booleans, num_lea
         node.question, node.children = question, (Node(node.rows[yes]), Node(node.rows[~yes]))
         for child in node.children:
             consider(child)
+
+
+def _distinct(contexts: Integers) -> tuple[Integers, Integers]:
+    """Each context once, ``(C, 3)``, and which of them every frame has, ``(N,)``."""
+    base = int(contexts.max()) + 1
+    keys = (contexts[:, 0] * base + contexts[:, 1]) * base + contexts[:, 2]
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return contexts[first], inverse
 
 
 def _answers(classes: Booleans, contexts: Integers) -> Booleans:

@@ -213,12 +213,14 @@ def test_command_on_kaldis_files(tmp_path):
 
     rng = np.random.default_rng(0)
     names = ["fcjf0_sx37", "mdac0_sx37"]
-    kaldiio.save_ark(str(tmp_path / "f.ark"), {name: rng.normal(size=(30, 360)).astype(np.float32) for name in names})
+    features = {name: rng.normal(size=(30, 360)).astype(np.float32) for name in [*names, "felc0_sx37"]}
+    kaldiio.save_ark(str(tmp_path / "f.ark"), features)
     states = {name: rng.integers(0, 1973, 30).astype(np.int32) for name in names}
     states["mdac0_sx37"][-1] = 1972
     kaldiio.save_ark(str(tmp_path / "a.ark"), states)
     result = invoke("timit", "--features", tmp_path / "f.ark", "--alignments", tmp_path / "a.ark", "--data", tmp_path)
     assert result.exit_code == 0
+    assert result.output.startswith("timit: 2 utterances of 2 speakers, 1 more without an alignment\n")
     assert "60 frames of 360 inputs: 360 of Kaldi" in result.output
     assert "1,973 states\n" in result.output
     dataset = load("timit", root=tmp_path)
