@@ -71,6 +71,9 @@ def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list
         sentences.append(f"{experiment.network.name} with {experiment.network.width} units a layer, not {PAPER_WIDTH}")
     if experiment.training.epochs < PAPER_EPOCHS:
         sentences.append(f"Trained for {experiment.training.epochs} of {PAPER_EPOCHS} epochs")
+    if dataset.name == "timit_sample":
+        speech = dataset.provenance["timit"]
+        sentences.append(f"The free sample of TIMIT: {speech['utterances']} utterances, {speech['states']:,} states")
     if len(dataset.train) < published:
         sentences.append(f"Trained on the first {len(dataset.train):,} of {published:,} examples")
     slices = experiment.slices

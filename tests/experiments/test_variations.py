@@ -1,10 +1,13 @@
 """Sweeps, warm starts, remedies, networks on their way and the effort of the search, in a whole experiment."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from flatmin.core.errors import ConfigError
 from flatmin.experiments import Study, run
+from flatmin.experiments.budget import reductions
 from flatmin.experiments.loading import load_experiment
 
 PAIR = {"small_batch": {"batch_size": 16}, "large_batch": {"batch_size": "50%"}}
@@ -155,3 +158,11 @@ def test_a_start_needs_its_regime(make):
             regimes={"large_batch": {"batch_size": 40}},
             variations={"warm": {"batch_size": 8, "start": {"epochs": [0]}}},
         )
+
+
+@pytest.mark.parametrize("name", ["timit", "timit_sample"])
+def test_the_free_sample_of_timit_is_called_what_it_is(experiment, name):
+    speech = {"utterances": 160, "states": 1500}
+    dataset = SimpleNamespace(name=name, train=[0] * 80, provenance={"timit": speech})
+    told = reductions(experiment(training={"epochs": 100}), dataset, 80)[1:]
+    assert told == (["The free sample of TIMIT: 160 utterances, 1,500 states"] if name == "timit_sample" else [])
