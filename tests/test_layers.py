@@ -92,7 +92,17 @@ def test_package_stays_in_its_rooms(package):
     assert not strays, "\n".join(strays)
 
 
-@pytest.mark.parametrize("module", ["flatmin", "flatmin.cli.data", "flatmin.cli.figures", "flatmin.figures"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "flatmin",
+        "flatmin.cli.data",
+        "flatmin.cli.figures",
+        "flatmin.cli.report",
+        "flatmin.figures",
+        "flatmin.report.build",
+    ],
+)
 def test_import_does_not_load_torch(module):
     code = f"import sys, {module}; print([name for name in ('torch', 'pytorch_lightning') if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

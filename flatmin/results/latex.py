@@ -110,14 +110,15 @@ def _below(notes: Sequence[str]) -> list[str]:
 
 
 def _body(rows: list[list[str]]) -> list[str]:
-    """The rows; text that spans the table and is not indented opens a part, with some space before it."""
+    """The rows; text that spans the table stays with the row below and has space above it unless it is indented."""
     lines: list[str] = []
     for cells in rows:
-        spans = len(cells) > 1 and not any(cells[1:])
-        if spans and lines and not cells[0].startswith(r"\quad"):
-            lines.append(r"\addlinespace")
-        text = rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}}" if spans else " & ".join(cells)
-        lines.append(rf"{text} \\")
+        if len(cells) > 1 and not any(cells[1:]):
+            if lines and not cells[0].startswith(r"\quad"):
+                lines[-1] += r" \addlinespace"
+            lines.append(rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}} \\*")
+        else:
+            lines.append(rf"{' & '.join(cells)} \\")
     return lines
 
 

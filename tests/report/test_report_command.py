@@ -1,0 +1,90 @@
+import sys
+
+import pandas as pd
+import pytest
+
+from flatmin.cli import main
+
+
+@pytest.fixture
+def flatmin(monkeypatch, capsys, tmp_path):
+    """Calls the command line in this process, in an empty folder, at the usual width of a terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["flatmin", *map(str, arguments)])
+        with pytest.raises(SystemExit, match=r"^\d+$") as end:
+            main()
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leaves out the figures, which take the most time and have tests of their own."""
+    monkeypatch.setattr("flatmin.report.build.report_figures", lambda studies, out: [])
+
+
+def test_report_of_a_checkout_goes_to_paper_generated(flatmin, complete, tmp_path):
+    complete().tables.write(tmp_path / "paper" / "data" / "keskar_f1")
+    status, out, err = flatmin("report")
+    assert (status, err) == (0, "")
+    assert "keskar_f1: F1, MNIST, 100 epochs, 4 seeds" in out
+    assert "files in paper/generated" in out
+    assert max(map(len, out.splitlines())) <= 80
+    written = tmp_path / "paper" / "generated"
+    for name in ("accuracy.tex", "sharpness.tex", "claims.csv", "numbers.tex", "judgements.tex", "break_even.tex"):
+        assert (written / name).stat().st_size > 0
+    claims = pd.read_csv(written / "claims.csv")
+    held = claims[(claims["claim"] == "K2") & (claims["network"] == "F1")]
+    assert held["verdict"].tolist() == ["holds"]
+
+
+def test_same_studies_give_the_same_bytes(undrawn, flatmin, complete, tmp_path):
+    complete().tables.write(tmp_path / "frozen" / "keskar_f1")
+    for place in ("one", "other"):
+        flatmin("report", "frozen", "--out", place)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
+
+
+def test_own_results_are_taken_where_nothing_is_frozen(undrawn, flatmin, complete, tmp_path):
+    complete().tables.write(tmp_path / "results" / "keskar_f1" / "tables")
+    status, out, _ = flatmin("report")
+    assert status == 0
+    assert "1 study" in out
+    assert (tmp_path / "results" / "report" / "claims.tex").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("absent", "Error: no results at absent; name a study, or a folder of studies such as paper/data.\n"),
+        (
+            "empty",
+            "Error: empty holds no study: there must be tables with a provenance.json; run an experiment.\n",
+        ),
+        ("unsealed", "Error: unsealed holds no complete tables: provenance.json, written last, is missing.\n"),
+    ],
+)
+def test_bad_folders_are_one_line(folder, said, flatmin, complete, tmp_path):
+    (tmp_path / "empty").mkdir()
+    complete().tables.write(tmp_path / "unsealed")
+    (tmp_path / "unsealed" / "provenance.json").unlink()
+    assert flatmin("report", folder) == (2, "", said)
+
+
+def test_without_any_results_the_default_says_so(flatmin):
+    status, _, err = flatmin("report")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "no results at results" in err
+
+
+def test_folder_that_cannot_be_written_is_one_line(undrawn, flatmin, complete, tmp_path):
+    complete().tables.write(tmp_path / "keskar_f1")
+    (tmp_path / "taken").write_text("")
+    status, _, err = flatmin("report", "keskar_f1", "--out", "taken")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "writing taken" in err
