@@ -63,4 +63,5 @@ class Robust(Method):
 
 def length(tensors: list[Tensor]) -> Tensor:
     """Euclidean norm of tensors taken as one vector, left on the device."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors]))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors]))
+    return norm
