@@ -69,7 +69,7 @@ def cauchy_point(x: Tensor, gradient: Tensor, half_width: Tensor, memory: Limite
     path = Path(x, gradient, half_width, memory)
     if not 0 < path.start.squares.item() < inf:
         return None
-    t, products = path.first_minimiser() if len(memory) else (1.0, memory.kernel[0])
+    t, products = path.first_minimiser() if len(memory) else (1.0, torch.zeros_like(memory.kernel[0]))
     return CauchyPoint(torch.clamp(x - t * gradient, -half_width, half_width), products)
 
 
