@@ -108,10 +108,9 @@ def break_even_latex(frame: pd.DataFrame) -> str:
     lines: list[list[str]] = []
     for label, rows in frame.groupby("label", sort=False):
         lines.append([str(label), *[""] * (len(HEADINGS) - 1)])
-        for row in rows.itertuples(index=False):
-            numbers = (row.epochs_small, row.epochs_large, row.iterations_small, row.iterations_large)
-            cells = [*(f"{number:,.0f}" for number in numbers), significant(row.ratio), significant(row.efficiency)]
-            lines.append([f"  {row.target:g} %", *cells])
+        for target, *counts, ratio, efficiency in rows[COLUMNS].to_numpy(dtype=float).tolist():
+            cells = [*(f"{count:,.0f}" for count in counts), significant(ratio), significant(efficiency)]
+            lines.append([f"  {target:g} %", *cells])
     columns = pd.MultiIndex.from_tuples(HEADINGS)
     caption = (
         "Epochs and iterations to a training accuracy, mean over seeds, and the parallel efficiency of the small batch "

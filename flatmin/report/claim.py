@@ -19,6 +19,7 @@ from flatmin.results.intervals import Interval
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run"]
 Leaning = Literal["for", "against", ""]
+Side = Literal["above", "below"]
 HOLDS: Verdict = "holds"
 FAILS: Verdict = "does not hold"
 UNDECIDED: Verdict = "undecided"
@@ -41,7 +42,7 @@ class Finding:
     what: str
     interval: Interval
     boundary: float = 0.0
-    wanted: Literal["above", "below"] = "above"
+    wanted: Side = "above"
     unit: str = ""
     note: str = ""
 
@@ -175,7 +176,7 @@ class Claim:
 
     def judged(self, study: Study) -> list[Judgement]:
         """The study's judgements: one, or one for each reading that it has; the first is the headline."""
-        found = []
+        found: list[Judgement] = []
         for reading in self.readings or (HEADLINE,):
             findings = self.test(study, reading)
             if verdict_of(findings)[0] != NOT_RUN:

@@ -52,16 +52,12 @@ def overview(judgements: Sequence[Judgement]) -> pd.DataFrame:
     rows = []
     for claim in CLAIMS:
         mine = [one for one in judgements if one.claim == claim.name and one.headline and one.counts]
-        places = {
+        places: dict[str, list[str]] = {
             verdict: [place(one, mine) for one in mine if one.verdict == verdict]
             for verdict in (HOLDS, FAILS, UNDECIDED, NOT_RUN)
         }
-        rows.append(
-            {
-                **{"claim": claim.name, "statement": claim.statement, "verdict": overall(places)},
-                **{verdict: ", ".join(names) for verdict, names in places.items()},
-            }
-        )
+        row = {"claim": claim.name, "statement": claim.statement, "verdict": overall(places)}
+        rows.append(row | {verdict: ", ".join(names) for verdict, names in places.items()})
     return pd.DataFrame(rows)
 
 

@@ -18,7 +18,8 @@ def climbs(study: Study) -> pd.DataFrame:
     rows = study.tables.effort
     rows = rows[(rows["space"] == "full") & np.isclose(rows["epsilon"].astype(float), EPSILONS[0])]
     rows = rows[rows["examples"] == rows["examples"].max()]
-    return rows.assign(method=rows["climber"] + " " + rows["start"])
+    found: pd.DataFrame = rows.assign(method=rows["climber"] + " " + rows["start"])
+    return found
 
 
 def each_climb(study: Study) -> list[Row]:

@@ -136,8 +136,8 @@ def of_the_claims(judgements: Sequence[Judgement]) -> Iterator[tuple[str, str]]:
         yield f"{name}Verdict", str(row["verdict"])
         for verdict in (HOLDS, FAILS, UNDECIDED, NOT_RUN):
             yield f"{name}{verdict.title().replace(' ', '')}", str(row[verdict]) or "none"
-    for verdict in (HOLDS, FAILS, MIXED, UNDECIDED, NOT_RUN):
-        yield f"Claims{verdict.title().replace(' ', '')}", str(int((frame["verdict"] == verdict).sum()))
+    for outcome in (HOLDS, FAILS, MIXED, UNDECIDED, NOT_RUN):
+        yield f"Claims{outcome.title().replace(' ', '')}", str(int((frame["verdict"] == outcome).sum()))
     for one in judgements:
         if one.study and one.headline:
             name = f"{words(one.study)}{words(one.claim)}"

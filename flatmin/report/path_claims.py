@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flatmin.figures.captions import significant
-from flatmin.report.claim import Claim, Finding
+from flatmin.report.claim import Claim, Finding, Side
 from flatmin.report.published import FIGURE_3, FIGURE_7, LARGE
 from flatmin.report.studies import Study
 from flatmin.report.values import Reading, path
@@ -65,11 +65,16 @@ def barrier(loss: "pd.Series[float]") -> float:
     return float(between.max() - max(loss[0.0], loss[1.0]))
 
 
+def through_both(losses: pd.DataFrame) -> pd.DataFrame:
+    """The losses along paths, or none where the places leave out one of the minima."""
+    return losses if {0.0, 1.0} <= set(losses.index) else losses.iloc[:, :0]
+
+
 def wider_basin(kind: str) -> Callable[[Study, Reading], list[Finding]]:
     """K8 on the straight path and K11 on the curved one: width of the basin at 0 less that at 1."""
 
     def test(study: Study, reading: Reading) -> list[Finding]:
-        losses = path(study, kind)
+        losses = through_both(path(study, kind))
         widths = pd.DataFrame({seed: basin_widths(losses[seed]) for seed in losses}, dtype=float).T
         if widths.empty:
             return []
@@ -82,16 +87,16 @@ def wider_basin(kind: str) -> Callable[[Study, Reading], list[Finding]]:
 
 def rises_between(study: Study, reading: Reading) -> list[Finding]:
     """K9: the barrier against 0.1 nats; F1 is claimed to have none."""
-    losses = path(study, "linear")
+    losses = through_both(path(study, "linear"))
     heights = pd.Series({seed: barrier(losses[seed]) for seed in losses}, dtype=float)
-    wanted = "below" if study.network in WITHOUT_BARRIER else "above"
+    wanted: Side = "below" if study.network in WITHOUT_BARRIER else "above"
     return [Finding("barrier", of_mean(heights), RISE, wanted, " nats")]
 
 
 def wall_beyond_large(study: Study, reading: Reading) -> list[Finding]:
     """K10: loss as far beyond the large-batch minimum as before the small-batch one, a quarter of the path."""
-    losses = path(study, "linear").reindex([-0.25, 1.25])
-    return [Finding("loss at 1.25 / loss at −0.25", of_ratio(losses.loc[1.25], losses.loc[-0.25]), 1.0, unit="×")]
+    places = path(study, "linear").reindex([-0.25, 1.25]).T
+    return [Finding("loss at 1.25 / loss at −0.25", of_ratio(places[1.25], places[-0.25]), 1.0, unit="×")]
 
 
 def few_directions_are_sharp(study: Study, reading: Reading) -> list[Finding]:
@@ -106,9 +111,9 @@ def few_directions_are_sharp(study: Study, reading: Reading) -> list[Finding]:
     losses = rows.groupby(["seed", "alpha"])["loss"].mean().unstack("seed").fillna(np.inf)
     if 0.0 not in losses.index or len(losses) < 2:
         return []
-    sharp = (losses.max() - losses.loc[0.0] > RISE).astype(float)
-    low, high = of_share(int(sharp.sum()), len(sharp))
-    share = Interval(100 * float(sharp.mean()), 100 * low, 100 * high, tuple(100 * sharp))
+    sharp = [float(losses[seed].max() - losses[seed][0.0] > RISE) for seed in losses]
+    low, high = of_share(int(sum(sharp)), len(sharp))
+    share = Interval(100 * sum(sharp) / len(sharp), 100 * low, 100 * high, tuple(100 * one for one in sharp))
     return [Finding("share of sharp directions", share, FEW, "below", " %", "one random direction for each seed")]
 
 

@@ -110,9 +110,9 @@ TABLE_7 = _spreads(
 )
 """Conservative training: test accuracy, and sharpness of its large-batch minimum by epsilon."""
 
-_EPOCHS = (1, 5, 10, 20, 40, 60, 80, 99)
+_EPOCHS: tuple[float, ...] = (1, 5, 10, 20, 40, 60, 80, 99)
 
-FIGURE_2 = {
+FIGURE_2: dict[tuple[str, str, str], dict[float, float]] = {
     ("F2", SMALL, "train"): dict(zip(_EPOCHS, (39.7, 62.4, 73.6, 85.8, 93.4, 95.6, 96.7, 97.2), strict=True)),
     ("F2", SMALL, "test"): dict(zip(_EPOCHS, (47.0, 57.4, 60.8, 62.8, 63.6, 64.1, 64.5, 64.7), strict=True)),
     ("F2", LARGE, "train"): dict(zip(_EPOCHS, (11.0, 38.3, 51.7, 61.8, 74.1, 83.0, 90.2, 93.8), strict=True)),
@@ -150,7 +150,7 @@ FIGURE_7 = _curves(
 )
 """Training loss on the curved path by network, then place; read off."""
 
-FIGURE_4 = {
+FIGURE_4: dict[str, dict[int, tuple[float, float, float]]] = {
     "C1": {
         **{100: (79.1, 4, 1.5), 364: (79.1, 21, 4), 497: (78.0, 53, 10), 1027: (77.8, 201, 33)},
         **{2086: (77.2, 461, 91), 3013: (76.0, 630, 188), 4072: (76.2, 582, 174), 5000: (75.7, 631, 190)},
@@ -165,7 +165,7 @@ FIGURE_4 = {
 THRESHOLDS = {"C1": 500, "F2": 15_000}
 """Batch sizes beyond which the accuracy falls, as the paper's text states them."""
 
-FIGURE_5 = {
+FIGURE_5: dict[str, dict[int, tuple[float, float, float]]] = {
     "F2": {
         **{0: (47.5, 60.4, 158), 5: (58.4, 62.9, 82), 10: (61.2, 63.9, 68), 15: (62.3, 64.7, 2.6)},
         **{20: (62.7, 65.2, 0.025), 40: (63.6, 66.2, 0.003), 60: (64.0, 66.5, 0.002)},
@@ -180,7 +180,7 @@ FIGURE_5 = {
 """Test accuracy of the small-batch iterate, of the large-batch solution from it, and the sharpness of the latter at
 epsilon 1e-3, by network, then epoch of the iterate (0 is the one after the first epoch); read off."""
 
-FIGURE_6 = {
+FIGURE_6: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {
     ("C1", LARGE): ((1.79, 50), (1.03, 151), (0.53, 302), (0.24, 499), (0.11, 702), (0.04, 760)),
     ("C1", SMALL): ((1.19, 68), (0.61, 54), (0.18, 32), (0.072, 15), (0.041, 6.4), (0.032, 5.2)),
     ("F2", LARGE): ((5.4, 28), (1.9, 116), (0.67, 331), (0.27, 961), (0.026, 961), (0.026, 1304)),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from flatmin.figures.captions import counted, significant
-from flatmin.report.claim import Claim, Finding
+from flatmin.report.claim import Claim, Finding, Side
 from flatmin.report.published import (
     EPOCHS,
     EPSILONS,
@@ -36,9 +36,11 @@ def large_is_sharper(space: str, *epsilons: float) -> Callable[[Study, Reading],
     def test(study: Study, reading: Reading) -> list[Finding]:
         found = []
         for epsilon in epsilons:
-            pair = [sharpness(study, regime, reading, space=space, epsilon=epsilon) for regime in (LARGE, SMALL)]
+            large, small = (
+                sharpness(study, regime, reading, space=space, epsilon=epsilon) for regime in (LARGE, SMALL)
+            )
             note = draws_note(searches(study, reading, space=space, epsilon=epsilon)) if space == "random" else ""
-            found.append(Finding(f"large / small, ε {epsilon:g}", of_ratio(*pair), 1.0, unit="×", note=note))
+            found.append(Finding(f"large / small, ε {epsilon:g}", of_ratio(large, small), 1.0, unit="×", note=note))
         return [finding for finding in found if finding.interval.values]
 
     return test
@@ -55,8 +57,8 @@ def falls_with_epsilon(study: Study, reading: Reading) -> list[Finding]:
     """K6: sharpness in the larger box over that in the smaller, for either regime."""
     found = []
     for regime, name in ((SMALL, "small batch"), (LARGE, "large batch")):
-        values = [sharpness(study, regime, reading, epsilon=epsilon) for epsilon in EPSILONS]
-        found.append(Finding(f"{name}: ε 0.001 / ε 0.0005", of_ratio(*values), 1.0, unit="×"))
+        wide, narrow = (sharpness(study, regime, reading, epsilon=epsilon) for epsilon in EPSILONS)
+        found.append(Finding(f"{name}: ε 0.001 / ε 0.0005", of_ratio(wide, narrow), 1.0, unit="×"))
     return found
 
 
@@ -66,7 +68,8 @@ def grows_with_batch_size(study: Study, reading: Reading) -> list[Finding]:
     plain = minima["regime"].isin([SMALL, LARGE]) | minima["regime"].str.startswith("sweep")
     frame = with_sharpness(study, minima[plain & (minima["status"] != "diverged")], reading)
     found = []
-    for column, boundary, wanted in (("test_accuracy", 0.0, "below"), ("sharpness", CORRELATED, "above")):
+    sides: tuple[tuple[str, float, Side], ...] = (("test_accuracy", 0.0, "below"), ("sharpness", CORRELATED, "above"))
+    for column, boundary, wanted in sides:
         by_seed = {
             seed: rank_correlation(rows["batch_size"], rows[column])
             for seed, rows in frame.groupby("seed")
@@ -131,7 +134,8 @@ def sharpness_follows_loss(study: Study, reading: Reading) -> list[Finding]:
     rows = rows[(rows["method"] == reading.method) & (rows["batch_norm"] == reading.batch_norm)]
     rows = rows[(rows["epsilon"] - EPSILONS[0]).abs() < 1e-9]
     found = []
-    for regime, name, wanted in ((LARGE, "large batch", "below"), (SMALL, "small batch", "above")):
+    sides: tuple[tuple[str, str, Side], ...] = ((LARGE, "large batch", "below"), (SMALL, "small batch", "above"))
+    for regime, name, wanted in sides:
         by_seed = {
             seed: rank_correlation(along["base_loss"], along["sharpness"])
             for seed, along in rows[rows["regime"] == regime].groupby("seed")

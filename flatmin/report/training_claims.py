@@ -48,7 +48,8 @@ def no_peak(study: Study, reading: Reading) -> list[Finding]:
 
 def small_goes_farther(study: Study, reading: Reading) -> list[Finding]:
     """K16: distance from the start, small batch over large batch."""
-    ratio = of_ratio(*(minimum(study, regime, "distance_from_start") for regime in NAMES))
+    small, large = (minimum(study, regime, "distance_from_start") for regime in NAMES)
+    ratio = of_ratio(small, large)
     low, high = DISTANCE_RATIO
     place = "within" if low <= ratio.center <= high else "outside"
     return [Finding("small / large", ratio, 1.0, unit="×", note=f"{place} the paper's {low:g} to {high:g}")]

@@ -67,7 +67,8 @@ def searches(
     if space == "random":
         rows = rows[rows["distribution"] == distribution]
         rows = rows[rows["subspace_dim"] == rows["subspace_dim"].max()]
-    return rows[rows["examples"] == rows["examples"].max()]
+    found: pd.DataFrame = rows[rows["examples"] == rows["examples"].max()]
+    return found
 
 
 def sharpness(

@@ -105,9 +105,9 @@ def of_ratio(first: "pd.Series[float]", second: "pd.Series[float]", level: float
     first, second = first.astype(float).align(second.astype(float), join="inner")
     with np.errstate(divide="ignore", invalid="ignore"):
         each = (first / second).dropna()
-        found = of_mean(np.log(each), level)
-    ends = [float(np.exp(end)) for end in (found.center, found.low, found.high)]
-    return Interval(*ends, tuple(each))
+        logs = of_mean(pd.Series(np.log(each)), level)
+    center, low, high = (float(np.exp(end)) for end in (logs.center, logs.low, logs.high))
+    return Interval(center, low, high, tuple(each))
 
 
 def of_share(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:

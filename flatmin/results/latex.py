@@ -40,7 +40,8 @@ def to_latex(
         digits: Significant digits of the floats.
         label: For ``\ref``; empty for none.
         notes: Plain text below the table, a paragraph each.
-        sides: Alignment of the columns as LaTeX has it, such as ``lrr``; by default that of the types.
+        sides: Alignment of the columns as LaTeX has it, such as ``lrr``; by default that of the types. A table that
+            gives it is set closer, with space before text that spans it.
         long: Over several pages instead of floating, which needs ``\usepackage{longtable}``.
 
     Returns:
@@ -63,10 +64,11 @@ def to_latex(
         <BLANKLINE>
     """
     size = [r"\small", *([r"\setlength{\tabcolsep}{4pt}"] if sides else [])]
+    cells = [[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
+    body = _body(cells, spaced=bool(sides))
     sides = sides or "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
     title = [rf"\caption{{{escaped(caption)}}}", *([rf"\label{{{label}}}"] if label else [])]
     head = [r"\toprule", *_head(frame.columns), r"\midrule"]
-    body = _body([[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)])
     if long:
         title[-1] += r" \\"
         heads = [*title, *head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot"]
@@ -109,13 +111,13 @@ def _below(notes: Sequence[str]) -> list[str]:
     return [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {text}}}"]
 
 
-def _body(rows: list[list[str]]) -> list[str]:
-    """The rows; text that spans the table stays with the row below and has space above it unless it is indented."""
+def _body(rows: list[list[str]], *, spaced: bool) -> list[str]:
+    """The rows; text that spans the table stays with the row below and, if not indented, may have space above."""
     lines: list[str] = []
     for cells in rows:
         if len(cells) > 1 and not any(cells[1:]):
-            if lines and not cells[0].startswith(r"\quad"):
-                lines[-1] += r" \addlinespace"
+            if spaced and lines and not cells[0].startswith(r"\quad"):
+                lines.append(r"\addlinespace")
             lines.append(rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}} \\*")
         else:
             lines.append(rf"{' & '.join(cells)} \\")

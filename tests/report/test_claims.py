@@ -396,3 +396,8 @@ def test_frame_has_every_judgement(complete):
     frame = claims.frame(found)
     assert len(frame) == len(found)
     assert set(frame["verdict"]) <= {"holds", "does not hold", "undecided", "not run"}
+
+
+def test_paths_that_leave_out_a_minimum_were_not_run(study, along):
+    own = study(lines=along(0, {-1.0: 0.0, 0.1: 0.0, 0.9: 0.0, 2.0: 1.0}))
+    assert [verdict(name, own) for name in ("K8", "K9", "K10")] == ["not run"] * 3
