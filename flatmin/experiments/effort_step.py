@@ -42,6 +42,7 @@ class EffortStep:
     batch_size: int
 
     kind = "effort"
+    after = None
 
     @property
     def label(self) -> str:

@@ -21,7 +21,7 @@ from flatmin.results import Record, Store, Tables
 from flatmin.results.atomic import write_files
 from flatmin.results.lock import Busy, exclusive
 
-UNFINISHED = ("training.ckpt", ".training.ckpt.part", "points.jsonl")
+UNFINISHED = ("training*.ckpt", ".training*.ckpt.part", "points.jsonl")
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
 
@@ -174,8 +174,9 @@ def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter
 
 def clear(record: Record) -> None:
     """Remove what only an unfinished step needs."""
-    for name in UNFINISHED:
-        (record.folder / name).unlink(missing_ok=True)
+    for pattern in UNFINISHED:
+        for path in record.folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def obstacle(step: Step, workplace: Workplace) -> str:
@@ -186,6 +187,9 @@ def obstacle(step: Step, workplace: Workplace) -> str:
             return f"{need.label} diverged"
         if state != "finished":
             return f"{need.label} is not finished"
+        trained = workplace.record(need).result["epochs"] if step.after is not None else 0
+        if step.after is not None and trained < step.after:
+            return f"{need.label} ended with epoch {trained}, before epoch {step.after}"
     return ""
 
 

@@ -62,6 +62,11 @@ class SharpnessStep:
         return (self.network,)
 
     @property
+    def after(self) -> int | None:
+        """The epoch of it."""
+        return self.epoch
+
+    @property
     def setup(self) -> dict[str, Any]:
         """All that fixes the numbers, the settings of the search included."""
         return {

@@ -50,6 +50,7 @@ class SliceStep(ABC):
     """What all slices have in common: a form, a reading, and one table."""
 
     kind = "slices"
+    after = None
     form: ClassVar[str]
     table: ClassVar[str]
     reading: Reading

@@ -95,6 +95,11 @@ class Step(Protocol):
         ...
 
     @property
+    def after(self) -> int | None:
+        """The epoch after which it takes the network that it needs; ``None`` for the end of training."""
+        ...
+
+    @property
     def cost(self) -> float:
         """Work in forward passes of one example, roughly; for the progress bar."""
         ...

@@ -41,6 +41,11 @@ class TrainingStep:
         return (self.origin[0],) if self.origin else ()
 
     @property
+    def after(self) -> int | None:
+        """The epoch of it."""
+        return self.origin[1] if self.origin else None
+
+    @property
     def label(self) -> str:
         """Such as ``F1-mnist-small_batch-seed0``."""
         return f"{self.network['name']}-{self.data['name']}-{self.regime}-seed{self.seed}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flatmin.core.errors import ConfigError
-from flatmin.experiments import Study, run
+from flatmin.experiments import Reporter, Study, run
 from flatmin.experiments.budget import reductions
 from flatmin.experiments.loading import load_experiment
 
@@ -166,3 +166,19 @@ def test_the_free_sample_of_timit_is_called_what_it_is(experiment, name):
     dataset = SimpleNamespace(name=name, train=[0] * 80, provenance={"timit": speech})
     told = reductions(experiment(training={"epochs": 100}), dataset, 80)[1:]
     assert told == (["The free sample of TIMIT: 160 utterances, 1,500 states"] if name == "timit_sample" else [])
+
+
+def test_what_starts_after_training_ended_is_passed_over(make, drawings):
+    """A patience of one epoch and an improvement that cannot be had end training after the first."""
+    study = make(
+        variations={"warm_start": {"batch_size": "50%", "start": {"epochs": [1, 9]}}},
+        training={"epochs": 9, "patience": 1, "min_improvement": 0.999},
+        sharpness={**MEASURES, "epochs": [1, 9]},
+    )
+    reporter = Reporter()
+    reasons = []
+    reporter.passed_over = lambda step, reason: reasons.append(reason)
+    tables = run(study, reporter)
+    assert "F1-digits-small_batch-seed0 ended with epoch 1, before epoch 9" in reasons and len(reasons) >= 3
+    assert "warm_start_1" in set(tables.minima["regime"])
+    assert not list(study.folder.rglob("*.ckpt"))
