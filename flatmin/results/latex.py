@@ -112,15 +112,14 @@ def _below(notes: Sequence[str]) -> list[str]:
 
 
 def _body(rows: list[list[str]], *, spaced: bool) -> list[str]:
-    """The rows; text that spans the table stays with the row below and, if not indented, may have space above."""
+    """The rows; text that spans a spaced table stays with the row below and, if not indented, has space above."""
     lines: list[str] = []
     for cells in rows:
-        if len(cells) > 1 and not any(cells[1:]):
-            if spaced and lines and not cells[0].startswith(r"\quad"):
-                lines.append(r"\addlinespace")
-            lines.append(rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}} \\*")
-        else:
-            lines.append(rf"{' & '.join(cells)} \\")
+        spans = len(cells) > 1 and not any(cells[1:])
+        if spans and spaced and lines and not cells[0].startswith(r"\quad"):
+            lines.append(r"\addlinespace")
+        text = rf"\multicolumn{{{len(cells)}}}{{l}}{{{cells[0]}}}" if spans else " & ".join(cells)
+        lines.append(text + (r" \\*" if spans and spaced else r" \\"))
     return lines
 
 
