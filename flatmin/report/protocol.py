@@ -19,6 +19,7 @@ from flatmin.report.published import (
     TRIALS,
 )
 from flatmin.results import to_latex
+from flatmin.results.intervals import LEVEL
 
 
 class SetUp(NamedTuple):
@@ -68,6 +69,7 @@ PROTOCOL = {
     "Translation": "0.2",
     "Dropout": "0.5",
     "CodeDropout": "0.3 or 0.4",
+    "Level": f"{100 * LEVEL:g} %",
     "Inputs": f"{SET_UPS['F2'].features:,}",
     "States": f"{SET_UPS['F2'].classes:,}",
 }
