@@ -37,6 +37,7 @@ class Finding:
         wanted: On which side of the boundary.
         unit: Written behind the number, such as `` points``; ``×`` is written before it.
         note: A remark on how it was found.
+        digits: Significant ones.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Finding:
     wanted: Side = "above"
     unit: str = ""
     note: str = ""
+    digits: int = 3
 
     @property
     def verdict(self) -> Verdict:
@@ -92,7 +94,7 @@ class Finding:
         return f"{self.what} {self.value}{ends}, {seeds}{lost}{note}"
 
     def _with_unit(self, value: float) -> str:
-        number = significant(value)
+        number = significant(value, self.digits)
         number = f"−{number[1:]}" if number.startswith("-") else number
         return f"×{number}" if self.unit == "×" else f"{number}{self.unit}"
 

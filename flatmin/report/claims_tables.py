@@ -67,6 +67,6 @@ def terminal_table(judgements: Sequence[Judgement]) -> Table:
     table = Table("", "claim", "verdict", "networks", box=SIMPLE, pad_edge=False)
     for row in overview(judgements).to_dict("records"):
         style = STYLES[row["verdict"]]
-        places = [f"{verdict}: {row[verdict]}" for verdict in VERDICTS if row[verdict]]
+        places = [f"{verdict}: {row[verdict]}" for verdict in VERDICTS if row[verdict] and row["verdict"] != NOT_RUN]
         table.add_row(row["claim"], row["statement"], f"[{style}]{row['verdict']}[/]", "\n".join(places))
     return table

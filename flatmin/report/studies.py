@@ -176,4 +176,4 @@ def study_folders(folder: Path) -> list[Path]:
 
 def is_study(folder: Path) -> bool:
     """Whether there are tables in a folder, complete or not."""
-    return folder.is_dir() and ((folder / "provenance.json").exists() or any(folder.glob("*.csv")))
+    return any((folder / name).exists() for name in ("provenance.json", "minima.csv"))

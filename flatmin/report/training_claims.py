@@ -18,7 +18,8 @@ NAMES = {SMALL: "small batch", LARGE: "large batch"}
 def both_fit(study: Study, reading: Reading) -> list[Finding]:
     """K1: training accuracy of either regime against 98 %."""
     return [
-        Finding(name, of_mean(accuracy(study, regime, "train")), FITTED, unit=" %") for regime, name in NAMES.items()
+        Finding(name, of_mean(accuracy(study, regime, "train")), FITTED, unit=" %", digits=4)
+        for regime, name in NAMES.items()
     ]
 
 

@@ -52,9 +52,10 @@ def test_same_studies_give_the_same_bytes(undrawn, flatmin, complete, tmp_path):
 
 def test_own_results_are_taken_where_nothing_is_frozen(undrawn, flatmin, complete, tmp_path):
     complete().tables.write(tmp_path / "results" / "keskar_f1" / "tables")
-    status, out, _ = flatmin("report")
-    assert status == 0
-    assert "1 study" in out
+    for _ in range(2):
+        status, out, _ = flatmin("report")
+        assert status == 0
+        assert "1 study" in out
     assert (tmp_path / "results" / "report" / "claims.tex").exists()
 
 
