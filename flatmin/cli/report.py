@@ -11,7 +11,7 @@ RESULTS = Path("results")
 FOLDERS = typer.Argument(
     help="Studies, or folders of studies; paper/data unless given, else results.",
     show_default=False,
-    metavar="FOLDER...",
+    metavar="FOLDER",
 )
 OUT = typer.Option(
     "--out", help="Where to write; paper/generated where there is paper/data, else results/report.", show_default=False
