@@ -1,5 +1,6 @@
 """Sharpness against the training loss, along the training (the paper's Figure 6)."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -61,7 +62,7 @@ def draw_way(axes: Axes, rows: pd.DataFrame) -> None:
     looks = looks_of(regimes_of(rows))
     strokes = epsilon_strokes(rows["epsilon"])
     networks = per_network(rows, "epoch", "train_loss").sort_values("epoch", kind="stable")
-    seen = networks[(networks["sharpness"] > 0) & (networks["train_loss"] > 0)]
+    seen = networks[networks[["sharpness", "train_loss"]].gt(0).all(axis=1) & np.isfinite(networks["sharpness"])]
     width = 1.6 if seen["seed"].nunique() == 1 else 0.8
     for (regime, epsilon, _), way in seen.groupby(["regime", "epsilon", "seed"]):
         look = looks[str(regime)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from flatmin.figures.searches import with_standard_a
 from flatmin.figures.style import REGIMES, series_of
 from flatmin.results import Tables, of_minima
 
@@ -58,7 +59,7 @@ def on_the_way_rows(tables: Tables) -> pd.DataFrame:
 
     Epochs and training losses are those of the table `curves`; a minimum has the last one.
     """
-    rows = tables.sharpness
+    rows = with_standard_a(tables.sharpness)
     on_the_way = rows[rows["epoch"].notna()]
     ends = of_minima(rows).drop(columns="epoch").merge(tables.minima[[*RUN, "epochs"]], on=RUN)
     ends = ends.rename(columns={"epochs": "epoch"}).merge(on_the_way[RUN].drop_duplicates(), on=RUN)
@@ -105,4 +106,4 @@ def origin_of(tables: Tables, series: str) -> str:
 
 def searches_of(tables: Tables, minima: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Return the searches at the given minima, with columns of theirs."""
-    return of_minima(tables.sharpness).merge(minima[[*RUN, *columns]], on=RUN)
+    return with_standard_a(of_minima(tables.sharpness)).merge(minima[[*RUN, *columns]], on=RUN)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from flatmin.core.errors import ResultsError
 from flatmin.figures.along_training import along_training
 from flatmin.figures.curves import curve_rows, training_curves
+from flatmin.figures.distributions import distribution_rows, distributions
 from flatmin.figures.effort import effort
 from flatmin.figures.groups import on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
 from flatmin.figures.paths import path, random_line
@@ -78,6 +79,7 @@ FAMILIES = (
     Family("random_surface", "planes", kind_of("planes", "random"), random_surface, PLANE),
     Family("three_point_plane", "planes", kind_of("planes", "three_points"), three_point_plane, PLANE),
     Family("sharpness", "sharpness", pair_rows, sharpness_figure),
+    Family("distributions", "sharpness", distribution_rows, distributions),
     Family("batch_sizes", "sharpness", sweep_rows, sweep, ("series", *SEARCH)),
     Family("warm_start", "sharpness", warm_start_rows, warm_start, ("series", *SEARCH)),
     Family("along_training", "sharpness", on_the_way_rows, along_training, SEARCH),

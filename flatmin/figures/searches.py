@@ -8,6 +8,13 @@ from flatmin.figures.captions import counted
 SPACES = {"full": "full space", "random": "random subspace"}
 METHODS = {"paper": "paper's search", "strong": "strong search"}
 
+STANDARD = ("identity", "normal", "")
+
+
+def with_standard_a(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the searches with the standard A: normal entries in a random subspace, the identity in the full space."""
+    return rows[rows["distribution"].isin(STANDARD) | rows["distribution"].isna()]
+
 
 def methods_of(rows: pd.DataFrame) -> dict[str, str]:
     """Return the methods that occur in the rows with their names, the paper's first."""

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.figures.captions import counted, footer, significant
 from flatmin.figures.legends import heading, regime_handles
-from flatmin.figures.searches import METHODS, SPACES
+from flatmin.figures.searches import METHODS, SPACES, with_standard_a
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
 from flatmin.results import Tables, of_minima
 
@@ -60,13 +60,18 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
 
 def pair_rows(tables: Tables) -> pd.DataFrame:
     """Return the searches at the minima of the small and the large batch, with the standard A."""
-    rows = of_minima(tables.sharpness)
+    rows = with_standard_a(of_minima(tables.sharpness))
     return rows[rows["regime"].isin(REGIMES)]
 
 
-def per_seed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per seed: the mean over the draws of a random subspace, converged if all draws are."""
-    keys = ["regime", "space", "epsilon", *SETTING, "seed"]
+def per_seed(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return one row per seed: the mean over the draws of a random subspace, converged if all draws are.
+
+    Args:
+        rows: The searches.
+        *columns: Columns beyond the setting that tell searches apart.
+    """
+    keys = ["regime", "space", "epsilon", *SETTING, *columns, "seed"]
     draws = rows.groupby(keys, sort=False, as_index=False, dropna=False)
     seeds = draws.agg(sharpness=("sharpness", "mean"), converged=("converged", "all"))
     return seeds.sort_values("method", kind="stable")
@@ -79,9 +84,9 @@ def limits(sharpness: pd.Series) -> tuple[float, float]:
     return float(low / 4), float(high * 4 * (high / low) ** 0.15)
 
 
-def draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draw one pair of columns of dots per setting, with the bar of the mean and the ratio above."""
-    pairs = [pair for _, pair in rows.groupby(SETTING, sort=False, dropna=False)]
+def draw_panel(axes: Axes, rows: pd.DataFrame, *columns: str) -> None:
+    """Draw one pair of columns of dots per setting (and further columns), the bar of the mean and the ratio above."""
+    pairs = [pair for _, pair in rows.groupby([*SETTING, *columns], sort=False, dropna=False)]
     crowded = len(pairs) > CROWDED
     for position, pair in enumerate(pairs):
         for regime, dots in pair.groupby("regime"):
@@ -136,8 +141,8 @@ def draw_dots(axes: Axes, center: float, dots: pd.DataFrame, regime: str, size: 
 
 
 def tick_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
-    """Return the reading of BatchNorm in short; subspace dimension and examples only where they vary."""
-    parts = [TICKS.get(setting["batch_norm"], setting["batch_norm"])]
+    """Return the distribution of A if there is one, else the reading of BatchNorm; what else varies below."""
+    parts = [setting.get("distribution", TICKS.get(setting["batch_norm"], setting["batch_norm"]))]
     if rows["subspace_dim"].nunique() > 1:
         parts.append(f"p = {setting['subspace_dim']:g}")
     if rows["examples"].nunique() > 1:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import counted, significant
-from flatmin.figures.searches import SPACES
+from flatmin.figures.searches import SPACES, with_standard_a
 from flatmin.figures.sharpness import SETTING, TICKS, pair_rows
 from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables, ratios, summary
@@ -37,9 +37,9 @@ def summary_table(tables: Tables) -> pd.DataFrame:
     means = summary(tables)
     if means.empty:
         raise ResultsError("nothing to summarise: the tables `minima` and `sharpness` are empty.")
-    means = means[means["regime"].isin(REGIMES)]
+    means = with_standard_a(means[means["regime"].isin(REGIMES)])
     keys = ["network", "data", "space", "epsilon", *SETTING]
-    joined = means.merge(ratios(tables), how="left", on=keys, suffixes=("", "_pairs"))
+    joined = means.merge(with_standard_a(ratios(tables)), how="left", on=keys, suffixes=("", "_pairs"))
     ordering: Any = {"ascending": [True, False], "na_position": "first", "kind": "stable"}
     joined = joined.sort_values(["space", "epsilon"], **ordering)
     groups = joined.groupby(["quantity", *keys], sort=False, dropna=False)

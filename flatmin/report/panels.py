@@ -96,7 +96,8 @@ def outer_label(panels: list[Axes], text: str) -> None:
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> Legend:
-    """Write the legend above the panels."""
+    """Write the legend above the panels, in half as many columns on a narrow figure."""
+    columns = columns if figure.get_figwidth() == PAGE_WIDTH else -(-columns // 2)
     return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
 
 

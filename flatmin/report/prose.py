@@ -79,8 +79,10 @@ def answer(studies: Sequence[Study]) -> str:
     found = [one for study in studies if (one := compared(study, published, strong))]
     if not found:
         return "No study has both searches, so the question is open here."
-    parts = [verdict(found), orders(found), sizes(found)]
-    return " ".join([*parts, *statistics(studies)])
+    said = verdict(found)
+    if all(one.seeds == 1 for one in found):
+        said = f"As far as single seeds tell, {said[:1].lower()}{said[1:]}"
+    return " ".join([said, orders(found), sizes(found), *statistics(studies)])
 
 
 def verdict(found: Sequence[Comparison]) -> str:
