@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 
 from flatmin.figures.captions import BATCH_NORM_NAMES, footer
 from flatmin.figures.legends import heading, regime_handles
-from flatmin.figures.sharpness import draw_panel, limits, per_seed, sharpness_notes
+from flatmin.figures.searches import searches_note
+from flatmin.figures.sharpness import draw_panel, limits, per_seed
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
 from flatmin.results import Tables
 from flatmin.results.statistics import of_minima
@@ -42,7 +43,8 @@ def distributions(tables: Tables, *, network: str, data: str) -> Figure:
     for handle in handles:
         handle.set(linestyle="", markersize=4.5)
     heading(figure, "sharpness by the distribution of A", network, data, handles)
-    footer(figure, tables, "sharpness", rows, *sharpness_notes(rows, seeds), "Open dots: not converged")
+    dots = "Dot: one seed, open: not converged, bar: mean, ×: ratio of the means, large over small batch"
+    footer(figure, tables, "sharpness", rows, dots, *searches_note(rows))
     return figure
 
 
