@@ -1,5 +1,7 @@
 """Sharpness against the training loss, along the training (the paper's Figure 6)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -66,7 +68,7 @@ def draw_way(axes: Axes, rows: pd.DataFrame) -> None:
     width = 1.6 if seen["seed"].nunique() == 1 else 0.8
     for (regime, epsilon, _), way in seen.groupby(["regime", "epsilon", "seed"]):
         look = looks[str(regime)]
-        line = {"color": look.color, "marker": look.marker, "markersize": 3.5, "linewidth": width}
+        line: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3.5, "linewidth": width}
         axes.plot(way["train_loss"], way["sharpness"], **line | strokes[float(epsilon)])
     axes.set(xscale="log", yscale="log", xlabel=f"training {LOSS}, log axis")
 

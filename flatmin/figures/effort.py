@@ -1,5 +1,7 @@
 """What the sharpness found owes to the search: the highest value against the evaluations spent."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,9 +15,9 @@ from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, reg
 from flatmin.results import Tables
 
 CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
-STARTS = {"centre": "-", "sign": "--", "random": ":"}
+STARTS: dict[str, Any] = {"centre": "-", "sign": "--", "random": ":"}
 START_NAMES = {"centre": "start: centre", "sign": "halfway to the gradient's corner", "random": "random point"}
-PUBLISHED = {"climber": "lbfgsb", "evaluations": 12}
+PUBLISHED, PUBLISHED_EVALUATIONS = "lbfgsb", 12
 
 
 @styled
@@ -75,19 +77,19 @@ def draw_climbs(axes: Axes, rows: pd.DataFrame, end: float) -> None:
     looks = looks_of(regimes_of(rows))
     width = 1.6 if rows["seed"].nunique() == 1 else 0.8
     for (regime, start, _), climb in rows.groupby(["regime", "start", "seed"], sort=False):
-        steps = climb.set_index("evaluations")["sharpness"].sort_index()
-        steps.loc[end] = steps.iloc[-1]
+        steps = climb.sort_values("evaluations").set_index("evaluations")["sharpness"]
+        steps = steps.reindex(steps.index.union([end])).ffill()
         seen = steps.where((steps > 0) & np.isfinite(steps))
         dash = STARTS.get(str(start), "-.")
-        look = {"color": looks[str(regime)].color, "linestyle": dash, "linewidth": width}
+        look: dict[str, Any] = {"color": looks[str(regime)].color, "linestyle": dash, "linewidth": width}
         axes.plot(seen.index, seen, drawstyle="steps-post", **look)
     axes.set(xscale="log", yscale="log")
 
 
 def mark_published(axes: Axes, climber: str) -> None:
     """Mark where the published search ends: ten iterations of L-BFGS-B, about a dozen evaluations."""
-    if climber == PUBLISHED["climber"]:
-        axes.axvline(float(PUBLISHED["evaluations"]), color="0.6", linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=0)
+    if climber == PUBLISHED:
+        axes.axvline(PUBLISHED_EVALUATIONS, color="0.6", linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=0)
 
 
 def start_handles(rows: pd.DataFrame) -> list[Line2D]:

@@ -71,7 +71,7 @@ def on_the_way_rows(tables: Tables) -> pd.DataFrame:
 def per_network(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Return one row per network and search, the mean over the draws of a random subspace, with further columns."""
     keys = [*RUN, *SEARCH, *columns]
-    return rows.groupby(keys, sort=False, dropna=False, as_index=False)["sharpness"].mean()
+    return rows.groupby(keys, sort=False, dropna=False)["sharpness"].mean().reset_index()
 
 
 def grouped(tables: Tables) -> pd.DataFrame:

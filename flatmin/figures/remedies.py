@@ -1,6 +1,7 @@
 """Remedies for large batches beside the plain pair: accuracy and sharpness (the paper's Tables 6 and 7 and E.3)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,8 +93,9 @@ def draw_dots(
     for place, (regime, look) in enumerate(looks_in_order(order or regimes_of(rows))):
         values = rows.loc[rows["regime"] == regime, quantity].dropna()
         face = look.color if full else "white"
-        line = {"linestyle": "", "marker": look.marker, "color": look.color, "markersize": 4.2, "alpha": 0.9}
-        axes.plot(values, np.full(len(values), place + shift), **line, markerfacecolor=face, markeredgewidth=0.8)
+        heights = np.full(len(values), place + shift)
+        (dots,) = axes.plot(values, heights, look.marker, color=look.color, markerfacecolor=face)
+        dots.set(markersize=4.2, markeredgewidth=0.8, alpha=0.9)
         if len(values) > 1:
             axes.vlines(values.mean(), place + shift - 0.16, place + shift + 0.16, color=look.ink, linewidth=1.4)
         axes.axhline(place + 0.5, color="0.9", linewidth=0.6, zorder=0)
@@ -113,7 +115,7 @@ def shifts(count: int) -> np.ndarray:
 def epsilon_handles(rows: pd.DataFrame) -> list[Line2D]:
     """Return the legend entries that tell the epsilons by full and open dots."""
     epsilons = sorted(rows["epsilon"].unique(), reverse=True)
-    look = {"linestyle": "", "marker": "o", "color": "0.25", "markersize": 4.2}
+    look: dict[str, Any] = {"linestyle": "", "marker": "o", "color": "0.25", "markersize": 4.2}
     faces = ["0.25", *["white"] * (len(epsilons) - 1)]
     return [
         Line2D([], [], **look, markerfacecolor=face, label=f"ε = {epsilon:g}")

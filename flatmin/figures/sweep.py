@@ -1,5 +1,7 @@
 """Accuracy and sharpness against the batch size (the paper's Figure 4)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -111,7 +113,7 @@ def mark_pair(axes: Axes, rows: pd.DataFrame) -> None:
 
 def sweep_handles(rows: pd.DataFrame) -> list[Line2D]:
     """Return the legend entries: accuracy, and sharpness for each epsilon."""
-    look = {"marker": "o", "markersize": 4, "color": SHARPNESS_COLOR}
+    look: dict[str, Any] = {"marker": "o", "markersize": 4, "color": SHARPNESS_COLOR}
     return [
         Line2D([], [], color=ACCURACY_COLOR, marker="^", markersize=4, label="test accuracy"),
         *(

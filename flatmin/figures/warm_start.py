@@ -1,5 +1,7 @@
 """Large batches that go out from the iterates of small-batch training (the paper's Figure 5)."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +16,11 @@ from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, epsilon_strokes, looks_of, select, styled
 from flatmin.results import Tables
 
-SOLUTION = REGIMES["large_batch"]
+SOLUTION: dict[str, Any] = {
+    "color": REGIMES["large_batch"].color,
+    "marker": REGIMES["large_batch"].marker,
+    "markersize": 4,
+}
 
 
 @styled
@@ -59,19 +65,20 @@ def iterates_of(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame:
     first = rows.iloc[0]
     curves = tables.curves
     same = (curves["network"] == first["network"]) & (curves["data"] == first["data"]) & (curves["split"] == "test")
-    return curves[same & (curves["regime"] == origin_of(tables, first["series"])) & curves["seed"].isin(rows["seed"])]
+    origin = curves["regime"] == origin_of(tables, str(first["series"]))
+    found: pd.DataFrame = curves[same & origin & curves["seed"].isin(rows["seed"])]
+    return found
 
 
 def draw_accuracy(axes: Axes, rows: pd.DataFrame, iterates: pd.DataFrame) -> None:
     """Draw the test accuracy of the iterates and of the solutions reached from them."""
     for regime, look in looks_of(list(iterates["regime"].unique())).items():
-        line = {"color": look.color, "marker": look.marker, "markersize": 3, "markevery": 5}
+        line: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3, "markevery": 5}
         path = iterates[iterates["regime"] == regime]
         draw_band(axes, path.assign(accuracy=100 * path["accuracy"]), "epoch", "accuracy", **line)
     once = rows.drop_duplicates(["regime", "seed"])
     solutions = once.assign(test_accuracy=100 * once["test_accuracy"])
-    look = {"color": SOLUTION.color, "marker": SOLUTION.marker, "markersize": 4}
-    draw_band(axes, solutions, "start_epoch", "test_accuracy", **look)
+    draw_band(axes, solutions, "start_epoch", "test_accuracy", **SOLUTION)
 
 
 def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
@@ -79,8 +86,7 @@ def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
     networks = per_network(rows, "start_epoch")
     for epsilon, line in epsilon_strokes(networks["epsilon"]).items():
         seen = networks[(networks["epsilon"] == epsilon) & (networks["sharpness"] > 0)]
-        look = {"color": SOLUTION.color, "marker": SOLUTION.marker, "markersize": 4}
-        draw_band(axes, seen, "start_epoch", "sharpness", **look, **line)
+        draw_band(axes, seen, "start_epoch", "sharpness", **SOLUTION, **line)
     axes.set(yscale="log", xlabel="epoch of the iterate")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
@@ -91,7 +97,7 @@ def warm_start_handles(tables: Tables, rows: pd.DataFrame) -> list[Line2D]:
     start = looks_of([origin])[origin]
     return [
         Line2D([], [], color=start.color, marker=start.marker, markersize=3, label="iterate"),
-        Line2D([], [], color=SOLUTION.color, marker=SOLUTION.marker, markersize=4, label="large batch from there"),
+        Line2D([], [], **SOLUTION, label="large batch from there"),
         *(
             Line2D([], [], color="0.25", label=f"sharpness, ε = {epsilon:g}", marker="s", markersize=4, **line)
             for epsilon, line in epsilon_strokes(rows["epsilon"]).items()

@@ -55,9 +55,9 @@ def cross(color: str, **look: Any) -> Line2D:
 
 def pair_handles(**look: Any) -> list[Line2D]:
     """Return the legend entries of the small and the large batch."""
+    plain: dict[str, Any] = {"markersize": 4} | look
     return [
-        Line2D([], [], label=way.label, **{"color": way.color, "marker": way.marker, "markersize": 4} | look)
-        for way in REGIMES.values()
+        Line2D([], [], label=way.label, color=way.color, **{"marker": way.marker} | plain) for way in REGIMES.values()
     ]
 
 
