@@ -120,10 +120,13 @@ def found(record: Record) -> str:
         ending = " (training loss stopped improving)" if result["status"] == "plateau" else ""
         accuracy = f"train {100 * result['train_accuracy']:.2f} %, test {100 * result['test_accuracy']:.2f} %"
         return f"{result['epochs']} epochs{ending}, {accuracy}"
-    if record.kind == "sharpness" and record.state == "diverged":
+    if record.kind in ("sharpness", "effort") and record.state == "diverged":
         return f"no search, the loss at the minimum is {result['base_loss']}"
     if record.kind == "sharpness":
         return ", ".join(f"{row['sharpness']:.4g} (epsilon {row['epsilon']:g})" for row in result["searches"])
+    if record.kind == "effort":
+        best = max(result["climbs"], key=lambda climb: climb["sharpness"][-1])
+        return f"at most {best['sharpness'][-1]:.4g}, by {best['climber']} from {best['start']}"
     lost = sum(check["non_finite"] for check in result["checks"].values())
     return f"{lost} values not finite" if lost else "done"
 

@@ -217,3 +217,11 @@ def test_two_processes_share_an_experiment(file, tmp_path, flatmin, undrawn, see
     last = flatmin("run", file, "seeds=[0, 1]", *changes)
     assert (last.status, last.err) == (0, "") and "passed over" not in last.out
     assert len(Tables.read(tmp_path / "tiny" / "tables").minima) == 4
+
+
+def test_every_kind_of_step_has_its_line(file, tmp_path, flatmin, undrawn):
+    effort = "effort={evaluations: 4, batch_norm: [batch], examples: 20, climbers: [corner_steps], starts: [sign]}"
+    said = flatmin("run", file, effort, "slices=null", "--results", tmp_path)
+    assert said.status == 0, said.err
+    lines = [line for line in said.out.splitlines() if line.startswith("  effort ")]
+    assert len(lines) == 2 and all("by corner_steps from sign" in line for line in lines)
