@@ -138,15 +138,15 @@ class Experiment(Section):
             yield "sharpness", next(iter(self.regimes)), self.sharpness.epochs
 
     def _examples_used(self) -> Iterator[tuple[str, int]]:
-        for name, regime in self.regimes.items():
-            if isinstance(regime.batch_size, int):
-                yield f"regimes.{name}.batch_size", regime.batch_size
+        for regime, section in self.regimes.items():
+            if isinstance(section.batch_size, int):
+                yield f"regimes.{regime}.batch_size", section.batch_size
         for name, variation in self.variations.items():
             sizes = variation.batch_size if isinstance(variation.batch_size, tuple) else (variation.batch_size,)
             yield from ((f"variations.{name}.batch_size", size) for size in sizes if isinstance(size, int))
-        for key, section in (("sharpness", self.sharpness), ("effort", self.effort)):
-            if section and section.examples:
-                yield f"{key}.examples", section.examples
+        for key, measure in (("sharpness", self.sharpness), ("effort", self.effort)):
+            if measure and measure.examples:
+                yield f"{key}.examples", measure.examples
 
 
 class _Named(dict[str, Any]):

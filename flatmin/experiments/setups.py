@@ -157,7 +157,12 @@ class Stability(Section):
     weight: Positive = 0.01
 
 
-METHODS = {"conservative": Conservative, "robust": Robust, "adversarial": Adversarial, "stability": Stability}
+METHODS: dict[str, type[Section]] = {
+    "conservative": Conservative,
+    "robust": Robust,
+    "adversarial": Adversarial,
+    "stability": Stability,
+}
 
 
 def _method(value: Any) -> Any:
