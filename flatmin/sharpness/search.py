@@ -10,7 +10,9 @@ reports is the optimiser's, not the landscape's. The strong search climbs in two
 - **L-BFGS-B** (Byrd et al. 1995) from the highest point found, for the coordinates whose maximum lies inside.
 
 It also looks at the highest point that a separable quadratic would have, which two gradients tell. In few dimensions it
-climbs by L-BFGS-B from all corners and from random points too.
+climbs by L-BFGS-B from all corners and from random points too; in hundreds, where climbs end far apart, corner steps
+also start at the highest point with a fifth of its coordinates mirrored (on a trained network with p = 100 that finds
+more than twice as many random starts at the same cost).
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,7 +33,8 @@ MOST_ITERATIONS = 200
 STALLED_ITERATIONS = 3
 SHORTENINGS = 2
 CORNER_TOLERANCE = 5e-4
-FEW_DIMENSIONS = 32
+FEW_DIMENSIONS, MANY_DIMENSIONS = 32, 320
+MIRRORINGS, MIRRORED_SHARE = 6, 0.2
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,18 @@ def quasi_newton(box: Box, z: Tensor, *, iterations: int, tolerance: float) -> C
 
 
 def starts(box: Box, generator: torch.Generator) -> Iterator[Tensor]:
-    """Where corner steps start: the centre, and random points halfway to a corner, more of them in few dimensions."""
+    """Where corner steps start.
+
+    The centre and random points halfway to a corner, more of them in few dimensions; in hundreds also the highest point
+    so far with some coordinates mirrored.
+    """
     yield center(box)
     for _ in range(max(1, min(FEW_DIMENSIONS, 10 * FEW_DIMENSIONS // box.dim))):
         yield 0.5 * box.half_width * signs(box, generator)
+    if FEW_DIMENSIONS < box.dim <= MANY_DIMENSIONS:
+        for _ in range(MIRRORINGS):
+            mirrored = torch.rand(box.dim, generator=generator) < MIRRORED_SHARE
+            yield torch.where(mirrored.to(box.best_z.device), -box.best_z, box.best_z)
 
 
 def scattered(box: Box, generator: torch.Generator) -> Iterator[Tensor]:

@@ -127,6 +127,19 @@ def test_rotated_convex_quadratic_reaches_the_highest_corner(seed: int) -> None:
     assert 0.99 * highest <= found <= highest * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_convex_quadratic_in_a_hundred_dimensions_is_near_the_best_of_a_thousand_climbs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    root = rng.standard_normal((100, 20)) * 10 ** rng.uniform(-1, 0.5, 20)
+    hessian, theta = root @ root.T / 100, 2 * rng.standard_normal(100)
+    width = EPSILON * (np.abs(theta) + 1)
+    corners = width * rng.choice([-1.0, 1.0], (1000, 100))
+    for _ in range(60):
+        corners = width * np.sign(corners @ hessian)
+    best = np.einsum("ki,ki->k", corners @ hessian, corners).max() / 2
+    assert rise(quadratic(hessian, np.zeros(100), theta), seed=seed) >= 0.995 * best
+
+
 def two_weight_loss(weights: Tensor) -> Tensor:
     """Mean squared error of ``w2 tanh(w1 x)`` on six points; ``weights`` of shape (..., 2)."""
     x = torch.tensor([-2.0, -1.1, -0.3, 0.4, 1.3, 2.2], dtype=torch.float64)
