@@ -70,6 +70,7 @@ def test_first_run_does_everything_and_the_second_nothing(file, tmp_path):
         "curves": 12,
         "minima": 2,
         "sharpness": 2,
+        "effort": 0,
         "lines": 2 * 4 + 2 * 3,
         "planes": 3 * 9,
         "points": 3,

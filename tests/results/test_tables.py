@@ -19,6 +19,7 @@ def curves(seed: int = 0) -> pd.DataFrame:
 def sharpness() -> pd.DataFrame:
     row = dict.fromkeys(COLUMNS["sharpness"], 0.1)
     row |= {"network": "F1", "data": "digits", "regime": "large_batch", "seed": 0, "space": "full"}
+    row |= {"epoch": math.nan, "distribution": "identity"}
     row |= {"subspace_dim": math.nan, "draw": math.nan, "method": "paper", "batch_norm": "running"}
     row |= {"worst_loss": math.inf, "converged": True, "sharpness": 1 / 3}
     return pd.DataFrame([row])
