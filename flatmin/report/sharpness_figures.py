@@ -63,8 +63,9 @@ def landscape_or_optimiser(studies: Sequence[Study]) -> Figure | None:
             draw_effort(axes, study, found[found["climber"] == climber], every["evaluations"])
     for axes, climber in zip(panels[0, 1:], climbers, strict=True):
         axes.set_title(CLIMBERS.get(climber, climber))
-    for axes in panels[-1, 1:]:
-        axes.set_xlabel("evaluations")
+    for column in panels[:, 1:].T:
+        for axes in [axes for axes in column if axes.axison][-1:]:
+            axes.set_xlabel("evaluations")
     legend(figure, [*pair_handles(), *start_handles(every), *paper_handles()])
     note = "Right: the highest sharpness found after so many evaluations of loss and gradient, batch statistics"
     dots = f"Full space, ε = {EPSILON:g}. Left: dot one seed, bar mean, × ratio of means, open: not converged"
