@@ -6,9 +6,11 @@ from typing import Any
 from flatmin.data import Dataset
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.fields import Section
+from flatmin.experiments.setups import paper_regimes
 
 PAPER_WIDTH = 512
 PAPER_EPOCHS = 100
+PAPER_BATCHES = {name: regime.batch_size for name, regime in paper_regimes().items()}
 
 
 def within_budget(experiment: Experiment, examples: int) -> Experiment:
@@ -69,6 +71,9 @@ def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list
     sentences = []
     if experiment.network.width not in (None, PAPER_WIDTH):
         sentences.append(f"{experiment.network.name} with {experiment.network.width} units a layer, not {PAPER_WIDTH}")
+    for name, regime in experiment.regimes.items():
+        if regime.batch_size != PAPER_BATCHES[name]:
+            sentences.append(f"{name.replace('_', ' ').capitalize()} of {regime.batch_size}, not {PAPER_BATCHES[name]}")
     if experiment.training.epochs < PAPER_EPOCHS:
         sentences.append(f"Trained for {experiment.training.epochs} of {PAPER_EPOCHS} epochs")
     if dataset.name == "timit_sample":

@@ -53,6 +53,8 @@ def test_reduced_settings_are_told(make):
     told = make(sharpness={"examples": 20}, slices={"examples": 40, "planes": planes}).reduced
     assert told == [
         "F1 with 4 units a layer, not 512",
+        "Small batch of 16, not 256",
+        "Large batch of 50%, not 10%",
         "Trained for 1 of 100 epochs",
         "Trained on the first 80 of 1,437 examples",
         "Sharpness on the first 20 of 80 training examples",
@@ -60,6 +62,7 @@ def test_reduced_settings_are_told(make):
         "Planes on the first 10 of 80 training examples",
     ]
     whole = {"data": {"name": "digits"}, "network": {"name": "F1"}, "training": {"epochs": 100}}
+    whole["regimes"] = {"small_batch": {"batch_size": 256}, "large_batch": {"batch_size": "10%"}}
     assert make(**whole).reduced == []
 
 

@@ -164,7 +164,7 @@ def test_a_start_needs_its_regime(make):
 def test_the_free_sample_of_timit_is_called_what_it_is(experiment, name):
     speech = {"utterances": 160, "states": 1500}
     dataset = SimpleNamespace(name=name, train=[0] * 80, provenance={"timit": speech})
-    told = reductions(experiment(training={"epochs": 100}), dataset, 80)[1:]
+    told = reductions(experiment(training={"epochs": 100}), dataset, 80)[3:]
     assert told == (["The free sample of TIMIT: 160 utterances, 1,500 states"] if name == "timit_sample" else [])
 
 
