@@ -100,7 +100,7 @@ class SharpnessStep:
     @property
     def cost(self) -> float:
         """Three passes an evaluation."""
-        evaluations = {"paper": 13, "strong": 90}[self.method]
+        evaluations = {"paper": 13, "strong": 110}[self.method]
         return 3.0 * evaluations * len(self.epsilons) * self.examples
 
     def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:

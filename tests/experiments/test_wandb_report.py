@@ -183,7 +183,7 @@ def test_words_and_numbers(folder):
         "Made with flatmin 0.1.0, commit 6bc0269ae.",
     ):
         assert f"- {fact}\n" in text
-    assert "- Training: adam, learning rate 0.001, 5 epoch" in text
+    assert "- Training: adam, learning rate 0.001, 5 epochs" in text
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     cells = {row[2]: row[4:] for row in rows[2:]}
     # deviations of two values are their difference over the root of two: 0.02, 0.04, 1 and 30
@@ -212,7 +212,7 @@ def test_frozen_tables_alone_will_do(tmp_path):
     made(provenance={}).write(tmp_path / "frozen")
     study = StudyReport.of(tmp_path / "frozen")
     assert (study.name, study.project, study.entity) == ("frozen", "flatmin", "")
-    assert "- Training: 5 epoch" in markdown(study, tmp_path)
+    assert "- Training: 5 epochs" in markdown(study, tmp_path)
 
 
 def test_project_and_entity_of_ones_own(folder):
