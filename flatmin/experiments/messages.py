@@ -22,6 +22,7 @@ RULES: dict[str, str] = {
     "greater_than": "must be positive",
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
 }
 

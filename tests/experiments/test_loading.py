@@ -216,6 +216,20 @@ def test_value_is_read(load, text, key, expected):
         ("seeds: [1, 2, 1]", "seeds must not repeat an entry, got 1 twice."),
         ("seeds: [-1]", "seeds[0] must be at least 0, got -1."),
         ("seeds: [4294967296]", "seeds[0] must be below 4294967296, got 4294967296."),
+        ("budget: 2", "budget must be at most 1, got 2."),
+        ("budget: 0", "budget must be positive, got 0."),
+        (
+            "variations: {a: {batch_size: 8, method: careful}}",
+            "variations.a.method must be one of conservative, robust, adversarial, stability, got 'careful'.",
+        ),
+        (
+            "variations: {a: {batch_size: 8, method: {name: robust, rh: 1}}}",
+            "unknown key 'rh' under variations.a.method; did you mean 'rho'?",
+        ),
+        (
+            "variations: {a: {batch_size: [8, x]}}",
+            f"variations.a.batch_size {SIZES}, got 'x'.",
+        ),
         ("regimes: {}", "regimes must not be empty, got {}."),
         *(
             (
