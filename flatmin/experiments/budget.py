@@ -71,9 +71,9 @@ def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list
     sentences = []
     if experiment.network.width not in (None, PAPER_WIDTH):
         sentences.append(f"{experiment.network.name} with {experiment.network.width} units a layer, not {PAPER_WIDTH}")
-    for name, regime in experiment.regimes.items():
-        if regime.batch_size != PAPER_BATCHES[name]:
-            sentences.append(f"{name.replace('_', ' ').capitalize()} of {regime.batch_size}, not {PAPER_BATCHES[name]}")
+    for regime, section in experiment.regimes.items():
+        if section.batch_size != (size := PAPER_BATCHES[regime]):
+            sentences.append(f"{regime.replace('_', ' ').capitalize()} of {section.batch_size}, not {size}")
     if experiment.training.epochs < PAPER_EPOCHS:
         sentences.append(f"Trained for {experiment.training.epochs} of {PAPER_EPOCHS} epochs")
     if dataset.name == "timit_sample":
@@ -89,7 +89,7 @@ def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list
         "Planes": slices.planes if slices else None,
     }
     total = len(dataset.train)
-    for name, section in used.items():
-        if section and section.examples and section.examples < total:
-            sentences.append(f"{name} on the first {section.examples:,} of {total:,} training examples")
+    for name, measure in used.items():
+        if measure and measure.examples and measure.examples < total:
+            sentences.append(f"{name} on the first {measure.examples:,} of {total:,} training examples")
     return sentences
