@@ -20,6 +20,8 @@ BARE = (OFF, "sharpness=null", "slices=null", "training.epochs=1")
 
 
 UNDRAWN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process starts with it ignored
 import flatmin.figures
 flatmin.figures.render = lambda tables, out: out.mkdir(exist_ok=True) or []
 from flatmin.cli import main
