@@ -6,7 +6,6 @@ Losses are 1e-3 relative apart at most where the two agree; evaluations may diff
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,22 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from flatmin.core.objective import Objective
-from flatmin.networks import C1, C2, C3, C4, F1, F2
 from flatmin.sharpness.bounded_lbfgs import bounded_lbfgs
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
-    "F1": (F1, (1, 28, 28), 10),
-    "F2": (F2, (360,), 1973),
-    "C1": (C1, (3, 32, 32), 10),
-    "C2": (C2, (3, 32, 32), 10),
-    "C3": (C3, (3, 32, 32), 100),
-    "C4": (C4, (3, 32, 32), 100),
-}
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+from subjects import CLOCK_HELP, CLOCKS, NETWORKS, patterns
 
 
 @dataclass
@@ -63,12 +52,9 @@ class Timed:
 
 def trained(name: str, examples: int, steps: int, device: str) -> Objective:
     """A network after some steps of Adam on images of one noisy pattern a class."""
-    build, shape, classes = NETWORKS[name]
     torch.manual_seed(0)
-    network = build().to(device)
-    targets = torch.randint(classes, (examples,))
-    inputs = torch.randn(classes, *shape)[targets] + 2 * torch.randn(examples, *shape)
-    inputs, targets = inputs.to(device), targets.to(device)
+    network = NETWORKS[name].build().to(device)
+    inputs, targets = (part.to(device) for part in patterns(NETWORKS[name], examples))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     network.train()
     for _ in range(steps):
@@ -127,7 +113,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=256, help="in one batch (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=20, help="of training (default: %(default)s)")
     parser.add_argument("--iterations", type=int, default=10, help="of each climb (default: %(default)s)")
-    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: of this process, on a busy machine")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help=CLOCK_HELP)
     parser.add_argument("--threads", type=int, default=1, help="of torch (default: %(default)s)")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)

@@ -23,19 +23,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from flatmin.core.channels import is_convolutional
-from flatmin.core.objective import Evaluation, Objective
+from flatmin.core.objective import Objective
 from flatmin.data.batches import Pair, fixed_batches
-from flatmin.networks import C1, C2, C3, C4, F1, F2
-from flatmin.training import TrainingSettings, record_keeping, start_network, train
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
-    "F1": (F1, (1, 28, 28), 10),
-    "F2": (F2, (360,), 1973),
-    "C1": (C1, (3, 32, 32), 10),
-    "C2": (C2, (3, 32, 32), 10),
-    "C3": (C3, (3, 32, 32), 100),
-    "C4": (C4, (3, 32, 32), 100),
-}
+from flatmin.training import TrainingSettings, start_network, train
+from subjects import NETWORKS, noise, without_records
 
 
 class Case(NamedTuple):
@@ -48,17 +39,6 @@ class Case(NamedTuple):
     epochs: int
 
 
-class NoRecord:
-    """Stands in for the objective of the records."""
-
-    def __init__(self, *arguments: Any) -> None:
-        pass
-
-    def evaluate(self) -> Evaluation:
-        """A constant."""
-        return Evaluation(1.0, 0.0)
-
-
 def seconds(work: Callable[[], Any], device: torch.device) -> float:
     """Until the device has done all of it."""
     if device.type == "cuda":
@@ -68,12 +48,6 @@ def seconds(work: Callable[[], Any], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - begin
-
-
-def synthetic(shape: tuple[int, ...], classes: int, examples: int, device: torch.device) -> Pair:
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(examples, *shape, generator=generator)
-    return Pair(inputs.to(device), torch.randint(classes, (examples,), generator=generator).to(device))
 
 
 def bare_loop(network: nn.Module, data: Pair, case: Case, layout: torch.memory_format) -> None:
@@ -100,12 +74,12 @@ def with_flatmin(network: nn.Module, data: Pair, case: Case) -> None:
 
 
 def measure(case: Case, examples: int, repeats: int, device: torch.device, layout: torch.memory_format) -> str:
-    build, shape, classes = NETWORKS[case.network]
-    data = synthetic(shape, classes, examples, device)
+    subject = NETWORKS[case.network]
+    data = noise(subject, examples, device)
     few = case.batch_size + examples % case.batch_size
 
     def fresh() -> nn.Module:
-        network = start_network(build, 0).to(device)
+        network = start_network(subject.build, 0).to(device)
         if case.compiled:
             network.compile(dynamic=False)
         return network
@@ -157,7 +131,7 @@ def main() -> None:
     )
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    record_keeping.Objective = NoRecord  # type: ignore[misc, assignment]
+    without_records()
     device = torch.device(chosen.device)
     layout = torch.channels_last if chosen.channels_last else torch.contiguous_format
     print(f"{card(device)}; torch {torch.__version__}, Python {platform.python_version()}")

@@ -9,41 +9,15 @@ and the ratio is the median over the pairs.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from flatmin.core.objective import Evaluation
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
-from flatmin.networks import C1, F1
-from flatmin.training import TrainingSettings, record_keeping, start_network, train
-
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "F1": (F1, (1, 28, 28)),
-    "C1": (C1, (3, 32, 32)),
-}
-
-
-class NoRecord:
-    """Stands in for the objective of the records."""
-
-    def __init__(self, *arguments: Any) -> None:
-        pass
-
-    def evaluate(self) -> Evaluation:
-        """A constant."""
-        return Evaluation(1.0, 0.0)
-
-
-def synthetic(shape: tuple[int, ...], examples: int) -> Pair:
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(examples, *shape, generator=generator)
-    return Pair(inputs, torch.randint(10, (examples,), generator=generator))
+from flatmin.training import TrainingSettings, start_network, train
+from subjects import CLOCK_HELP, CLOCKS, NETWORKS, noise, without_records
 
 
 def bare_loop(network: nn.Module, data: Pair, batch_size: int, epochs: int) -> None:
@@ -63,14 +37,14 @@ def with_flatmin(network: nn.Module, data: Pair, batch_size: int, epochs: int) -
 
 
 def measure(name: str, examples: int, batch_size: int, epochs: int, repeats: int, clock: Callable[[], float]) -> str:
-    build, shape = NETWORKS[name]
-    data = synthetic(shape, examples)
+    subject = NETWORKS[name]
+    data = noise(subject, examples, torch.device("cpu"))
     sides = {"loop": bare_loop, "flatmin": with_flatmin}
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for repeat in range(-1, repeats):
         ends = []
         for side in sorted(sides, reverse=repeat % 2 == 0):
-            network = start_network(build, 0)
+            network = start_network(subject.build, 0)
             count = epochs if repeat >= 0 else 1
             begin = clock()
             sides[side](network, data, batch_size, count)
@@ -89,19 +63,17 @@ def measure(name: str, examples: int, batch_size: int, epochs: int, repeats: int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=["F1", "C1"], default=["F1", "C1"])
     parser.add_argument("--f1-examples", type=int, default=10_000, help="28 x 28 images for F1 (default: %(default)s)")
     parser.add_argument("--c1-examples", type=int, default=2_048, help="32 x 32 images for C1 (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=256, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=3, help="epochs a run (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of runs (default: %(default)s)")
-    parser.add_argument(
-        "--clock", choices=list(CLOCKS), default="wall", help="cpu: of this process, where other jobs share the machine"
-    )
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help=CLOCK_HELP)
     parser.add_argument("--threads", type=int, default=1, help="of torch (default: %(default)s)")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    record_keeping.Objective = NoRecord  # type: ignore[misc, assignment]
+    without_records()
     examples = {"F1": chosen.f1_examples, "C1": chosen.c1_examples}
     print(
         f"torch {torch.__version__}, {chosen.threads} thread(s), {chosen.clock} time, "

@@ -37,7 +37,6 @@ HOMES = {
     "wandb_workspaces": {"experiments"},
     "loss_landscapes": {"landscapes"},
     "pytorch_lightning": {"training", "experiments"},
-    "scipy.optimize": {"sharpness"},
     "soundfile": {"speech"},
     "kaldi_native_fbank": {"speech"},
     "kaldiio": {"speech"},
