@@ -21,9 +21,9 @@ OUT = typer.Option(
 def report(folders: Annotated[list[Path] | None, FOLDERS] = None, out: Annotated[Path | None, OUT] = None) -> None:
     """Write every table and figure of the paper with our numbers beside its own, and judge its claims.
 
-    LaTeX tables with a CSV of their cells, claims.csv, numbers.tex (a macro for every number that the text quotes)
-    and the figures. The table printed says of each claim for which networks it holds. Reads only the studies' tables,
-    so it needs neither data nor networks.
+    All of it to read in report.md; LaTeX tables with a CSV of their cells, claims.csv, numbers.tex (a macro for every
+    number that the text quotes) and the figures. The table printed says of each claim for which networks it holds.
+    Reads only the studies' tables, so it needs neither data nor networks.
     """
     from rich.console import Console
 

@@ -13,9 +13,9 @@ import pandas as pd
 
 from flatmin.figures.captions import significant
 from flatmin.report.published import LARGE, SMALL
+from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
 from flatmin.report.values import curve, minimum
-from flatmin.results import to_latex
 
 TARGETS = (80.0, 90.0, 95.0, 98.0, 99.0)
 
@@ -97,13 +97,13 @@ def first_epochs(study: Study, regime: str, target: float) -> "pd.Series[float]"
 
 
 def break_even_table(studies: Sequence[Study]) -> pd.DataFrame:
-    """The rows of all studies, for LaTeX and CSV."""
+    """The rows of all studies."""
     parts = [break_even(study).assign(network=study.network, study=study.name, label=study.label) for study in studies]
     names = ["network", "study", "label", *COLUMNS]
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
-def break_even_latex(frame: pd.DataFrame) -> str:
+def break_even_sheet(frame: pd.DataFrame) -> Sheet:
     """The table of appendix C."""
     lines: list[list[str]] = []
     for label, rows in frame.groupby("label", sort=False):
@@ -116,7 +116,7 @@ def break_even_latex(frame: pd.DataFrame) -> str:
         "Epochs and iterations to a training accuracy, mean over seeds, and the parallel efficiency of the small batch "
         "below which the large batch is faster, by the model of appendix C of the paper."
     )
-    return to_latex(pd.DataFrame(lines, columns=columns), caption, label="tab:break_even", sides="lrrrrrr")
+    return Sheet("break_even", caption, pd.DataFrame(lines, columns=columns), sides="lrrrrrr")
 
 
 HEADINGS = [

@@ -3,21 +3,24 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flatmin.report.break_even import break_even_latex, break_even_table
+from flatmin.report.break_even import break_even_sheet, break_even_table
 from flatmin.report.cells import tidy
 from flatmin.report.claim import Judgement
 from flatmin.report.claims import frame, judge
-from flatmin.report.claims_tables import judgements_latex, overview_latex, readings_latex
+from flatmin.report.claims_tables import judgements_sheet, overview_sheet, readings_sheet
 from flatmin.report.effort import EFFORT
 from flatmin.report.figures import report_figures
-from flatmin.report.layout import latex
+from flatmin.report.layout import sheet
 from flatmin.report.numbers import numbers_frame, numbers_tex
-from flatmin.report.prose import prose_files
-from flatmin.report.protocol import networks_tex
+from flatmin.report.prose import answer, limits, misses, studies_sheet
+from flatmin.report.protocol import networks_sheet
+from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study, main_studies
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
+from flatmin.results import markdown
 from flatmin.results.atomic import write_files
 from flatmin.results.formats import to_csv
+from flatmin.results.latex import escaped
 
 
 def build(studies: Sequence[Study], out: Path) -> tuple[list[Judgement], list[Path]]:
@@ -42,21 +45,49 @@ def build(studies: Sequence[Study], out: Path) -> tuple[list[Judgement], list[Pa
 
 
 def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Iterator[dict[str, bytes]]:
-    """Yield the files that belong together: a table as LaTeX with its cells as CSV, the claims, the numbers."""
+    """Yield the files that belong together: a table with its cells, the claims, the prose, the numbers, the whole."""
     main = main_studies(studies)
-    for tables, shown in ((MAIN_TABLES, main), ((*REMEDY_TABLES, EFFORT), studies)):
-        for table in tables:
-            yield {f"{table.name}.csv": to_csv(tidy(table, shown)), f"{table.name}.tex": latex(table, shown).encode()}
+    shown = [
+        *((table, main) for table in MAIN_TABLES),
+        *((table, studies) for table in (*REMEDY_TABLES, EFFORT)),
+    ]
+    sheets = [sheet(table, rows) for table, rows in shown]
+    for (table, rows), ready in zip(shown, sheets, strict=True):
+        yield {f"{table.name}.csv": to_csv(tidy(table, rows))} | printed(ready)
     pays = break_even_table(main)
-    yield {"break_even.csv": to_csv(pays), "break_even.tex": break_even_latex(pays).encode()}
+    pays_sheet = break_even_sheet(pays)
+    yield {"break_even.csv": to_csv(pays)} | printed(pays_sheet)
+    verdicts = overview_sheet(judgements)
+    yield {"claims.csv": to_csv(frame(judgements))} | printed(verdicts)
+    by_study = [judgements_sheet(judgements, studies), readings_sheet(judgements, main)]
+    yield printed(*by_study, networks_sheet(), studies_sheet(studies))
+    missed, limited = misses(judgements, studies), limits(studies)
     yield {
-        "claims.csv": to_csv(frame(judgements)),
-        "claims.tex": overview_latex(judgements).encode(),
-        "judgements.tex": judgements_latex(judgements, studies).encode(),
-        "landscape.tex": readings_latex(judgements, main).encode(),
+        "answer.tex": f"{escaped(answer(main))}\n".encode(),
+        "misses.tex": "".join(passage.latex for passage in missed).encode(),
+        "limits.tex": limited.latex.encode(),
     }
-    yield prose_files(studies, main, judgements) | {"networks.tex": networks_tex().encode()}
     yield {
         "numbers.csv": to_csv(numbers_frame(studies, judgements)),
         "numbers.tex": numbers_tex(studies, judgements).encode(),
     }
+    parts = {
+        "Is the sharpness the landscape's or the optimiser's?": [f"{markdown.escaped(answer(main))}\n"],
+        "The claims": [verdicts.markdown],
+        "What does not reproduce": [passage.markdown for passage in missed],
+        "Tables": [ready.markdown for ready in (*sheets, pays_sheet)],
+        "The claims, study by study": [one.markdown for one in by_study],
+        "Studies": [studies_sheet(studies).markdown, limited.markdown],
+    }
+    yield {"report.md": whole(parts).encode()}
+
+
+def printed(*sheets: Sheet) -> dict[str, bytes]:
+    r"""Tables as files for ``\input``."""
+    return {f"{ready.name}.tex": ready.latex.encode() for ready in sheets}
+
+
+def whole(parts: dict[str, list[str]]) -> str:
+    """The report as one Markdown document."""
+    title = "# Keskar et al. (2017) reproduced\n\nWritten by `flatmin report` from the studies named at its end.\n"
+    return "\n".join([title, *(f"## {heading}\n\n" + "\n".join(texts) for heading, texts in parts.items())])

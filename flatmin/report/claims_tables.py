@@ -8,8 +8,8 @@ from rich.table import Table
 
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import overview
+from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
-from flatmin.results import to_latex
 
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
 BY_READING = ("K3", "K4", "K5")
@@ -22,15 +22,15 @@ RULE = (
 )
 
 
-def overview_latex(judgements: Sequence[Judgement]) -> str:
+def overview_sheet(judgements: Sequence[Judgement]) -> Sheet:
     """What comes out of each claim over the networks."""
     frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS]]
     caption = f"The claims of the paper over its networks. {RULE}"
     sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.09, 0.17, 0.1, 0.14, 0.1))
-    return to_latex(frame.rename(columns={"claim": "", "statement": "claim"}), caption, label="tab:claims", sides=sides)
+    return Sheet("claims", caption, frame.rename(columns={"claim": "", "statement": "claim"}), sides=sides)
 
 
-def judgements_latex(judgements: Sequence[Judgement], studies: Sequence[Study]) -> str:
+def judgements_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) -> Sheet:
     """Every headline judgement that was run, with our numbers and the paper's."""
     labels = {study.name: study.label for study in studies}
     lines: list[list[str]] = []
@@ -42,10 +42,10 @@ def judgements_latex(judgements: Sequence[Judgement], studies: Sequence[Study]) 
     frame = pd.DataFrame(lines, columns=["", "ours", "paper", "verdict"])
     sides = "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.36, 0.17, 0.1))
     caption = f"The claims of the paper, study by study: our numbers with their 95 % intervals. {RULE}"
-    return to_latex(frame, caption, label="tab:judgements", sides=sides, long=True)
+    return Sheet("judgements", caption, frame, sides=sides, long=True)
 
 
-def readings_latex(judgements: Sequence[Judgement], studies: Sequence[Study]) -> str:
+def readings_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) -> Sheet:
     """Is it the landscape's or the optimiser's? What each reading says of the claims on both minima."""
     lines: list[list[str]] = []
     for study in studies:
@@ -59,7 +59,7 @@ def readings_latex(judgements: Sequence[Judgement], studies: Sequence[Study]) ->
         f"in each of the four readings: the full space at both ε (K3, K4) and random subspaces (K5). {RULE}"
     )
     sides = f"l{f'{RAGGED}{{0.17{LINE}}}' * len(BY_READING)}"
-    return to_latex(pd.DataFrame(lines, columns=["", *BY_READING]), caption, label="tab:landscape", sides=sides)
+    return Sheet("landscape", caption, pd.DataFrame(lines, columns=["", *BY_READING]), sides=sides)
 
 
 def terminal_table(judgements: Sequence[Judgement]) -> Table:

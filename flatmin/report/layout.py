@@ -1,4 +1,4 @@
-"""Tables as LaTeX: the paper's row of a network first, then ours, with what is reduced in notes below."""
+"""Tables laid out: the paper's row of a network first, then ours, with what is reduced in notes below."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,8 +10,8 @@ from flatmin.figures.captions import counted
 from flatmin.figures.style import DATA_NAMES
 from flatmin.report.cells import Row, Table
 from flatmin.report.published import DATA
+from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
-from flatmin.results import to_latex
 
 AUTHORS = "Keskar et al."
 NOT_RUN = "not run"
@@ -45,8 +45,8 @@ def raised(number: int) -> str:
     return str(number).translate(RAISED)
 
 
-def latex(table: Table, studies: Sequence[Study]) -> str:
-    """A table as LaTeX.
+def sheet(table: Table, studies: Sequence[Study]) -> Sheet:
+    """A table ready to print.
 
     Args:
         table: The table.
@@ -68,7 +68,7 @@ def latex(table: Table, studies: Sequence[Study]) -> str:
             lines.append([f"  {NOT_RUN}", *[""] * width])
     columns = pd.MultiIndex.from_tuples([("", ""), *((column.group, column.name) for column in table.columns)])
     frame = pd.DataFrame(lines, columns=columns)
-    return to_latex(frame, table.caption, label=f"tab:{table.name}", notes=notes.texts, sides=f"l{'r' * width}")
+    return Sheet(table.name, table.caption, frame, notes.texts, sides=f"l{'r' * width}")
 
 
 def study_lines(table: Table, study: Study, rows: Sequence[Row], mark: str) -> list[list[str]]:

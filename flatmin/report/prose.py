@@ -15,9 +15,10 @@ from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS
 from flatmin.report.published import LARGE, NETWORKS, SMALL
+from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
 from flatmin.report.values import Reading, sharpness
-from flatmin.results import to_latex
+from flatmin.results import markdown
 from flatmin.results.latex import escaped
 
 LIKE = 1.5
@@ -155,58 +156,60 @@ def names(found: Sequence[Comparison]) -> str:
     return ", ".join(dict.fromkeys(labels))
 
 
-def misses_tex(judgements: Sequence[Judgement], studies: Sequence[Study]) -> str:
-    """Return the claims that do not hold in some study, then those that lean against, as LaTeX lists."""
+@dataclass(frozen=True)
+class Passage:
+    """A sentence with a list below it; either may be empty."""
+
+    lead: str
+    lines: Sequence[str] = ()
+
+    @property
+    def latex(self) -> str:
+        """The passage as LaTeX."""
+        items = [rf"\item {escaped(line)}" for line in self.lines]
+        whole = [r"\begin{itemize}", *items, r"\end{itemize}"] if items else []
+        return "\n".join([*([escaped(self.lead)] if self.lead else []), *whole]) + "\n"
+
+    @property
+    def markdown(self) -> str:
+        """The passage as Markdown."""
+        items = [f"- {markdown.escaped(line)}" for line in self.lines]
+        parts = [markdown.escaped(self.lead), "\n".join(items)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def misses(judgements: Sequence[Judgement], studies: Sequence[Study]) -> list[Passage]:
+    """Return the claims that do not hold in some study, then those that lean against."""
     labels = {study.name: study.label for study in studies}
     judged = [one for one in judgements if one.headline and one.verdict in (HOLDS, FAILS, UNDECIDED)]
+    if not judged:
+        return [Passage("Nothing was judged.")]
     failing = [one for one in judged if one.verdict == FAILS]
     against = [one for one in judged if one.verdict == UNDECIDED and one.leaning == "against"]
     statements = {claim.name: claim.statement for claim in CLAIMS}
-    parts = []
+    found = [Passage(f"Of {counted(len(judged), 'judgement')} in all:")]
     for lead, chosen in (("These claims do not hold", failing), ("These are undecided, but lean against", against)):
         lines = [
             f"{one.claim}, {statements[one.claim]}. {labels[one.study]}: {one.evidence}; the paper: {one.paper or '–'}."
             for one in chosen
         ]
-        parts.append(f"{lead}:\n{itemized(lines)}" if lines else f"{lead}: none.\n")
-    return f"Of {counted(len(judged), 'judgement')} in all: " + "\n".join(parts) if judged else "Nothing was judged.\n"
+        found.append(Passage(f"{lead}:" if lines else f"{lead}: none.", lines))
+    return found
 
 
-def limits_tex(studies: Sequence[Study]) -> str:
-    """Return what is reduced, study by study, and the networks without a study, as a LaTeX list."""
+def limits(studies: Sequence[Study]) -> Passage:
+    """Return what is reduced, study by study, and the networks without a study."""
     lines = [f"{study.name} ({study.label}): {'. '.join(study.reduced) or 'nothing is reduced'}." for study in studies]
     absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
-    return itemized([*lines, f"{', '.join(absent)}: not run." if absent else "Every network of the paper was run."])
+    last = f"{', '.join(absent)}: not run." if absent else "Every network of the paper was run."
+    return Passage("", [*lines, last])
 
 
-def studies_tex(studies: Sequence[Study]) -> str:
-    """Return a LaTeX table of the studies with what they are and the commits they were made at."""
+def studies_sheet(studies: Sequence[Study]) -> Sheet:
+    """Return the studies with what they are and the commits they were made at."""
     lines = [
         [study.name, study.label, ", ".join(dict.fromkeys(c[:7] for c in study.commits)) or "–"] for study in studies
     ]
     sides = r"l>{\raggedright\arraybackslash}p{0.42\linewidth}>{\raggedright\arraybackslash}p{0.25\linewidth}"
     frame = pd.DataFrame(lines, columns=["study", "what", "commits"])
-    return to_latex(frame, "The frozen studies that everything here is made of.", label="tab:studies", sides=sides)
-
-
-def itemized(lines: Sequence[str]) -> str:
-    """Return plain sentences as a LaTeX list."""
-    items = "\n".join(rf"\item {escaped(line)}" for line in lines)
-    return f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}\n"
-
-
-def prose_files(studies: Sequence[Study], main: Sequence[Study], judgements: Sequence[Judgement]) -> dict[str, bytes]:
-    """Return the files of this module.
-
-    Args:
-        studies: All studies.
-        main: Those that Tables 2 to 4 show.
-        judgements: What they say of the claims.
-    """
-    texts = {
-        "answer.tex": escaped(answer(main)) + "\n",
-        "misses.tex": misses_tex(judgements, studies),
-        "limits.tex": limits_tex(studies),
-        "studies.tex": studies_tex(studies),
-    }
-    return {name: text.encode() for name, text in texts.items()}
+    return Sheet("studies", "The frozen studies that everything here is made of.", frame, sides=sides)

@@ -18,7 +18,7 @@ from flatmin.report.published import (
     THRESHOLDS,
     TRIALS,
 )
-from flatmin.results import to_latex
+from flatmin.report.sheet import Sheet
 from flatmin.results.intervals import LEVEL
 
 
@@ -75,12 +75,12 @@ PROTOCOL = {
 }
 
 
-def networks_tex() -> str:
-    """Return the networks and their data as a LaTeX table."""
+def networks_sheet() -> Sheet:
+    """Return the networks and their data as a table."""
     lines = [
         [network, *setup[:1], *(f"{number:,}" for number in setup[1:5]), setup.layers, f"{setup.weights:,}"]
         for network, setup in SET_UPS.items()
     ]
     columns = ["", "data", "train", "test", "features", "classes", "hidden layers", "weights"]
     caption = "The networks and data of the paper; weights of our networks, in the variant of the authors' code."
-    return to_latex(pd.DataFrame(lines, columns=columns), caption, label="tab:networks", sides="llrrrrlr")
+    return Sheet("networks", caption, pd.DataFrame(lines, columns=columns), sides="llrrrrlr")

@@ -1,6 +1,6 @@
 import pytest
 
-from flatmin.report.break_even import break_even, break_even_latex, break_even_table, large_batch_pays
+from flatmin.report.break_even import break_even, break_even_sheet, break_even_table, large_batch_pays
 from flatmin.report.published import LARGE, SMALL
 
 
@@ -73,7 +73,7 @@ def test_below_its_efficiency_the_large_batch_pays(trained):
 def test_table_names_the_study_and_is_there_without_any(trained, study):
     frame = break_even_table([trained])
     assert set(frame["study"]) == {"keskar_f1"}
-    assert r"\quad 90 \% & 2 & 4 & 470 & 40 & 0.0851 & 0.501" in break_even_latex(frame)
+    assert r"\quad 90 \% & 2 & 4 & 470 & 40 & 0.0851 & 0.501" in break_even_sheet(frame).latex
     for studies in ([], [study()]):
         assert len(break_even_table(studies)) == 0
-        assert r"\bottomrule" in break_even_latex(break_even_table(studies))
+        assert r"\bottomrule" in break_even_sheet(break_even_table(studies)).latex

@@ -6,8 +6,8 @@ import pytest
 
 from flatmin import networks
 from flatmin.report.claims import judge
-from flatmin.report.prose import answer, compared, limits_tex, misses_tex, studies_tex
-from flatmin.report.protocol import SET_UPS, networks_tex
+from flatmin.report.prose import answer, compared, limits, misses, studies_sheet
+from flatmin.report.protocol import SET_UPS, networks_sheet
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.values import Reading
 
@@ -75,23 +75,23 @@ def test_misses_list_what_fails_with_its_evidence(study):
             for seed in range(3)
         ]
     )
-    text = misses_tex(judge([flat]), [flat])
+    text = "".join(passage.latex for passage in misses(judge([flat]), [flat]))
     assert r"\item K2, " in text
     assert "the paper: 0.22 points." in text
-    assert misses_tex([], []) == "Nothing was judged.\n"
+    assert [passage.latex for passage in misses([], [])] == ["Nothing was judged.\n"]
 
 
 def test_limits_name_every_study_and_every_absent_network(study):
-    text = limits_tex([study(reduced=("Half the data",))])
+    text = limits([study(reduced=("Half the data",))]).latex
     assert r"\item keskar\_f1 (F1, MNIST" in text
     assert "): Half the data." in text
     assert "F2, C1, C2, C3, C4: not run." in text
-    assert "nothing is reduced." in limits_tex([study()])
+    assert "nothing is reduced." in limits([study()]).latex
 
 
 def test_studies_have_their_commits(study):
-    assert r"keskar\_f1 & F1, MNIST" in studies_tex([study()])
-    assert "abc123" in studies_tex([study()])
+    assert r"keskar\_f1 & F1, MNIST" in studies_sheet([study()]).latex
+    assert "abc123" in studies_sheet([study()]).latex
 
 
 @pytest.mark.parametrize("name", SET_UPS)
@@ -99,5 +99,5 @@ def test_set_up_counts_the_weights_of_our_networks(name):
     setup, network = SET_UPS[name], getattr(networks, name)()
     assert sum(weights.numel() for weights in network.parameters()) == setup.weights
     assert math.prod(network.input_shape) == setup.features
-    line = next(line for line in networks_tex().splitlines() if line.startswith(name))
+    line = next(line for line in networks_sheet().latex.splitlines() if line.startswith(name))
     assert f"{setup.weights:,}" in line

@@ -1,9 +1,12 @@
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from flatmin.cli import main
+
+FROZEN = Path(__file__).parents[2] / "paper" / "data"
 
 
 @pytest.fixture
@@ -89,3 +92,22 @@ def test_folder_that_cannot_be_written_is_one_line(undrawn, flatmin, complete, t
     status, _, err = flatmin("report", "keskar_f1", "--out", "taken")
     assert (status, err.count("\n")) == (2, 1)
     assert "writing taken" in err
+
+
+def test_markdown_report_holds_every_table_and_the_answer(undrawn, flatmin, complete, tmp_path):
+    complete().tables.write(tmp_path / "keskar_f1")
+    flatmin("report", "keskar_f1", "--out", "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    for caption in ("Table 2 of the paper", "Table 3 of the paper", "Table 4 of the paper", "appendix C of the paper"):
+        assert caption in text
+    for line in ("| K20 |", "**F1, MNIST**", "| keskar_f1 | F1, MNIST, 100 epochs, 4 seeds |", "by a strong search"):
+        assert line in text
+    assert "\\textsuperscript" not in text
+
+
+@pytest.mark.skipif(not FROZEN.is_dir(), reason="no frozen results beside these tests")
+def test_committed_report_is_that_of_the_frozen_results(undrawn, flatmin, tmp_path):
+    status, _, err = flatmin("report", FROZEN, "--out", "out")
+    assert (status, err) == (0, "")
+    committed = (FROZEN.with_name("generated") / "report.md").read_text()
+    assert (tmp_path / "out" / "report.md").read_text() == committed, "run `flatmin report` and commit its report.md"

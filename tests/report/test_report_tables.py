@@ -6,12 +6,16 @@ import pytest
 
 from flatmin.report.cells import Cell, tidy
 from flatmin.report.effort import EFFORT
-from flatmin.report.layout import latex
+from flatmin.report.layout import sheet
 from flatmin.report.published import LARGE, NETWORKS, SMALL
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 
 TABLES = {table.name: table for table in (*MAIN_TABLES, *REMEDY_TABLES, EFFORT)}
 SUBSPACE = {"space": "random", "subspace_dim": 100}
+
+
+def latex(table, studies):
+    return sheet(table, studies).latex
 
 
 def row(text: str, start: str) -> str:
