@@ -18,6 +18,7 @@ from flatmin.figures.style import (
     PAGE_WIDTH,
     blank,
     epsilon_strokes,
+    few_log_ticks,
     looks_of,
     regimes_of,
     select,
@@ -78,6 +79,7 @@ def loss_to_the_right(axes: Axes, rows: pd.DataFrame) -> None:
     losses = rows.loc[rows["train_loss"] > 0, "train_loss"]
     if len(losses):
         axes.set_xlim(1.5 * losses.max(), losses.min() / 1.5)
+        few_log_ticks(axes.xaxis, crowded=100)
 
 
 def epsilon_handles(rows: pd.DataFrame) -> list[Line2D]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import counted, footer, non_finite_note
@@ -38,6 +39,7 @@ def training_curves(tables: Tables, *, network: str, data: str, variations: bool
     draw_curves(right, rows[rows["loss"] > 0], "loss")
     for axes in (left, right):
         axes.set(xlabel="epoch", xlim=(0, max(1, rows["epoch"].max())))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     left.set_ylabel("accuracy (%)")
     right.set_yscale("log")
     right.set_ylabel(f"{LOSS}, log axis")

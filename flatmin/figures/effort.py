@@ -11,13 +11,14 @@ from matplotlib.lines import Line2D
 from flatmin.figures.captions import BATCH_NORM_NAMES, footer
 from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.searches import SPACES
-from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, regimes_of, select, styled
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, looks_of, regimes_of, select, styled
 from flatmin.results import Tables
 
 CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
 STARTS: dict[str, Any] = {"centre": "-", "sign": "--", "random": ":"}
 START_NAMES = {"centre": "start: centre", "sign": "halfway to the gradient's corner", "random": "random point"}
 PUBLISHED, PUBLISHED_EVALUATIONS = "lbfgsb", 12
+SHOWN = 0.03
 
 
 @styled
@@ -47,10 +48,12 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
             chosen = rows[(rows["batch_norm"] == reading) & (rows["climber"] == climber)]
             draw_climbs(axes, chosen, rows["evaluations"].max())
             mark_published(axes, climber)
+        line[0].set_ylim(bottom=lowest_shown(rows[rows["batch_norm"] == reading]))
         line[0].set_ylabel(f"sharpness (%), log axis\n{BATCH_NORM_NAMES.get(reading, reading)}")
     for top, bottom, climber in zip(panels[0], panels[-1], climbers, strict=True):
         top.set_title(CLIMBERS.get(climber, climber))
         bottom.set_xlabel("evaluations, log axis")
+        few_log_ticks(bottom.xaxis, crowded=200)
     text = f"sharpness found against effort, {SPACES.get(space, space)}, ε = {epsilon:g}"
     handles = regime_handles(tables, rows, network, data) + start_handles(rows)
     for handle in handles:
@@ -86,6 +89,17 @@ def draw_climbs(axes: Axes, rows: pd.DataFrame, end: float) -> None:
     axes.set(xscale="log", yscale="log")
 
 
+def lowest_shown(rows: pd.DataFrame) -> float | None:
+    """Return the lower end of the axis: a share of what the least successful climb found; ``None`` if nothing was."""
+    found = highest(rows[np.isfinite(rows["sharpness"])])
+    return float(SHOWN * found[found > 0].min()) if (found > 0).any() else None
+
+
+def highest(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Return the highest sharpness of each climb."""
+    return rows.groupby(["regime", "seed", "batch_norm", "climber", "start"])["sharpness"].max()
+
+
 def mark_published(axes: Axes, climber: str) -> None:
     """Mark where the published search ends: ten iterations of L-BFGS-B, about a dozen evaluations."""
     if climber == PUBLISHED:
@@ -100,11 +114,12 @@ def start_handles(rows: pd.DataFrame) -> list[Line2D]:
 
 def effort_notes(rows: pd.DataFrame) -> list[str]:
     """Return what a line and the vertical mark mean, and what a logarithmic axis leaves out."""
-    climbs = rows.groupby(["regime", "seed", "batch_norm", "climber", "start"])["sharpness"].max()
+    climbs = highest(rows)
     flat, lost = int((climbs <= 0).sum()), int(np.isinf(rows["sharpness"]).sum())
     return [
         "A line: the highest sharpness that one search had found after so many evaluations of loss and gradient",
         "Vertical mark: about where the published search ends" if "lbfgsb" in set(rows["climber"]) else "",
+        f"Not shown: below {SHOWN:.0%} of what the least successful search of a row found",
         f"{flat} of {len(climbs):,} searches never left 0 and have no line" if flat else "",
         f"{lost} of {len(rows):,} values infinite, left out" if lost else "",
     ]

@@ -13,7 +13,7 @@ from flatmin.figures.captions import footer
 from flatmin.figures.groups import per_network, remedy_rows
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.searches import methods_of, searches_note
-from flatmin.figures.style import PAGE_WIDTH, Look, blank, label_of, looks_of, regimes_of, select, styled
+from flatmin.figures.style import PAGE_WIDTH, Look, blank, few_log_ticks, label_of, looks_of, regimes_of, select, styled
 from flatmin.results import Tables
 
 ROW_HEIGHT = 0.27
@@ -59,6 +59,7 @@ def draw_remedies(panels: Sequence[Axes], rows: pd.DataFrame) -> None:
     for axes, (method, name) in zip(panels[1:], methods_of(rows).items(), strict=True):
         draw_sharpness(axes, networks[networks["method"] == method], regimes)
         axes.set(title=name, xlabel="sharpness (%), log axis", xscale="log")
+        few_log_ticks(axes.xaxis, crowded=30)
     panels[0].set_yticks(range(len(regimes)), [label_of(regime) for regime in regimes])
     panels[0].set_ylim(len(regimes) - 0.5, -0.5)
 

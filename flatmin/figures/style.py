@@ -17,8 +17,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from flatmin.core.errors import ResultsError
 
@@ -88,6 +90,7 @@ def settings() -> dict[str, Any]:
         "ytick.labelsize": 7.5,
         "xtick.major.width": 0.7,
         "ytick.major.width": 0.7,
+        "axes.formatter.min_exponent": 4,
         "legend.fontsize": 7.5,
         "legend.frameon": False,
         "legend.handlelength": 2.2,
@@ -216,6 +219,33 @@ def blank(width: float, height: float, *, right: float = 1.0, compress: bool = F
     """
     engine = ConstrainedLayoutEngine(h_pad=0.06, rect=(0, 0, right, 1), compress=compress)
     return Figure(figsize=(width, height), layout=engine)
+
+
+def few_log_ticks(axis: Axis, *, crowded: float) -> None:
+    """Label a logarithmic axis at 1, 2, 5, 10, ... with numbers in full, or, if it is long, at some powers of ten.
+
+    Args:
+        axis: The axis, with what is drawn in it and its limits.
+        crowded: The ratio of its ends from which it is long.
+    """
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high < crowded * low else (1,), numticks=4))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+
+
+def plain(value: float) -> str:
+    """Return a tick's number in full, or as a power of ten where that takes too much room.
+
+    Example:
+        >>> plain(0.5), plain(20000.0), plain(1e6)
+        ('0.5', '20,000', '$10^{6}$')
+    """
+    if 1e-4 < value < 1e5:
+        return f"{value:,.12g}"
+    mantissa, _, exponent = f"{value:.0e}".partition("e")
+    factor = "" if mantissa == "1" else rf"{mantissa}\times"
+    return f"${factor}10^{{{int(exponent)}}}$"
 
 
 def splits_of(rows: pd.DataFrame) -> list[str]:

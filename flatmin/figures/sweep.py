@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import footer
@@ -22,12 +21,11 @@ from flatmin.figures.style import (
     SHARPNESS_COLOR,
     blank,
     epsilon_strokes,
+    few_log_ticks,
     select,
     styled,
 )
 from flatmin.results import Tables
-
-CROWDED = 200
 
 
 @styled
@@ -95,13 +93,10 @@ def limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
 
 
 def size_axis(axes: Axes) -> None:
-    """Scale the axis of batch sizes logarithmically, with numbers in full, fewer of them on a long axis."""
+    """Scale the axis of batch sizes logarithmically, and name it."""
     axes.set(xscale="log", xlabel="batch size, log axis")
     axes.margins(x=0.12)
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high < CROWDED * low else (1,)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+    few_log_ticks(axes.xaxis, crowded=200)
 
 
 def mark_pair(axes: Axes, rows: pd.DataFrame) -> None:

@@ -36,7 +36,8 @@ def warm_start(tables: Tables, *, network: str, data: str, series: str, space: s
         batch_norm: The reading of BatchNorm.
 
     Returns:
-        The figure: a column per search, the test accuracies above, the sharpness on a logarithmic axis below.
+        The figure: a column per search, the test accuracies above, from a little below those of the solutions, and
+        the sharpness on a logarithmic axis below.
 
     Raises:
         ResultsError: If there is no such warm start.
@@ -79,6 +80,8 @@ def draw_accuracy(axes: Axes, rows: pd.DataFrame, iterates: pd.DataFrame) -> Non
     once = rows.drop_duplicates(["regime", "seed"])
     solutions = once.assign(test_accuracy=100 * once["test_accuracy"])
     draw_band(axes, solutions, "start_epoch", "test_accuracy", **SOLUTION)
+    low, high = solutions["test_accuracy"].min(), 100 * iterates["accuracy"].max()
+    axes.set_ylim(bottom=low - max(2.0, high - low))
 
 
 def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """Figures of studies with more than the pair: what is drawn equals the table, and the pair's figures stay its own."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -205,6 +205,28 @@ def test_a_whole_study_of_variations_renders(studies):
     names = [name for files in contents(studies["remedies"]) for name in files]
     assert "remedies_C1_cifar10_full_batch.pdf" in names
     assert "variation_curves_C1_cifar10.csv" in names
+
+
+@pytest.mark.parametrize("power", [0.15, 0.4, 1, 3])
+@pytest.mark.parametrize(("kind", "draw", "keys"), DRAWS, ids=KINDS)
+def test_numbers_below_an_axis_do_not_overlap_however_long_it_is(studies, kind, draw, keys, power):
+    tables = studies[kind]
+    evaluations = np.ceil(tables.effort["evaluations"] ** power)
+    frames = {
+        "sharpness": tables.sharpness.assign(sharpness=tables.sharpness["sharpness"] ** power),
+        "effort": tables.effort.assign(evaluations=evaluations),
+        "curves": tables.curves.assign(loss=tables.curves["loss"] ** power),
+    }
+    figure = draw(changed(tables, **frames), **keys)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axes in figure.axes:
+        low, high = sorted(axes.get_xlim())
+        ticks = [*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks()]
+        labels = [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
+        shown = [label for label in labels if label.get_visible() and label.get_text()]
+        boxes = sorted((label.get_window_extent(canvas.renderer) for label in shown), key=lambda box: box.x0)
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes)), [label.get_text() for label in shown]
 
 
 @pytest.mark.parametrize(("kind", "draw", "keys"), DRAWS, ids=KINDS)
