@@ -1,7 +1,7 @@
 """The footer of a figure: the data, seeds, epochs, BatchNorm reading and examples behind it, and what was reduced."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from flatmin.figures.style import DATA_NAMES
 from flatmin.results import Tables
 
 FOOTER_LINE = 0.1
+MEASURED = {"sharpness": "Sharpness", "effort": "Effort of the search", "lines": "Slices", "planes": "Planes"}
 BATCH_NORM_NAMES = {
     "running": "running statistics",
     "batch": "batch statistics",
@@ -39,9 +40,24 @@ def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *note
         batch_norm_fact(rows),
         examples_fact(tables, table, rows),
         *notes,
-        *tables.provenance.get("reduced", []),
+        *concerning(tables.provenance.get("reduced", []), table),
     ]
     write_footer(figure, facts)
+
+
+def concerning(sentences: Iterable[str], *tables: str) -> list[str]:
+    """Return the sentences on reduced settings that concern what is shown: all but those on measures not in it.
+
+    Args:
+        sentences: As the provenance has them; one on a measure begins with its name.
+        *tables: Names of the tables that are shown.
+
+    Example:
+        >>> concerning(["Trained for 5 of 100 epochs", "Sharpness on half the data"], "curves")
+        ['Trained for 5 of 100 epochs']
+    """
+    others = tuple(words for table, words in MEASURED.items() if table not in tables)
+    return [sentence for sentence in sentences if not sentence.startswith(others)]
 
 
 def write_footer(figure: Figure, facts: Sequence[str]) -> None:

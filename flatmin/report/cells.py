@@ -119,7 +119,7 @@ class Table:
         columns: Beside the one of labels.
         rows: What it shows of a study; nothing where the study has none of it.
         networks: Those that always appear.
-        sections: Of the experiment, whose reduced settings belong below the table.
+        measured: The table of results it shows, where that is a measure.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Table:
     columns: Sequence[Column]
     rows: Callable[[Study], list[Row]] = lambda study: [Row()]
     networks: tuple[str, ...] = NETWORKS
-    sections: tuple[str, ...] = ()
+    measured: str = ""
 
     def entries(self, studies: Sequence[Study], network: str) -> list[tuple[Study, Row]]:
         """The rows of a network."""
@@ -152,7 +152,7 @@ def tidy(table: Table, studies: Sequence[Study]) -> pd.DataFrame:
             place = {"table": table.name, "network": network, "quantity": column.group, "column": column.name}
             beside = {"paper_mean": paper.mean, "paper_std": paper.std}
             for study, row in entries:
-                setting = reading_facts(row) if table.sections else {}
+                setting = reading_facts(row) if table.measured else {}
                 found.append(place | facts(study, row, column.ours(study, row)) | setting | beside)
             if not entries:
                 found.append(place | beside)

@@ -59,6 +59,6 @@ EFFORT = Table(
     "ratio of the means. The published search is the first iterations of L-BFGS-B from the centre.",
     [column for batch_norm in ("batch", "running") for column in of_the_pair(batch_norm)],
     each_climb,
-    sections=("Effort of the search",),
+    measured="effort",
 )
 """Made of every study that asked."""

@@ -85,7 +85,7 @@ def figure_2(studies: Sequence[Study]) -> Figure | None:
     outer_label(panels, "accuracy (%)")
     marks = [cross("0.2", label=f"{READ_OFF}: train"), cross("0.2", label="test", marker="+")]
     legend(figure, [*pair_handles(), *split_handles(["train", "test"]), *marks])
-    footer(figure, shown, "Line: mean over seeds, band: lowest to highest seed")
+    footer(figure, shown, "Line: mean over seeds, band: lowest to highest seed", tables=["curves"])
     return figure
 
 
@@ -107,7 +107,8 @@ def path_figure(studies: Sequence[Study], kind: str, points: dict[str, dict[floa
     legend(figure, [*path_handles(longest), *pair_handles(marker=""), cross("black", label=f"{READ_OFF}: train loss")])
     note = f"{reading_fact(shown)}. α 0: small batch, 1: large batch. Thin: single seeds, thick: their median"
     high = any(axes.get_yscale() == "symlog" for axes in panels)
-    footer(figure, shown, note, "Loss axes that reach above 20 nats are logarithmic above 1" if high else "")
+    high_note = "Loss axes that reach above 20 nats are logarithmic above 1" if high else ""
+    footer(figure, shown, note, high_note, tables=["lines"])
     return figure
 
 
@@ -130,7 +131,12 @@ def figure_4(studies: Sequence[Study]) -> Figure | None:
             axes.set_title(f"{title(study)}, {name}", pad=14)
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*sweep_handles(every), cross("0.2", label=READ_OFF)])
-    footer(figure, shown, f"{reading_fact(shown)}. Full space. Line: mean over seeds, band: lowest to highest seed")
+    footer(
+        figure,
+        shown,
+        f"{reading_fact(shown)}. Full space. Line: mean over seeds, band: lowest to highest seed",
+        tables=["sharpness"],
+    )
     return figure
 
 
@@ -153,7 +159,12 @@ def figure_5(studies: Sequence[Study]) -> Figure | None:
     study, rows = shown[0]
     marks = cross("0.2", label=f"{READ_OFF}, ε = {EPSILON:g}")
     legend(figure, [*warm_start_handles(study.tables, pd.concat([rows for _, rows in shown])), marks], columns=3)
-    footer(figure, shown, f"{reading_fact(shown)}. Full space. Epoch 0: large batch from the start of the seed")
+    footer(
+        figure,
+        shown,
+        f"{reading_fact(shown)}. Full space. Epoch 0: large batch from the start of the seed",
+        tables=["sharpness"],
+    )
     return figure
 
 
@@ -173,7 +184,12 @@ def figure_6(studies: Sequence[Study]) -> Figure | None:
         line[0].set_ylabel("sharpness (%), log axis")
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*pair_handles(), *epsilon_handles(every), cross("0.2", label=f"{READ_OFF}, ε = {EPSILON:g}")])
-    footer(figure, shown, f"{reading_fact(shown)}. Full space. A point is the network after an epoch, a line one seed")
+    footer(
+        figure,
+        shown,
+        f"{reading_fact(shown)}. Full space. A point is the network after an epoch, a line one seed",
+        tables=["sharpness"],
+    )
     return figure
 
 

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 import pandas as pd
 
-from flatmin.figures.captions import counted
+from flatmin.figures.captions import concerning, counted
 from flatmin.figures.style import DATA_NAMES
 from flatmin.report.cells import Row, Table
 from flatmin.report.published import DATA
@@ -15,7 +15,6 @@ from flatmin.report.studies import Study
 
 AUTHORS = "Keskar et al."
 NOT_RUN = "not run"
-SECTIONS = ("Sharpness", "Effort of the search", "Slices", "Planes")
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -62,7 +61,7 @@ def sheet(table: Table, studies: Sequence[Study]) -> Sheet:
         if set(paper) != {"–"}:
             lines.append([f"  {AUTHORS}", *paper])
         for study, rows in groupby(entries, key=itemgetter(0)):
-            mark = notes.mark(reductions(study, table.sections))
+            mark = notes.mark(reductions(study, table.measured))
             lines += study_lines(table, study, [row for _, row in rows], mark)
         if not entries:
             lines.append([f"  {NOT_RUN}", *[""] * width])
@@ -91,8 +90,7 @@ def fewer_seeds(table: Table, study: Study, row: Row) -> str:
     return f"{low if low == high else f'{low} to {high}'} of them"
 
 
-def reductions(study: Study, sections: Sequence[str]) -> str:
+def reductions(study: Study, measured: str) -> str:
     """What of a study is reduced, as far as it concerns a table, in one sentence."""
-    others = tuple(section for section in SECTIONS if section not in sections)
-    sentences = [sentence for sentence in study.reduced if not sentence.startswith(others)]
+    sentences = concerning(study.reduced, measured)
     return f"{'. '.join(sentences)}." if sentences else ""

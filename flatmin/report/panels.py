@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, write_footer
+from flatmin.figures.captions import BATCH_NORM_NAMES, concerning, write_footer
 from flatmin.figures.searches import methods_of
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank
 from flatmin.report import published
@@ -112,11 +112,18 @@ def reading_fact(shown: Shown) -> str:
     return f"BatchNorm: {', '.join(BATCH_NORM_NAMES.get(name, name) for name in names)}"
 
 
-def footer(figure: Figure, shown: Shown, *notes: str) -> None:
-    """Write what the figure rests on: the studies with data, epochs and seeds, the notes, and what was reduced."""
+def footer(figure: Figure, shown: Shown, *notes: str, tables: Sequence[str]) -> None:
+    """Write what the figure rests on.
+
+    Args:
+        figure: The figure.
+        shown: The studies, of which data, epochs and seeds are named, and what was reduced.
+        *notes: Sentences; empty ones are skipped.
+        tables: Names of the tables that are shown.
+    """
     sentences: dict[str, list[str]] = {}
     for study, _ in shown:
-        for sentence in study.reduced:
+        for sentence in concerning(study.reduced, *tables):
             sentences.setdefault(sentence, []).append(study.name)
     reduced = [f"{', '.join(names)}: {sentence}" for sentence, names in sentences.items()]
     write_footer(figure, ["; ".join(study.label for study, _ in shown), *notes, *reduced])

@@ -69,7 +69,13 @@ def landscape_or_optimiser(studies: Sequence[Study]) -> Figure | None:
     legend(figure, [*pair_handles(), *start_handles(every), *paper_handles()])
     note = "Right: the highest sharpness found after so many evaluations of loss and gradient, batch statistics"
     dots = f"Full space, ε = {EPSILON:g}. Left: dot one seed, bar mean, × ratio of means, open: not converged"
-    footer(figure, shown, dots, f"{note}, {span(every['examples'], 'example')}" if len(every) else "")
+    footer(
+        figure,
+        shown,
+        dots,
+        f"{note}, {span(every['examples'], 'example')}" if len(every) else "",
+        tables=["sharpness", "effort"],
+    )
     return figure
 
 
@@ -94,7 +100,7 @@ def remedies(studies: Sequence[Study]) -> Figure | None:
             missing(axes)
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*dot_handles(every), cross("black", label=f"paper, sharpness at ε = {EPSILON:g}")])
-    footer(figure, shown, f"{reading_fact(shown)}. Full space. Dot: one seed, bar: mean")
+    footer(figure, shown, f"{reading_fact(shown)}. Full space. Dot: one seed, bar: mean", tables=["sharpness"])
     return figure
 
 
@@ -108,7 +114,12 @@ def subspace(studies: Sequence[Study]) -> Figure | None:
         draw_readings(axes, study, rows, published.TABLE_4, named=True)
     outer_label(panels, "sharpness (%), log axis")
     legend(figure, [*pair_handles(), *paper_handles()])
-    footer(figure, shown, f"Random subspace, ε = {EPSILON:g}. Dot: one seed, bar: mean, ×: ratio of means")
+    footer(
+        figure,
+        shown,
+        f"Random subspace, ε = {EPSILON:g}. Dot: one seed, bar: mean, ×: ratio of means",
+        tables=["sharpness"],
+    )
     return figure
 
 

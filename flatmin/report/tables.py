@@ -110,7 +110,7 @@ MAIN_TABLES = (
         f"Table 3 of the paper beside ours: sharpness in the full space (%), {OVER_SEEDS}; ratio of the means. {READ}",
         sharpness_of_the_pair(TABLE_3, "full"),
         first_reading("full"),
-        sections=("Sharpness",),
+        measured="sharpness",
     ),
     Table(
         "readings",
@@ -118,7 +118,7 @@ MAIN_TABLES = (
         f"with the statistics of the batch or the running ones. Sharpness (%), {OVER_SEEDS}; ratio of the means.",
         sharpness_of_the_pair(TABLE_3, "full"),
         every_reading,
-        sections=("Sharpness",),
+        measured="sharpness",
     ),
     Table(
         "subspace",
@@ -126,7 +126,7 @@ MAIN_TABLES = (
         f"{OVER_SEEDS}, draws averaged within a seed; ratio of the means. {READ}",
         sharpness_of_the_pair(TABLE_4, "random"),
         first_reading("random"),
-        sections=("Sharpness",),
+        measured="sharpness",
     ),
     Table(
         "distributions",
@@ -134,7 +134,7 @@ MAIN_TABLES = (
         f"(%), {OVER_SEEDS}, draws averaged within a seed; ratio of the means.",
         sharpness_of_the_pair(TABLE_4, "random"),
         every_distribution,
-        sections=("Sharpness",),
+        measured="sharpness",
     ),
     Table("distance", f"How far the minima lie from the start, {OVER_SEEDS}; ratio of the means.", distances()),
 )
@@ -152,7 +152,7 @@ REMEDY_TABLES = (
         ],
         trained_by(*AUGMENTED),
         networks=tuple(TABLE_6),
-        sections=("Sharpness",),
+        measured="sharpness",
     ),
     Table(
         "conservative",
@@ -165,7 +165,7 @@ REMEDY_TABLES = (
             *measured("conservative", CONSERVATIVE, TABLE_7, CONSERVATIVE, "Sharpness"),
         ],
         trained_by(CONSERVATIVE),
-        sections=("Sharpness",),
+        measured="sharpness",
     ),
     Table(
         "robust",
@@ -177,7 +177,7 @@ REMEDY_TABLES = (
             *measured("sharpness", "", {}, "", ""),
         ],
         each_remedy,
-        sections=("Sharpness",),
+        measured="sharpness",
     ),
 )
 """Made of every study that has the training in question."""

@@ -144,7 +144,7 @@ def test_a_budget_is_spent_on_epochs_and_examples_alike(tmp_path):
         ),
         ({"large_batch": {"batch_size": 8}}, "must be up to 40 small letters, digits and underscores, and no regime"),
         ({"Big": {"batch_size": 8}}, "must be up to 40 small letters"),
-        ({"b": {"batch_size": 8, "method": "careful"}}, "method"),
+        ({"b": {"batch_size": 8, "method": "careful"}}, "careful"),
     ],
 )
 def test_variations_that_make_no_sense_are_refused(make, changes, message):
