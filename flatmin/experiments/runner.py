@@ -16,7 +16,7 @@ from flatmin.experiments.config import Experiment
 from flatmin.experiments.plan import plan
 from flatmin.experiments.registry import builder
 from flatmin.experiments.step import Step, Workplace
-from flatmin.experiments.wandb_logging import Mirror
+from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
 from flatmin.results import Record, Store, Tables
 from flatmin.results.atomic import write_files
 from flatmin.results.lock import Busy, exclusive
@@ -135,7 +135,11 @@ def run(study: Study, reporter: Reporter | None = None) -> Tables:
     """
     reporter = reporter or Reporter()
     mirror = Mirror(study.experiment, study.folder)
-    workplace = replace(study.workplace, logger=lambda step: mirror.training(step, study.workplace.record(step).id))
+
+    def logger(step: Step) -> MirrorLogger | None:
+        return mirror.training(step.label, str(step.facts["regime"]), study.workplace.record(step).id, step.setup)
+
+    workplace = replace(study.workplace, logger=logger)
     reporter.planned(study)
     for step in study.steps:
         record = workplace.record(step)

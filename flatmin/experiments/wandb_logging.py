@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from flatmin.experiments.config import Experiment
-from flatmin.experiments.step import Step
 from flatmin.experiments.wandb_keys import STUDY, figure_key, keyed_means, shown_frames, study_name
 from flatmin.results import Tables
 
@@ -45,13 +44,11 @@ class Mirror:
             _log.warning("Weights & Biases is left out from here on: %s", reason)
             self.working = False
 
-    def training(self, step: Step, record_id: str) -> "MirrorLogger | None":
+    def training(self, name: str, regime: str, record_id: str, config: Mapping[str, Any]) -> "MirrorLogger | None":
         """The run of one network; going on with it where an interrupted one was."""
         if not self.working:
             return None
-        return MirrorLogger(
-            self, name=step.label, run_id=record_id[:16], job_type=str(step.facts["regime"]), config=step.setup
-        )
+        return MirrorLogger(self, name=name, run_id=record_id[:16], job_type=regime, config=config)
 
     def study(self, tables: Tables, figures: list[Path]) -> None:
         """Log the tables, the means over seeds and the figures of the whole experiment."""

@@ -9,10 +9,6 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from flatmin.core.checks import one_of
-
-ENGINES = ("flatmin", "loss-landscapes")
-
 Coordinates = Tensor | ArrayLike
 Index = tuple[int, ...]
 Value = tuple[float, float]
@@ -29,23 +25,6 @@ class Function(Protocol):
     def value(self, theta: Tensor) -> Tensor:
         """The function at ``theta``, a 0-dim tensor."""
         ...
-
-
-def evaluator(objective: Function, engine: str) -> Callable[[Tensor], Value]:
-    """Loss and accuracy as a function of the weights, by the named engine."""
-    if one_of("engine", engine, ENGINES) == "loss-landscapes":
-        from flatmin.landscapes import loss_landscapes_engine
-
-        return loss_landscapes_engine.evaluator(objective)
-    evaluate = getattr(objective, "evaluate", None)
-
-    def at(theta: Tensor) -> Value:
-        if evaluate is None:
-            return float(objective.value(theta)), math.nan
-        evaluation = evaluate(theta)
-        return float(evaluation.loss), float(evaluation.accuracy)
-
-    return at
 
 
 def evaluated(

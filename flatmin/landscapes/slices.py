@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.vectors import cosine
+from flatmin.landscapes.engines import evaluator
 from flatmin.landscapes.grid import (
     Coordinates,
     Function,
@@ -32,7 +33,6 @@ from flatmin.landscapes.grid import (
     at_zero,
     coordinates,
     evaluated,
-    evaluator,
     vector,
 )
 
