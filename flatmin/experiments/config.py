@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from flatmin.experiments.fields import RegimeName, Section, Seed, Several, Share
 from flatmin.experiments.measures import Effort, Sharpness, Slices
@@ -88,7 +88,7 @@ class Experiment(Section):
         network: The network.
         seeds: One start for each; the paper reports five trials.
         regimes: ``small_batch``, ``large_batch`` or both; the paper's are 256 examples and 10 % of them.
-        variations: Further ways of training, by names of their own.
+        variations: Further ways of training, by names of their own; one that is ``null`` is left out.
         training: How all are trained.
         sharpness: How sharp the minima are; ``null`` measures none.
         effort: How the sharpness found depends on the search; ``null`` (the default) does not ask.
@@ -110,6 +110,13 @@ class Experiment(Section):
     slices: Slices | None = Slices()
     budget: Share = 1.0
     resources: Resources = Resources()
+
+    @field_validator("variations", mode="before")
+    @classmethod
+    def _without_null(cls, variations: Any) -> Any:
+        if not isinstance(variations, dict):
+            return variations
+        return {name: variation for name, variation in variations.items() if variation is not None}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Experiment":

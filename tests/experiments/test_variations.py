@@ -152,6 +152,13 @@ def test_variations_that_make_no_sense_are_refused(make, changes, message):
         make(variations=changes)
 
 
+def test_a_variation_can_be_left_out_from_the_command_line(tmp_path):
+    path = tmp_path / "e.yaml"
+    path.write_text(BUDGET)
+    kept = load_experiment(path).variations
+    assert set(load_experiment(path, ["variations.warm=null"]).variations) == set(kept) - {"warm"}
+
+
 def test_a_start_needs_its_regime(make):
     with pytest.raises(ValueError, match=r"variations.warm.start.regime must be one of the regimes"):
         make(
