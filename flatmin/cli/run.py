@@ -43,6 +43,10 @@ def run(
 
 
 def _run(file: Path, overrides: list[str], results: Path, data: Path | None, plan: bool) -> None:
+    from flatmin.core.allocator import keep_freed_memory
+
+    keep_freed_memory()
+
     from flatmin.experiments import Study, load_experiment
     from flatmin.experiments import run as run_study
 
