@@ -121,9 +121,15 @@ def footer(figure: Figure, shown: Shown, *notes: str, tables: Sequence[str]) -> 
         *notes: Sentences; empty ones are skipped.
         tables: Names of the tables that are shown.
     """
-    sentences: dict[str, list[str]] = {}
+    having: dict[str, list[str]] = {}
     for study, _ in shown:
         for sentence in concerning(study.reduced, *tables):
-            sentences.setdefault(sentence, []).append(study.name)
-    reduced = [f"{', '.join(names)}: {sentence}" for sentence, names in sentences.items()]
+            having.setdefault(sentence, []).append(study.name)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for sentence, names in having.items():
+        groups.setdefault(tuple(names), []).append(sentence)
+    reduced = [
+        ". ".join(sentences) if len(names) == len(shown) else f"{', '.join(names)}: {'; '.join(sentences)}"
+        for names, sentences in groups.items()
+    ]
     write_footer(figure, ["; ".join(study.label for study, _ in shown), *notes, *reduced])

@@ -225,4 +225,14 @@ def test_no_figure_reaches_its_edge_and_the_footer_names_studies_and_reductions(
     assert all((edge == 255).all() for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]))
     words = figure.get_supxlabel().replace("\n", " ")
     assert "C1 (code strides), CIFAR-10, 4 epochs, 2 seeds" in words
-    assert ": Two seeds of 5." in words
+    assert words.count("Two seeds of 5.") == 1
+
+
+def test_footer_names_the_studies_of_a_reduction_that_not_all_share(studies):
+    whole, other = studies[0], studies[1]
+    provenance = other.tables.provenance | {"reduced": ["Two seeds of 5.", "Trained for 4 epochs", "Half the data"]}
+    cut = Study(other.name, Tables(**other.tables.frames, provenance=provenance))
+    words = drawn("fig2", [whole, cut]).get_supxlabel().replace("\n", " ")
+    assert "Two seeds of 5." in words
+    assert f"{cut.name}: Trained for 4 epochs; Half the data." in words
+    assert ": Two seeds" not in words
