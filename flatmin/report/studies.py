@@ -14,6 +14,7 @@ from flatmin.results import Tables
 
 STRIDES = {"code": "code strides", "paper": "text strides"}
 TWO_VARIANTS = ("C1", "C3")
+WIDTH = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +52,11 @@ class Study:
 
     @property
     def variant(self) -> str:
-        """Whose convolutions the network has, where paper and code differ; else empty."""
-        variant = str(self.experiment["network"].get("variant", "code"))
-        return STRIDES.get(variant, variant) if self.network in TWO_VARIANTS else ""
+        """Whose convolutions it has, where paper and code differ, and how wide it is, where not as the paper's."""
+        network = self.experiment["network"]
+        variant, width = str(network.get("variant", "code")), network.get("width")
+        strides = STRIDES.get(variant, variant) if self.network in TWO_VARIANTS else ""
+        return ", ".join(fact for fact in (strides, f"{width} wide" if width not in (None, WIDTH) else "") if fact)
 
     @property
     def data(self) -> str:
