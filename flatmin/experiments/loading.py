@@ -130,6 +130,9 @@ class _Change:
                 raise ConfigError(f"{self.source}: {place} is null; switch it on with {place}={{{rest}: ...}}.")
             if not isinstance(content, dict):
                 raise ConfigError(f"{self.source}: {place} has no keys below it.")
+        if self.keys[:-1] == ("variations",) and self.value is None and self.keys[-1] not in content:
+            names = ", ".join(content) or "none"
+            raise ConfigError(f"{self.source}: there is no such variation to leave out; there are: {names}.")
         content[self.keys[-1]] = self.value
 
     def nearness(self, location: Location) -> int:

@@ -157,6 +157,8 @@ def test_a_variation_can_be_left_out_from_the_command_line(tmp_path):
     path.write_text(BUDGET)
     kept = load_experiment(path).variations
     assert set(load_experiment(path, ["variations.warm=null"]).variations) == set(kept) - {"warm"}
+    with pytest.raises(ConfigError, match=r"variations\.worm=null: there is no such variation .* there are: .*warm"):
+        load_experiment(path, ["variations.worm=null"])
 
 
 def test_a_start_needs_its_regime(make):
