@@ -15,6 +15,8 @@ CLAIMS: tuple[Claim, ...] = tuple(
     )
 )
 MIXED = "mixed"
+WHERE_DECIDED = " where decided"
+OUTCOMES = (HOLDS, f"{HOLDS}{WHERE_DECIDED}", FAILS, f"{FAILS}{WHERE_DECIDED}", MIXED, UNDECIDED, NOT_RUN)
 
 
 def judge(studies: Sequence[Study]) -> list[Judgement]:
@@ -46,8 +48,8 @@ def overview(judgements: Sequence[Judgement]) -> pd.DataFrame:
 
     Returns:
         One row per claim: claim, statement, the networks for which it holds, does not hold, is undecided or was not
-        run, and the `verdict`: "holds" or "does not hold" where all judged studies agree, "undecided" where none
-        decides, "mixed" otherwise.
+        run, and the `verdict`, one of `OUTCOMES`: "holds" or "does not hold" where all judged studies agree, with
+        "where decided" if some decide nothing, "undecided" where none decides, "mixed" where they contradict.
     """
     rows = []
     for claim in CLAIMS:
@@ -82,9 +84,11 @@ def distinction(judgement: Judgement, rivals: Sequence[Judgement]) -> str:
 def overall(places: dict[str, list[str]]) -> str:
     """The verdict of a claim over its networks."""
     decided = [verdict for verdict in (HOLDS, FAILS) if places[verdict]]
-    if len(decided) == 2 or (decided and places[UNDECIDED]):
+    if len(decided) == 2:
         return MIXED
-    return decided[0] if decided else UNDECIDED if places[UNDECIDED] else NOT_RUN
+    if decided:
+        return f"{decided[0]}{WHERE_DECIDED}" if places[UNDECIDED] else decided[0]
+    return UNDECIDED if places[UNDECIDED] else NOT_RUN
 
 
 def frame(judgements: Sequence[Judgement]) -> pd.DataFrame:

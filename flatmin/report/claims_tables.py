@@ -7,7 +7,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
-from flatmin.report.claims import overview
+from flatmin.report.claims import OUTCOMES, overview
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
 
@@ -15,7 +15,7 @@ VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
 BY_READING = ("K3", "K4", "K5")
 RAGGED = r">{\raggedright\arraybackslash}p"
 LINE = r"\linewidth"
-STYLES = {HOLDS: "green", FAILS: "red", UNDECIDED: "yellow", "mixed": "magenta", NOT_RUN: "dim"}
+STYLES = dict(zip(OUTCOMES, ("green", "green", "red", "red", "magenta", "yellow", "dim"), strict=True))
 RULE = (
     "A claim holds if the 95 % intervals of all its numbers do, does not hold if one lies on the other side, and is "
     "undecided otherwise; with one seed there is no interval, and the bracket says where the number lies."

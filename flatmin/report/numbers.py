@@ -14,7 +14,7 @@ import pandas as pd
 from flatmin.core.errors import ResultsError
 from flatmin.report.cells import Table
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
-from flatmin.report.claims import CLAIMS, MIXED, overview, readings_sentence
+from flatmin.report.claims import CLAIMS, OUTCOMES, overview, readings_sentence
 from flatmin.report.effort import EFFORT
 from flatmin.report.protocol import PROTOCOL
 from flatmin.report.published import NETWORKS
@@ -136,7 +136,7 @@ def of_the_claims(judgements: Sequence[Judgement]) -> Iterator[tuple[str, str]]:
         yield f"{name}Verdict", str(row["verdict"])
         for verdict in (HOLDS, FAILS, UNDECIDED, NOT_RUN):
             yield f"{name}{verdict.title().replace(' ', '')}", str(row[verdict]) or "none"
-    for outcome in (HOLDS, FAILS, MIXED, UNDECIDED, NOT_RUN):
+    for outcome in OUTCOMES:
         yield f"Claims{outcome.title().replace(' ', '')}", str(int((frame["verdict"] == outcome).sum()))
     for one in judgements:
         if one.study and one.headline:

@@ -372,6 +372,8 @@ def test_overview_names_the_networks(study, both, complete):
     frame = overview(judge([complete(), against])).set_index("claim")
     assert frame.loc["K2", ["verdict", "holds", "does not hold"]].tolist() == ["mixed", "F1", "C1"]
     assert frame.loc["K3", ["verdict", "holds", "not run"]].tolist() == ["holds", "F1", "F2, C1, C2, C3, C4"]
+    part = overview(judge([complete(), complete("C1", "cifar10", seeds=1)])).set_index("claim")
+    assert part.loc["K2", ["verdict", "holds"]].tolist() == ["holds where decided", "F1"]
     one = overview(judge([complete(seeds=1)])).set_index("claim")
     assert one.loc["K2", ["verdict", "undecided"]].tolist() == ["undecided", "F1 (for)"]
 

@@ -43,7 +43,18 @@ def test_verdicts(numbers, complete):
     found = numbers(complete())
     assert (found["KTwoVerdict"], found["KTwoHolds"], found["KTwoNotRun"]) == ("holds", "F1", "F2, C1, C2, C3, C4")
     assert (found["FOneKTwoVerdict"], found["FOneKThreeReadings"]) == ("holds", "all 4 readings agree: holds")
-    counts = [int(found[f"Claims{verdict}"]) for verdict in ("Holds", "DoesNotHold", "Mixed", "Undecided", "NotRun")]
+    counts = [
+        int(found[f"Claims{verdict}"])
+        for verdict in (
+            "Holds",
+            "HoldsWhereDecided",
+            "DoesNotHold",
+            "DoesNotHoldWhereDecided",
+            "Mixed",
+            "Undecided",
+            "NotRun",
+        )
+    ]
     assert sum(counts) == 20
 
 
