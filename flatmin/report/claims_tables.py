@@ -27,7 +27,7 @@ def overview_sheet(judgements: Sequence[Judgement]) -> Sheet:
     frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS]]
     caption = f"The claims of the paper over its networks. {RULE}"
     sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.09, 0.17, 0.1, 0.14, 0.1))
-    return Sheet("claims", caption, frame.rename(columns={"claim": "", "statement": "claim"}), sides=sides)
+    return Sheet("claims", caption, frame.rename(columns={"claim": "", "statement": "claim"}), sides=sides, long=True)
 
 
 def judgements_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) -> Sheet:
