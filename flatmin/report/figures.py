@@ -99,7 +99,7 @@ def path_figure(studies: Sequence[Study], kind: str, points: dict[str, dict[floa
         right = draw_path(axes, rows, named=False)
         axes.set(title=title(study), xlabel="α", ylabel="")
         crosses(axes, study, points[study.network], "black")
-        if right is not None and place % COLUMNS != min(COLUMNS, len(shown)) - 1:
+        if right is not None and (place + 1) % COLUMNS and place + 1 < len(shown):
             right.set(ylabel="")
             right.tick_params(labelright=False)
     outer_label(panels, "cross-entropy (nats)")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -21,7 +20,15 @@ Shown = list[tuple[Study, pd.DataFrame]]
 
 COLUMNS = 3
 EPSILON = published.EPSILONS[0]
-CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 4, "markeredgewidth": 1.1, "zorder": 5}
+PAPER = "paper"
+CROSS: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "x",
+    "markersize": 4,
+    "markeredgewidth": 1.1,
+    "zorder": 5,
+    "gid": PAPER,
+}
 READ_OFF = "paper, read off"
 
 
@@ -95,8 +102,10 @@ def outer_label(panels: list[Axes], text: str) -> None:
         axes.set_ylabel(text)
 
 
-def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> Legend:
-    """Write the legend above the panels, in half as many columns on a narrow figure."""
+def legend(figure: Figure, handles: Sequence[Line2D], columns: int = 4) -> Legend:
+    """Write the legend above the panels, in half as many columns on a narrow figure; no mark of the paper in vain."""
+    drawn = {line.get_marker() for axes in figure.axes for line in axes.lines if line.get_gid() == PAPER}
+    handles = [handle for handle in handles if handle.get_gid() != PAPER or handle.get_marker() in drawn]
     columns = columns if figure.get_figwidth() == PAGE_WIDTH else -(-columns // 2)
     return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
 

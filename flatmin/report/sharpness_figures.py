@@ -24,6 +24,7 @@ from flatmin.figures.style import PAGE_WIDTH, REGIMES, blank, regimes_of
 from flatmin.report import published
 from flatmin.report.panels import (
     EPSILON,
+    PAPER,
     cross,
     crosses,
     footer,
@@ -41,7 +42,7 @@ from flatmin.report.panels import (
 from flatmin.report.studies import Study, main_studies
 from flatmin.results import Tables
 
-PAPER_LINE: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (1, 1.2)), "zorder": 0}
+PAPER_LINE: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (1, 1.2)), "zorder": 0, "gid": PAPER}
 SLOTS = tuple(product(("paper", "strong"), ("batch", "running")))
 
 

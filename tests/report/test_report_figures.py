@@ -236,3 +236,17 @@ def test_footer_names_the_studies_of_a_reduction_that_not_all_share(studies):
     assert "Two seeds of 5." in words
     assert f"{cut.name}: Trained for 4 epochs; Half the data." in words
     assert ": Two seeds" not in words
+
+
+def legend_of(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize("name", ["fig4", "fig5", "fig6", "remedies", "fig2", "fig3", "landscape_or_optimiser"])
+def test_legend_promises_the_papers_values_only_where_they_are_drawn(studies, name):
+    def elsewhere(one):
+        frames = {table: frame.assign(data="digits") for table, frame in one.tables.frames.items()}
+        return Study(one.name, Tables(**frames, provenance=one.tables.provenance))
+
+    assert any("paper" in label for label in legend_of(drawn(name, studies)))
+    assert not any("paper" in label for label in legend_of(drawn(name, [elsewhere(one) for one in studies])))
