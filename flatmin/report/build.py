@@ -11,7 +11,7 @@ from flatmin.report.claims_tables import judgements_sheet, overview_sheet, readi
 from flatmin.report.effort import EFFORT
 from flatmin.report.figures import report_figures
 from flatmin.report.layout import sheet
-from flatmin.report.numbers import numbers_frame, numbers_tex
+from flatmin.report.numbers import macros, numbers_frame, numbers_tex
 from flatmin.report.prose import answer, limits, misses, studies_sheet
 from flatmin.report.protocol import networks_sheet
 from flatmin.report.sheet import Sheet
@@ -60,24 +60,23 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     verdicts = overview_sheet(judgements)
     yield {"claims.csv": to_csv(frame(judgements))} | printed(verdicts)
     by_study = [judgements_sheet(judgements, studies), readings_sheet(judgements, main)]
-    yield printed(*by_study, networks_sheet(), studies_sheet(studies))
-    missed, limited = misses(judgements, studies), limits(studies)
+    named = studies_sheet(studies)
+    yield printed(*by_study, networks_sheet(), named)
+    answered, missed, limited = answer(main), misses(judgements, studies), limits(studies)
     yield {
-        "answer.tex": f"{escaped(answer(main))}\n".encode(),
+        "answer.tex": f"{escaped(answered)}\n".encode(),
         "misses.tex": "".join(passage.latex for passage in missed).encode(),
         "limits.tex": limited.latex.encode(),
     }
-    yield {
-        "numbers.csv": to_csv(numbers_frame(studies, judgements)),
-        "numbers.tex": numbers_tex(studies, judgements).encode(),
-    }
+    numbers = macros(studies, judgements)
+    yield {"numbers.csv": to_csv(numbers_frame(numbers)), "numbers.tex": numbers_tex(numbers).encode()}
     parts = {
-        "Is the sharpness the landscape's or the optimiser's?": [f"{markdown.escaped(answer(main))}\n"],
+        "Is the sharpness the landscape's or the optimiser's?": [f"{markdown.escaped(answered)}\n"],
         "The claims": [verdicts.markdown],
         "What does not reproduce": [passage.markdown for passage in missed],
         "Tables": [ready.markdown for ready in (*sheets, pays_sheet)],
         "The claims, study by study": [one.markdown for one in by_study],
-        "Studies": [studies_sheet(studies).markdown, limited.markdown],
+        "Studies": [named.markdown, limited.markdown],
     }
     yield {"report.md": whole(parts).encode()}
 

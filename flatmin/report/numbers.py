@@ -7,7 +7,7 @@ studies ``keskar_f1`` ... ``keskar_c4`` have all their macros whether they were 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -26,15 +26,14 @@ from flatmin.results.latex import escaped
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
 
-def numbers_tex(studies: Sequence[Study], judgements: Sequence[Judgement]) -> str:
-    r"""The macros as a file for ``\input``."""
-    lines = [rf"\newcommand{{\flatmin{name}}}{{{escaped(text)}}}" for name, text in macros(studies, judgements).items()]
+def numbers_tex(found: Mapping[str, str]) -> str:
+    r"""The `macros` as a file for ``\input``."""
+    lines = [rf"\newcommand{{\flatmin{name}}}{{{escaped(text)}}}" for name, text in found.items()]
     return "\n".join(["% Written by `flatmin report`; every number comes from a frozen study.", *lines]) + "\n"
 
 
-def numbers_frame(studies: Sequence[Study], judgements: Sequence[Judgement]) -> pd.DataFrame:
-    """The macros as a list to look names up in."""
-    found = macros(studies, judgements)
+def numbers_frame(found: Mapping[str, str]) -> pd.DataFrame:
+    """The `macros` as a list to look names up in."""
     return pd.DataFrame({"macro": [rf"\flatmin{name}" for name in found], "text": list(found.values())})
 
 

@@ -65,7 +65,7 @@ def test_further_studies_have_names_of_their_own(numbers, complete):
 
 
 def test_names_are_letters_and_text_is_escaped(complete):
-    text = numbers_tex([complete()], judge([complete()]))
+    text = numbers_tex(macros([complete()], judge([complete()])))
     lines = text.splitlines()[1:]
     assert all(re.fullmatch(r"\\newcommand\{\\flatmin[A-Za-z]+\}\{.*\}", line) for line in lines)
     names = [line.split("}")[0] for line in lines]
@@ -74,7 +74,7 @@ def test_names_are_letters_and_text_is_escaped(complete):
 
 
 def test_list_of_names(complete):
-    frame = numbers_frame([complete()], judge([complete()])).set_index("macro")
+    frame = numbers_frame(macros([complete()], judge([complete()]))).set_index("macro")
     assert frame.loc[r"\flatminFOneSeeds", "text"] == "4"
 
 
