@@ -1,3 +1,6 @@
+import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -5,6 +8,7 @@ import pandas as pd
 import pytest
 
 from flatmin.cli import main
+from flatmin.experiments import load_experiment
 
 FROZEN = Path(__file__).parents[2] / "paper" / "data"
 
@@ -111,3 +115,19 @@ def test_committed_report_is_that_of_the_frozen_results(undrawn, flatmin, tmp_pa
     assert (status, err) == (0, "")
     committed = (FROZEN.with_name("generated") / "report.md").read_text()
     assert (tmp_path / "out" / "report.md").read_text() == committed, "run `flatmin report` and commit its report.md"
+
+
+def commands(text: str) -> dict[str, list[str]]:
+    """The arguments of each `flatmin run` in the README of the frozen results, by the study of its heading."""
+    found = re.findall(r"^## `(\w+)`.*?```sh\nflatmin run (.*?)```", text, flags=re.DOTALL | re.MULTILINE)
+    return {name: shlex.split(arguments.replace("\\\n", " ")) for name, arguments in found}
+
+
+@pytest.mark.skipif(not FROZEN.is_dir(), reason="no frozen results beside these tests")
+def test_commands_of_the_frozen_results_ask_for_what_their_provenance_says():
+    asked = commands((FROZEN / "README.md").read_text())
+    assert set(asked) == {place.name for place in FROZEN.iterdir() if place.is_dir()}
+    for name, (file, *overrides) in asked.items():
+        experiment = load_experiment(FROZEN.parents[1] / file, overrides).model_dump(mode="json", exclude={"resources"})
+        assert experiment["name"] == name
+        assert experiment == json.loads((FROZEN / name / "provenance.json").read_text())["experiment"]
