@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS
-from flatmin.report.published import LARGE, NETWORKS, SMALL
+from flatmin.report.published import EPSILONS, LARGE, NETWORKS, SMALL, TABLE_4
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
-from flatmin.report.values import Reading, sharpness
+from flatmin.report.values import Reading, distributions_of, sharpness
 from flatmin.results import markdown
 from flatmin.results.latex import escaped
 
@@ -83,7 +84,7 @@ def answer(studies: Sequence[Study]) -> str:
     said = verdict(found)
     if all(one.seeds == 1 for one in found):
         said = f"As far as single seeds tell, {said[:1].lower()}{said[1:]}"
-    return " ".join([said, orders(found), sizes(found), *statistics(studies)])
+    return " ".join([said, orders(found), sizes(found), *statistics(studies), *subspaces(studies)])
 
 
 def verdict(found: Sequence[Comparison]) -> str:
@@ -137,6 +138,39 @@ def statistics(studies: Sequence[Study]) -> list[str]:
         f"With BatchNorm's running statistics in place of the batch's the strong search finds {small} times as much at "
         f"small-batch minima and {large} times at large-batch ones ({names(found)})."
     ]
+
+
+def subspaces(studies: Sequence[Study]) -> list[str]:
+    """Return what the distribution of A does in random subspaces; nothing where no study has several."""
+    sharper: dict[str, list[bool]] = {}
+    off: dict[str, list[float]] = {}
+    for study in studies:
+        several = distributions_of(study)
+        for name in several if len(several) > 1 else []:
+            if (logs := mean_logs(study, name)) is None:
+                continue
+            sharper.setdefault(name, []).append(bool(logs[1] > logs[0]))
+            if study.on_the_papers_data:
+                paper = np.log([TABLE_4[study.network][regime, EPSILONS[0]].mean for regime in (SMALL, LARGE)])
+                off.setdefault(name, []).append(float(np.abs(logs - paper).mean()))
+    if not sharper:
+        return []
+    counts = [f"{sum(found)} of {len(found)} with {name} entries" for name, found in sharper.items()]
+    text = (
+        "In random subspaces, whose distribution the paper does not state, the published search finds the large-batch "
+        f"minimum the sharper one in this share of the studies: {', '.join(counts)}"
+    )
+    nearest = min(off, key=lambda name: float(np.mean(off[name]))) if len(off) > 1 else ""
+    return [f"{text}; {nearest} entries come nearest to the paper's values." if nearest else f"{text}."]
+
+
+def mean_logs(study: Study, distribution: str) -> NDArray[np.float64] | None:
+    """Return the mean logarithm over seeds of the published search's sharpness in random subspaces, small and large."""
+    reading = Reading("paper", "batch")
+    pair = [sharpness(study, regime, reading, space="random", distribution=distribution) for regime in (SMALL, LARGE)]
+    table = pd.concat(pair, axis="columns", join="inner").to_numpy(float).reshape(-1, 2)
+    table = table[np.all((table > 0) & np.isfinite(table), axis=1)]
+    return np.log(table).mean(axis=0) if len(table) else None
 
 
 def spread(values: Sequence[float]) -> str:

@@ -19,7 +19,7 @@ from flatmin.report.published import (
     Spread,
 )
 from flatmin.report.studies import Study
-from flatmin.report.values import HEADLINE, READINGS, Reading, readings_of, searches
+from flatmin.report.values import HEADLINE, READINGS, Reading, distributions_of, readings_of, searches
 
 OVER_SEEDS = f"mean ± sample standard deviation over seeds (over {TRIALS} trials in the paper)"
 READ = f"The {HEADLINE.label}, unless the row says otherwise."
@@ -52,8 +52,7 @@ def every_reading(study: Study) -> list[Row]:
 
 def every_distribution(study: Study) -> list[Row]:
     """A row for each distribution of A and reading, where there are several distributions."""
-    sharpness = study.tables.sharpness
-    names = [*dict.fromkeys(sharpness.loc[sharpness["space"] == "random", "distribution"])]
+    names = distributions_of(study)
     rows = [
         Row(f"{name} A, {reading.label}", reading, name, macro=f"{name.title()}{reading.macro}")
         for name in names

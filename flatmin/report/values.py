@@ -86,6 +86,12 @@ def sharpness(
     return found
 
 
+def distributions_of(study: Study) -> list[str]:
+    """The distributions of the entries of A in a study's random subspaces."""
+    rows = study.tables.sharpness
+    return [*dict.fromkeys(rows.loc[rows["space"] == "random", "distribution"])]
+
+
 def readings_of(study: Study, *, space: str = "full", epsilon: float = 1e-3) -> list[Reading]:
     """The readings in which a study has the sharpness of its minima, the one that speaks first at the front."""
     return [reading for reading in READINGS if len(searches(study, reading, space=space, epsilon=epsilon))]

@@ -67,6 +67,31 @@ def test_answer_says_what_is_open(study, searched):
     assert "Left out: 1 seed with a sharpness of 0 or infinity." in lost
 
 
+def test_answer_counts_the_order_by_distribution_and_names_the_one_nearest_to_the_paper(study):
+    def in_subspaces(name, network, data, **values):
+        rows = [
+            {"regime": regime, "seed": 0, "sharpness": value, "method": "paper", "distribution": law}
+            | {"space": "random", "subspace_dim": 100}
+            for law, pair in values.items()
+            for regime, value in zip((SMALL, LARGE), pair, strict=True)
+        ]
+        full = [
+            {"regime": regime, "seed": 0, "sharpness": 1.0 + place, "method": method, "space": "full"}
+            for method in ("paper", "strong")
+            for place, regime in enumerate((SMALL, LARGE))
+        ]
+        return study(name, network, data, sharpness=rows + full)
+
+    first = in_subspaces("keskar_f1", "F1", "mnist", normal=(0.1, 9.0), uniform=(200.0, 100.0))
+    other = in_subspaces("keskar_c1", "C1", "cifar10", normal=(2.0, 100.0), uniform=(300.0, 400.0))
+    assert (
+        "of the studies: 2 of 2 with normal entries, 1 of 2 with uniform entries; "
+        "normal entries come nearest to the paper's values."
+    ) in answer([first, other])
+    single = in_subspaces("keskar_f1", "F1", "mnist", normal=(0.1, 9.0))
+    assert "random subspaces" not in answer([single])
+
+
 def test_misses_list_what_fails_with_its_evidence(study):
     flat = study(
         minima=[
