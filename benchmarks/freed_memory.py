@@ -1,8 +1,8 @@
 """What reusing freed memory saves: CPU seconds with the C library's defaults over those with `keep_freed_memory`.
 
 Every measurement is a process of its own, since the setting lasts as long as its process; both ways alternate. System
-time counts: it is where the page faults of large tensors are. The work is what an experiment does: a step of training,
-the loss over a data set, and the loss with its gradient that a search for sharpness asks for.
+time counts: it is where the page faults of large tensors are. The work is what an experiment does: an epoch of
+training, the loss over a data set, and the loss with its gradient that a search for sharpness asks for.
 
     python benchmarks/freed_memory.py --networks C1 F1
 """

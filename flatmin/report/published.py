@@ -13,6 +13,7 @@ EPSILONS = (1e-3, 5e-4)
 TRIALS = 5
 EPOCHS = 100
 SUBSPACE_DIM = 100
+WIDTH = 512
 LOSS_CEILING = 16.118
 SMALL, LARGE = "small_batch", "large_batch"
 

@@ -9,12 +9,11 @@ from typing import Any
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import counted, span
 from flatmin.figures.style import DATA_NAMES
-from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL
+from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
 
 STRIDES = {"code": "code strides", "paper": "text strides"}
 TWO_VARIANTS = ("C1", "C3")
-WIDTH = 512
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 
-def to_markdown(frame: pd.DataFrame, caption: str, *, digits: int = 4, notes: Sequence[str] = ()) -> str:
+def to_markdown(frame: pd.DataFrame, caption: str, *, notes: Sequence[str] = ()) -> str:
     r"""A table of GitHub's Markdown below its caption; text is escaped, missing numbers become a dash.
 
     Args:
-        frame: What to print, without its index. Columns with numbers go right, but for the first; text with nothing
-            but empty text to its right is set bold. Columns of two levels get one name of both.
+        frame: What to print, without its index, floats to four significant digits. Columns with numbers go right, but
+            for the first; text with nothing but empty text to its right is set bold. Columns of two levels get one name
+            of both.
         caption: Plain text, a paragraph above the table.
-        digits: Significant digits of the floats.
         notes: Plain text below the table, a paragraph each.
 
     Example:
@@ -27,7 +27,7 @@ def to_markdown(frame: pd.DataFrame, caption: str, *, digits: int = 4, notes: Se
         | small\|batch | 2.5 |
         <BLANKLINE>
     """
-    cells = [[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
+    cells = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
     levels = [frame.columns.get_level_values(level) for level in range(frame.columns.nlevels)]
     names = [", ".join(part for part in parts if part) for parts in zip(*levels, strict=True)]
     sides = [":---", *("---:" if any(map(_numeric, column)) else ":---" for column in [*zip(*cells, strict=True)][1:])]
@@ -56,7 +56,7 @@ def _numeric(cell: str) -> bool:
     return bool(re.match(r"[-−+]?(\d|∞)", cell))
 
 
-def _cell(value: Any, digits: int) -> str:
+def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.{digits}g}".replace("inf", "∞")
+        return "–" if math.isnan(value) else f"{value:.4g}".replace("inf", "∞")
     return "–" if pd.isna(value) else escaped(str(value))
