@@ -10,17 +10,28 @@ _HOMES = {
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
+    "rise_on": "flatmin.sharpness.held_out",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
 }
 
-__all__ = ["Objective", "__version__", "effort", "epsilon_sharpness", "filter_normalized", "slice_1d", "slice_2d"]
+__all__ = [
+    "Objective",
+    "__version__",
+    "effort",
+    "epsilon_sharpness",
+    "filter_normalized",
+    "rise_on",
+    "slice_1d",
+    "slice_2d",
+]
 
 if TYPE_CHECKING:
     from flatmin.core.objective import Objective
     from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+    from flatmin.sharpness.held_out import rise_on
 
 
 def __getattr__(name: str) -> Any:

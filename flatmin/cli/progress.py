@@ -14,6 +14,10 @@ from flatmin.experiments.step import Step
 from flatmin.results import Record, Tables
 
 DONE = ("finished", "diverged")
+ENDINGS = {
+    "plateau": " (training loss stopped improving)",
+    "chance": " (training accuracy no better than a guess: no minimum to judge)",
+}
 KINDS = {
     "trained": "networks to train",
     "sharpness": "sharpness searches",
@@ -42,6 +46,8 @@ def show_plan(study: Study) -> None:
     console.print("  batches: " + ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items()))
     for sentence in study.reduced:
         console.print(f"  reduced: {sentence}.", style="yellow")
+    for sentence in study.cautions:
+        console.print(f"  caution: {sentence}.", style="yellow")
     total, done = Counter[str](), Counter[str]()
     for step, _, state in study.states():
         total[step.kind] += 1
@@ -117,7 +123,7 @@ def found(record: Record) -> str:
     if record.kind == "trained":
         if record.state == "diverged":
             return f"diverged in epoch {result['epochs']}"
-        ending = " (training loss stopped improving)" if result["status"] == "plateau" else ""
+        ending = ENDINGS.get(result["status"], "")
         accuracy = f"train {100 * result['train_accuracy']:.2f} %, test {100 * result['test_accuracy']:.2f} %"
         return f"{result['epochs']} epochs{ending}, {accuracy}"
     if record.kind in ("sharpness", "effort") and record.state == "diverged":

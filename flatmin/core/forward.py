@@ -21,11 +21,12 @@ Statistics = list[tuple[Tensor, Tensor]]
 
 
 class Batch(NamedTuple):
-    """One batch on the device and its share of all examples."""
+    """One batch on the device, its share of all examples and their number."""
 
     inputs: Any
     targets: Any
     share: float
+    examples: int
 
 
 class Score(NamedTuple):
@@ -54,6 +55,19 @@ class Forward:
                 total = total + self._loss(outputs, batch).double() * batch.share
                 correct = correct + accuracy(outputs, batch.targets) * batch.share
         return Score(total, float(correct))
+
+    def each(self, function: Callable[[Any, Any], Tensor], parameters: Parameters) -> Tensor:
+        """One number an example, float64."""
+        found = []
+        with torch.no_grad():
+            self._prepare(parameters)
+            for batch in self.batches:
+                numbers = function(self._outputs(parameters, batch), batch.targets)
+                if numbers.shape != (batch.examples,):
+                    expected, got = (batch.examples,), tuple(numbers.shape)
+                    raise ValueError(f"`function` must give one number an example, shape {expected}, got {got}.")
+                found.append(numbers.double())
+        return torch.cat(found)
 
     def gradient(self, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Loss and its flat gradient, both float64."""

@@ -130,6 +130,15 @@ class Objective:
             score = self._forward.score(self._parameters(theta))
         return Evaluation(float(score.loss), score.accuracy)
 
+    def each(self, function: Callable[[Any, Any], Tensor], theta: Tensor | None = None) -> Tensor:
+        """What ``function(outputs, targets)`` gives for each example at ``theta``, in their order, float64.
+
+        Raises:
+            ValueError: If it does not give one number an example.
+        """
+        with full_precision(self.device):
+            return self._forward.each(function, self._parameters(theta))
+
     def values(self, thetas: Tensor) -> Tensor:
         """Mean losses at many points: ``thetas`` of shape (k, size) give (k,), float64."""
         if thetas.ndim != 2 or thetas.shape[1] != self.size:
@@ -230,7 +239,7 @@ def _fixed(
     counts = [_examples(*pair) for pair in pairs]
     if not sum(counts):
         raise ValueError("`batches` must hold at least one example, got none.")
-    return [Batch(*pair, count / sum(counts)) for pair, count in zip(pairs, counts, strict=True) if count]
+    return [Batch(*pair, count / sum(counts), count) for pair, count in zip(pairs, counts, strict=True) if count]
 
 
 def _moved(item: Any, device: torch.device, dtype: torch.dtype) -> Any:

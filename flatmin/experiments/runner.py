@@ -11,11 +11,13 @@ from torch import nn
 from flatmin.core.errors import ConfigError, FlatminError
 from flatmin.data import Dataset, load
 from flatmin.experiments.budget import reductions, within_budget
+from flatmin.experiments.cautions import cautions
 from flatmin.experiments.collect import collect
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.plan import plan
 from flatmin.experiments.registry import builder
 from flatmin.experiments.step import Step, Workplace
+from flatmin.experiments.training_step import TrainingStep
 from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
 from flatmin.results import Record, Store, Tables
 from flatmin.results.atomic import write_files
@@ -98,12 +100,19 @@ class Study:
         """One sentence for each setting that uses less than all the data."""
         return reductions(self.experiment, self.dataset, self.published)
 
+    @property
+    def cautions(self) -> list[str]:
+        """One sentence for each thing that would decide a verdict without being asked."""
+        trainings = [step for step in self.steps if isinstance(step, TrainingStep)]
+        return cautions(self.experiment, self.dataset, trainings)
+
     def tables(self) -> Tables:
         """The tables of all finished steps."""
         provenance: dict[str, Any] = {
             "experiment": self.experiment.model_dump(mode="json"),
             "data": self.dataset.provenance,
             "reduced": self.reduced,
+            "cautions": self.cautions,
             "examples": self._examples(),
         }
         return collect(self.steps, self.workplace, provenance)

@@ -1,5 +1,6 @@
 """Training as a step: one network, one regime, one seed."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from flatmin.experiments.step import Outcome, Workplace, snapshot_name
+from flatmin.results.statistics import CHANCE
 from flatmin.training import TrainingSettings, train
 
 
@@ -93,7 +95,8 @@ class TrainingStep:
         )
         last = trained.rows[-1]
         scores = {name: value for name, value in last.items() if name != "epoch"}
-        ending = {"status": trained.status, "epochs": trained.epochs, **scores}
+        chance = trained.status != "diverged" and at_chance(last["train_accuracy"], workplace.train.targets)
+        ending = {"status": CHANCE if chance else trained.status, "epochs": trained.epochs, **scores}
         ending["distance_from_start"] = trained.distance_from_start
         if logger is not None:
             logger.finish(ending, trained.rows)
@@ -103,6 +106,17 @@ class TrainingStep:
             tables={"curves": curves(trained.rows), "minima": pd.DataFrame([ending])},
             status="diverged" if trained.status == "diverged" else "finished",
         )
+
+
+def at_chance(accuracy: float, targets: Tensor) -> bool:
+    """Whether an accuracy is no better than always naming the commonest class, within three standard deviations.
+
+    Example:
+        >>> at_chance(0.12, torch.arange(1000) % 10), at_chance(0.14, torch.arange(1000) % 10)
+        (True, False)
+    """
+    share = float(targets.bincount().max()) / len(targets)
+    return accuracy <= share + 3 * math.sqrt(share * (1 - share) / len(targets))
 
 
 def arrays(state: dict[str, Tensor], snapshots: dict[int, dict[str, Tensor]]) -> dict[str, Any]:
@@ -122,6 +136,8 @@ def curves(rows: list[dict[str, float]]) -> pd.DataFrame:
                 "split": split,
                 "loss": row[f"{split}_loss"],
                 "accuracy": row[f"{split}_accuracy"],
+                "running_loss": row[f"running_{split}_loss"],
+                "running_accuracy": row[f"running_{split}_accuracy"],
             }
             for row in rows
             for split in ("train", "test")

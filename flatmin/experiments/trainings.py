@@ -46,8 +46,11 @@ def trainings(experiment: Experiment, dataset: Dataset) -> Trainings:
 
 def regimes(experiment: Experiment, examples: int) -> Iterator[tuple[str, TrainingSettings]]:
     """The settings of each regime, with the snapshots that measures and variations want of it."""
-    for name, regime in experiment.regimes.items():
-        size = batch_size(f"regimes.{name}", regime.batch_size, examples)
+    sizes = {
+        name: batch_size(f"regimes.{name}", regime.batch_size, examples) for name, regime in experiment.regimes.items()
+    }
+    check_order(sizes, examples)
+    for name, size in sizes.items():
         yield name, settings_of(experiment, size, snapshots=snapshots(experiment, name))
 
 
@@ -94,6 +97,20 @@ def batch_size(key: str, size: int | str, examples: int) -> int:
         return resolved_size(size, examples)
     except ValueError as error:
         raise ConfigError(str(error).replace("`batch_size`", f"{key}.batch_size")) from error
+
+
+def check_order(sizes: dict[str, int], examples: int) -> None:
+    """Refuse a large batch that is not larger than the small one: every comparison would be told the wrong way round.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    small, large = sizes.get("small_batch"), sizes.get("large_batch")
+    if small is not None and large is not None and large <= small:
+        raise ConfigError(
+            f"regimes.large_batch.batch_size must be above the small batch of {small}, got {large} of {examples} "
+            f"examples; set regimes.small_batch.batch_size to less, say {max(1, large // 10)}."
+        )
 
 
 def check_distinct(ways: dict[str, TrainingStep]) -> None:

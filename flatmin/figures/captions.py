@@ -40,7 +40,7 @@ def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *note
         batch_norm_fact(rows),
         examples_fact(tables, table, rows),
         *notes,
-        *concerning(tables.provenance.get("reduced", []), table),
+        *concerning([*tables.provenance.get("reduced", []), *tables.provenance.get("cautions", [])], table),
     ]
     write_footer(figure, facts)
 

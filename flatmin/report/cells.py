@@ -12,6 +12,7 @@ from flatmin.figures.summary import plus_minus
 from flatmin.report.published import NETWORKS, Spread
 from flatmin.report.studies import Study
 from flatmin.report.values import HEADLINE, Reading
+from flatmin.results.statistics import NO_MINIMUM
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Column:
         ours: The cell of a study.
         paper: The paper's for a network: a number, text, or ``None``.
         digits: Decimal places; without, three significant digits.
-        regime: The training it is about, to say "diverged" where that left no minimum.
+        regime: The training it is about, to say "diverged" or "chance" where that left no minimum.
         macro: What it adds to the name of a LaTeX macro, such as ``TestSmall``.
     """
 
@@ -89,8 +90,9 @@ class Column:
         if not math.isnan(cell.mean):
             return plus_minus(cell.mean, cell.std, self.digits)
         minima = study.tables.minima
-        lost = minima[(minima["regime"] == (self.regime or row.regime)) & (minima["status"] == "diverged")]
-        return "diverged" if len(lost) else "–" if cell.seeds else "not run"
+        lost = minima.loc[minima["regime"] == (self.regime or row.regime), "status"]
+        lost = lost[lost.isin(NO_MINIMUM)]
+        return str(lost.iloc[0]) if len(lost) else "–" if cell.seeds else "not run"
 
     def paper_spread(self, network: str) -> Spread:
         """The paper's number, NaN where it has none."""

@@ -22,6 +22,7 @@ from flatmin.report.published import (
 from flatmin.report.studies import Study
 from flatmin.report.values import READINGS, Reading, minima_of, searches, sharpness
 from flatmin.results.intervals import of_difference, of_mean, of_ratio
+from flatmin.results.statistics import proper
 
 MANY = 4
 CORRELATED = 0.8
@@ -66,7 +67,7 @@ def grows_with_batch_size(study: Study, reading: Reading) -> list[Finding]:
     """K13: rank correlation of batch size with test accuracy (below 0) and with sharpness (above 0.8)."""
     minima = study.tables.minima
     plain = minima["regime"].isin([SMALL, LARGE]) | minima["regime"].str.startswith("sweep")
-    frame = with_sharpness(study, minima[plain & (minima["status"] != "diverged")], reading)
+    frame = with_sharpness(study, proper(minima[plain]), reading)
     found = []
     sides: tuple[tuple[str, float, Side], ...] = (("test_accuracy", 0.0, "below"), ("sharpness", CORRELATED, "above"))
     for column, boundary, wanted in sides:
@@ -109,8 +110,7 @@ def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
     earliest start with the latest.
     """
     minima = study.tables.minima
-    warm = minima[minima["start_epoch"].notna() & (minima["status"] != "diverged")]
-    warm = with_sharpness(study, warm, reading)
+    warm = with_sharpness(study, proper(minima[minima["start_epoch"].notna()]), reading)
     if warm["start_epoch"].nunique() < 2:
         return []
     trained = minima_of(study, SMALL)["epochs"].max()

@@ -11,6 +11,7 @@ from flatmin.figures.captions import counted, span
 from flatmin.figures.style import DATA_NAMES
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
+from flatmin.results.statistics import proper
 
 STRIDES = {"code": "code strides", "paper": "text strides"}
 TWO_VARIANTS = ("C1", "C3")
@@ -82,7 +83,7 @@ class Study:
     def pair(self) -> Any:
         """The finished minima of the small-batch and the large-batch method."""
         minima = self.tables.minima
-        return minima[minima["regime"].isin([SMALL, LARGE]) & (minima["status"] != "diverged")]
+        return proper(minima[minima["regime"].isin([SMALL, LARGE])])
 
     @property
     def seeds(self) -> list[int]:
@@ -109,8 +110,9 @@ class Study:
 
     @property
     def reduced(self) -> list[str]:
-        """The sentences on reduced settings."""
-        return [str(sentence).rstrip(".") for sentence in self.tables.provenance.get("reduced", [])]
+        """The sentences on reduced settings, and those on what to beware of."""
+        provenance = self.tables.provenance
+        return [str(sentence).rstrip(".") for key in ("reduced", "cautions") for sentence in provenance.get(key, [])]
 
     @property
     def commits(self) -> list[str]:

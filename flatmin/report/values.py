@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flatmin.report.studies import Study
-from flatmin.results.statistics import of_minima
+from flatmin.results.statistics import of_minima, proper
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ HEADLINE = READINGS[0]
 def minima_of(study: Study, regime: str) -> pd.DataFrame:
     """The finished minima of a regime, by seed."""
     minima = study.tables.minima
-    return minima[(minima["regime"] == regime) & (minima["status"] != "diverged")].set_index("seed")
+    return proper(minima[minima["regime"] == regime]).set_index("seed")
 
 
 def minimum(study: Study, regime: str, column: str) -> "pd.Series[float]":

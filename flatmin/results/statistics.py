@@ -4,6 +4,9 @@ import pandas as pd
 
 from flatmin.results.tables import Tables
 
+CHANCE = "chance"
+NO_MINIMUM = ("diverged", CHANCE)
+"""How trainings end that have left no minimum: with a loss that is not finite, or with the accuracy of a guess."""
 RUN = ["network", "data", "regime"]
 SETTING = ["space", "subspace_dim", "distribution", "epsilon", "method", "batch_norm", "examples"]
 
@@ -11,7 +14,7 @@ SETTING = ["space", "subspace_dim", "distribution", "epsilon", "method", "batch_
 def summary(tables: Tables) -> pd.DataFrame:
     """Mean and sample standard deviation over seeds of accuracy and sharpness.
 
-    Diverged runs have no minimum and are left out; `seeds` counts those that are in. Draws of a random subspace
+    Trainings without a minimum are left out (`proper`); `seeds` counts those that are in. Draws of a random subspace
     are averaged within a seed first. One seed has no standard deviation: it is NaN, not zero.
 
     Args:
@@ -22,8 +25,7 @@ def summary(tables: Tables) -> pd.DataFrame:
         sharpness, setting of the search (NaN for the accuracies), with `mean`, `std` and `seeds`. Networks that
         were measured on their way are not among them.
     """
-    minima = tables.minima[tables.minima["status"] != "diverged"]
-    accuracies = minima.melt(
+    accuracies = proper(tables.minima).melt(
         id_vars=[*RUN, "seed"], value_vars=["test_accuracy", "train_accuracy"], var_name="quantity"
     )
     sharpness = per_seed(tables).rename(columns={"sharpness": "value"}).assign(quantity="sharpness")
@@ -70,7 +72,15 @@ def per_seed(tables: Tables) -> pd.DataFrame:
         One row per network, data set, regime, seed and setting of the search, with `sharpness` in per cent.
     """
     keys = [*RUN, "seed", *SETTING]
-    return of_minima(tables.sharpness).groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()
+    found = of_minima(tables.sharpness)
+    lost = tables.minima.loc[tables.minima["status"].isin(NO_MINIMUM), [*RUN, "seed"]]
+    found = found[~pd.MultiIndex.from_frame(found[[*RUN, "seed"]]).isin(pd.MultiIndex.from_frame(lost))]
+    return found.groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()
+
+
+def proper(minima: pd.DataFrame) -> pd.DataFrame:
+    """The trainings that have left a minimum."""
+    return minima[~minima["status"].isin(NO_MINIMUM)]
 
 
 def of_minima(sharpness: pd.DataFrame) -> pd.DataFrame:

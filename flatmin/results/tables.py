@@ -1,9 +1,14 @@
 """The tidy tables of an experiment, all that figures and reports ever read.
 
 One CSV per table with one row per number, and ``provenance.json``, which is written last: a folder without it is
-incomplete. The columns are fixed in `COLUMNS`. In `minima`, `start_epoch` is the epoch of the small-batch iterate that
-training started from, NaN for the start of the seed. In `sharpness`, `epoch` is NaN for a minimum and a number for a
-network on its way to it, and `distribution` is that of the entries of A, "identity" in the full space.
+incomplete. The columns are fixed in `COLUMNS`. In `curves` and `minima`, losses and accuracies are those with the
+batch's BatchNorm statistics, as in the authors' code; those with running averages have names that begin with
+`running_`. In `minima`, `start_epoch` is the epoch of the small-batch iterate that training started from, NaN for the
+start of the seed. In `sharpness`, `epoch` is NaN for a minimum and a number for a network on its way to it,
+`distribution` is that of the entries of A, "identity" in the full space, `partition` the size of the batches that the
+loss is evaluated in, `gradient_norm` the length of the gradient where the search began, and `heldout_sharpness` and
+`test_sharpness` the rise at the worst point found, on training examples that were not searched on (NaN where all were)
+and on test examples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,15 +25,21 @@ from flatmin.results import formats
 from flatmin.results.atomic import write_files
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "curves": ("network", "data", "regime", "seed", "epoch", "split", "loss", "accuracy"),
+    "curves": (
+        *("network", "data", "regime", "seed", "epoch", "split"),
+        *("loss", "accuracy", "running_loss", "running_accuracy"),
+    ),
     "minima": (
         *("network", "data", "regime", "batch_size", "start_epoch", "seed", "status", "epochs"),
-        *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "distance_from_start"),
+        *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
+        *("running_train_loss", "running_train_accuracy", "running_test_loss", "running_test_accuracy"),
+        "distance_from_start",
     ),
     "sharpness": (
         *("network", "data", "regime", "seed", "epoch", "space", "subspace_dim", "distribution", "draw", "epsilon"),
         *("method", "batch_norm", "examples", "sharpness", "base_loss", "worst_loss", "evaluations"),
-        *("share_at_bound", "perturbation_norm", "spread", "converged"),
+        *("share_at_bound", "perturbation_norm", "spread", "converged", "partition", "gradient_norm"),
+        *("standard_error", "heldout_sharpness", "heldout_standard_error", "test_sharpness", "test_standard_error"),
     ),
     "effort": (
         *("network", "data", "regime", "seed", "space", "epsilon", "batch_norm", "examples"),

@@ -2,5 +2,6 @@
 
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
+from flatmin.sharpness.held_out import Rise, rise_on
 
-__all__ = ["METHODS", "Effort", "Sharpness", "effort", "epsilon_sharpness"]
+__all__ = ["METHODS", "Effort", "Rise", "Sharpness", "effort", "epsilon_sharpness", "rise_on"]

@@ -23,7 +23,7 @@ from flatmin.sharpness.search import (
 
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
-    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 5},
+    "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 6},
 }
 
 

@@ -161,7 +161,9 @@ def center(box: Box) -> Tensor:
 
 def corner_of(box: Box, gradient: Tensor, generator: torch.Generator) -> Tensor:
     """The corner that a gradient points to, a random one of those where it is zero."""
-    return box.half_width * torch.where(gradient == 0, signs(box, generator), gradient.sign())
+    flat = gradient == 0
+    up = torch.where(flat, signs(box, generator), gradient.sign()) if flat.any() else gradient.sign()
+    return box.half_width * up
 
 
 def signs(box: Box, generator: torch.Generator) -> Tensor:

@@ -9,6 +9,8 @@ from flatmin.training.classifier import check_optimizer
 from flatmin.training.method import Method
 
 PRECISIONS = ("float32", "bfloat16")
+READINGS = ("batch", "running")
+"""Of BatchNorm in the records of every epoch: they fix no weight, but what a result holds."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class TrainingSettings:
         """
         added = ("augmentation", "method", "snapshots", "precision")
         known = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in added}
+        known["readings"] = list(READINGS)
         if self.augmentation is not None:
             known["augmentation"] = asdict(self.augmentation)
         if self.method is not None:

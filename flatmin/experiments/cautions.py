@@ -1,0 +1,87 @@
+"""What of an experiment would decide a verdict without being asked: said before anything is trained, and kept.
+
+A last batch of a few examples counts in training as much as any other: it takes a whole step, with BatchNorm's
+statistics of these few. F2 with batches of 355 on 34,086 examples, which leave one of 6, fits 85 % of them and with
+batches of 356 96 %.
+"""
+
+from collections.abc import Iterator
+
+from flatmin.data import Dataset
+from flatmin.data.batches import cuts
+from flatmin.experiments.config import Experiment
+from flatmin.experiments.training_step import TrainingStep
+
+SMALL_TAIL = 0.25
+ENOUGH_EXAMPLES = 5000
+
+
+def cautions(experiment: Experiment, dataset: Dataset, trainings: list[TrainingStep]) -> list[str]:
+    """One sentence for each thing to beware of.
+
+    Args:
+        experiment: Within its budget.
+        dataset: Its data, already cut to ``data.examples``.
+        trainings: What it trains.
+    """
+    return [*dict.fromkeys([*of_training(trainings), *of_partitions(experiment, dataset), *of_searches(experiment)])]
+
+
+def of_training(trainings: list[TrainingStep]) -> Iterator[str]:
+    """Batch sizes that leave a small last batch in each epoch."""
+    for step in trainings:
+        size, examples = step.settings.batch_size, int(step.data["examples"])
+        if small_tail(examples, size):
+            yield (
+                f"Batches of {size:,} leave a last one of {tail(examples, size):,} in each epoch; "
+                f"{without_small_tail(examples, size):,} would not"
+            )
+
+
+def of_partitions(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
+    """Partitions for evaluation with a last part whose BatchNorm statistics are those of a few examples."""
+    sections = {"Records": experiment.training, "Sharpness": experiment.sharpness, "Slices": experiment.slices}
+    for name, section in sections.items():
+        if section is None:
+            continue
+        size = getattr(section, "evaluation_batch_size", None) or section.batch_size
+        for split, data in (("training", dataset.train), ("test", dataset.test)):
+            examples = min(getattr(section, "examples", None) or len(data), len(data))
+            if small_tail(examples, size):
+                yield (
+                    f"{name} in batches of {size:,} end with one of {tail(examples, size):,} of {examples:,} "
+                    f"{split} examples"
+                )
+
+
+def of_searches(experiment: Experiment) -> Iterator[str]:
+    """Searches on so few examples that the maximum is theirs."""
+    for name, section in (("Sharpness", experiment.sharpness), ("Effort of the search", experiment.effort)):
+        if section and section.examples and section.examples < ENOUGH_EXAMPLES:
+            yield f"{name} on less than {ENOUGH_EXAMPLES:,} examples is too high: the worst point is theirs"
+
+
+def small_tail(examples: int, size: int) -> bool:
+    """Whether cutting so many examples leaves a last batch of less than a quarter of the others."""
+    return examples > size and tail(examples, size) < SMALL_TAIL * size
+
+
+def tail(examples: int, size: int) -> int:
+    """Examples in the last batch."""
+    first, last = cuts(examples, size)[-1]
+    return last - first
+
+
+def without_small_tail(examples: int, size: int) -> int:
+    """The nearest batch size that leaves no small last batch, the larger of two.
+
+    Example:
+        >>> without_small_tail(34_086, 355), without_small_tail(60_000, 256)
+        (356, 256)
+    """
+    away = 0
+    while True:
+        for near in (size + away, size - away):
+            if near >= 1 and not small_tail(examples, near):
+                return near
+        away += 1
