@@ -137,7 +137,7 @@ def found(record: Record) -> str:
     return f"{lost} values not finite" if lost else "done"
 
 
-def show_results(tables: Tables, folder: Path) -> None:
+def show_results(tables: Tables, folder: Path, *, drawn: bool = True) -> None:
     """Print the summary table, which minimum is sharper, and where everything lies."""
     from flatmin.figures.summary import summary_table, terminal_tables
     from flatmin.figures.verdict import verdict
@@ -149,4 +149,5 @@ def show_results(tables: Tables, folder: Path) -> None:
         console.print(str(error))
     for sentence in verdict(tables):
         console.print(sentence)
-    console.print(f"Figures: {folder / 'figures'}   Tables: {folder / 'tables'}")
+    figures = str(folder / "figures") if drawn else "not drawn"
+    console.print(f"Figures: {figures}   Tables: {folder / 'tables'}")

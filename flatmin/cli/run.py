@@ -21,6 +21,10 @@ ROOT = typer.Option(
     help="Folder searched first for the data; then come $FLATMIN_DATA and the user's cache folder.",
 )
 PLAN = typer.Option("--plan", help="Show what would be done, and do nothing.")
+DRAW = typer.Option(
+    "--figures/--no-figures",
+    help="Draw at the end; leave it to the last of several processes that share an experiment.",
+)
 
 
 def run(
@@ -29,6 +33,7 @@ def run(
     results: Annotated[Path, RESULTS] = Path("results"),
     data: Annotated[Path | None, ROOT] = None,
     plan: Annotated[bool, PLAN] = False,
+    figures: Annotated[bool, DRAW] = True,
 ) -> None:
     """Train, measure, slice and draw: everything that an experiment file asks for and that is not done yet.
 
@@ -36,13 +41,13 @@ def run(
     passes over what another is doing. Ends with a table of both minima, the figures' folder, and which is sharper.
     """
     try:
-        _run(file, overrides or [], results, data, plan)
+        _run(file, overrides or [], results, data, plan=plan, draw=figures)
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command goes on from here.", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _run(file: Path, overrides: list[str], results: Path, data: Path | None, plan: bool) -> None:
+def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, plan: bool, draw: bool) -> None:
     from flatmin.core.allocator import keep_freed_memory
 
     keep_freed_memory()
@@ -58,5 +63,5 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, pla
         show_plan(study)
         return
     with TerminalReporter() as reporter:
-        tables = run_study(study, reporter)
-    show_results(tables, study.folder)
+        tables = run_study(study, reporter, draw=draw)
+    show_results(tables, study.folder, drawn=draw)

@@ -63,6 +63,8 @@ def fewer(section: Any, share: float, examples: int) -> Any:
         inner = getattr(section, name)
         if isinstance(inner, Section) and getattr(inner, "examples", None):
             changes[name] = fewer(inner, share, examples)
+    if getattr(section, "subsets", None):
+        changes["subsets"] = tuple(dict.fromkeys(portion(share, count) for count in section.subsets))
     return section.model_copy(update=changes)
 
 

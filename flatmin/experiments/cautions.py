@@ -40,13 +40,12 @@ def of_training(trainings: list[TrainingStep]) -> Iterator[str]:
 
 def of_partitions(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
     """Partitions for evaluation with a last part whose BatchNorm statistics are those of a few examples."""
-    sections = {"Records": experiment.training, "Sharpness": experiment.sharpness, "Slices": experiment.slices}
-    for name, section in sections.items():
-        if section is None:
-            continue
-        size = getattr(section, "evaluation_batch_size", None) or section.batch_size
+    partitions: list[tuple[str, int, int | None]] = [("Records", experiment.training.evaluation_batch_size, None)]
+    for name, section in (("Sharpness", experiment.sharpness), ("Slices", experiment.slices)):
+        partitions += [(name, section.batch_size, section.examples)] if section else []
+    for name, size, wanted in partitions:
         for split, data in (("training", dataset.train), ("test", dataset.test)):
-            examples = min(getattr(section, "examples", None) or len(data), len(data))
+            examples = min(wanted or len(data), len(data))
             if small_tail(examples, size):
                 yield (
                     f"{name} in batches of {size:,} end with one of {tail(examples, size):,} of {examples:,} "

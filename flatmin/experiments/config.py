@@ -154,6 +154,7 @@ class Experiment(Section):
         for key, measure in (("sharpness", self.sharpness), ("effort", self.effort)):
             if measure and measure.examples:
                 yield f"{key}.examples", measure.examples
+        yield from (("sharpness.subsets", count) for count in (self.sharpness and self.sharpness.subsets) or ())
 
 
 class _Named(dict[str, Any]):

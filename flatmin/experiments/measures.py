@@ -22,6 +22,8 @@ class Sharpness(Section):
         draws: Random matrices A for each network and distribution.
         epochs: Measure also after so many epochs of training, as in Fig. 6; ``null`` measures minima only.
         examples: Measure on the first so many training examples; ``null`` uses all, as the paper does.
+        subsets: Measure minima in the full space on the first so many examples too, and try the worst points found
+            there on as many others: what a search on a few examples owes to them.
         batch_size: Of the fixed partition on which the loss is evaluated.
     """
 
@@ -34,6 +36,7 @@ class Sharpness(Section):
     draws: Count = 5
     epochs: Several[Annotated[int, Field(ge=0)]] | None = None
     examples: Count | None = None
+    subsets: Several[Count] | None = None
     batch_size: Count = 5000
 
 
@@ -100,12 +103,12 @@ class Paths(Section):
     """Paths from the small-batch minimum (0) through the large-batch minimum (1); needs both regimes.
 
     Attributes:
-        alphas: Places on the path; the paper has these 25.
+        alphas: Places on the path; the paper has every other one of these.
         curves: ``linear`` is Fig. 3 of Keskar et al. (2017), ``curved`` their Fig. 7.
         batch_norm: Statistics that BatchNorm uses between the two networks.
     """
 
-    alphas: Grid = Grid(low=-1.0, high=2.0, points=25)
+    alphas: Grid = Grid(low=-1.0, high=2.0, points=49)
     curves: Several[Literal["linear", "curved"]] = ("linear", "curved")
     batch_norm: Several[Literal["batch", "reestimate", "interpolated"]] = ("batch",)
 

@@ -40,10 +40,19 @@ def sharpness_steps(experiment: Experiment, found: Trainings, available: int) ->
     setting = experiment.sharpness
     if setting is None:
         return
-    examples = examples_within("sharpness", setting.examples, available)
+    everywhere = examples_within("sharpness.examples", setting.examples, available)
+    fewer = [examples_within("sharpness.subsets", count, available) for count in setting.subsets or ()]
     for ways in found.values():
-        choices = product(spaces(setting), setting.methods, setting.batch_norm, measured(experiment, ways))
-        for (subspace_dim, distribution, draw), method, batch_norm, (network, epoch) in choices:
+        choices = product(
+            spaces(setting),
+            setting.methods,
+            setting.batch_norm,
+            measured(experiment, ways),
+            dict.fromkeys([everywhere, *fewer]),
+        )
+        for (subspace_dim, distribution, draw), method, batch_norm, (network, epoch), examples in choices:
+            if examples != everywhere and (subspace_dim is not None or epoch is not None):
+                continue
             yield SharpnessStep(
                 network=network,
                 epsilons=setting.epsilons,
@@ -79,7 +88,7 @@ def effort_steps(experiment: Experiment, found: Trainings, available: int) -> It
     setting = experiment.effort
     if setting is None:
         return
-    examples = examples_within("effort", setting.examples, available)
+    examples = examples_within("effort.examples", setting.examples, available)
     for seed in setting.seeds or experiment.seeds[:1]:
         for epsilon, batch_norm, name in product(setting.epsilons, setting.batch_norm, experiment.regimes):
             yield EffortStep(
@@ -95,9 +104,9 @@ def effort_steps(experiment: Experiment, found: Trainings, available: int) -> It
 
 
 def examples_within(key: str, wanted: int | None, available: int) -> int:
-    """How many examples a section asks for."""
+    """How many examples a key asks for."""
     if wanted is not None and wanted > available:
-        raise ConfigError(f"{key}.examples must be at most the {available} training examples, got {wanted}.")
+        raise ConfigError(f"{key} must be at most the {available} training examples, got {wanted}.")
     return wanted or available
 
 

@@ -126,7 +126,7 @@ class Study:
         return {"curves": total, "lines": min(lines, total), "planes": min(planes, total)}
 
 
-def run(study: Study, reporter: Reporter | None = None) -> Tables:
+def run(study: Study, reporter: Reporter | None = None, *, draw: bool = True) -> Tables:
     """Do what is not done yet; go on where a killed run was.
 
     A step that another process is doing is passed over, as is one whose network diverged. Several processes may share
@@ -135,6 +135,7 @@ def run(study: Study, reporter: Reporter | None = None) -> Tables:
     Args:
         study: What to do.
         reporter: Hears how it goes on.
+        draw: Draw the figures and mirror the study; without, the tables alone are written.
 
     Returns:
         The tables, also written to ``tables/`` in the experiment's folder; the figures are in ``figures/``.
@@ -165,7 +166,7 @@ def run(study: Study, reporter: Reporter | None = None) -> Tables:
                 perform(step, record, workplace, reporter)
             except Busy:
                 reporter.passed_over(step, OCCUPIED)
-    return written(study, mirror)
+    return written(study, mirror if draw else None)
 
 
 def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter) -> None:
@@ -206,8 +207,8 @@ def obstacle(step: Step, workplace: Workplace) -> str:
     return ""
 
 
-def written(study: Study, mirror: Mirror) -> Tables:
-    """Write tables and figures and mirror them, unless all that was done with these very tables."""
+def written(study: Study, mirror: Mirror | None) -> Tables:
+    """Write tables and, with a mirror, figures, and mirror them, unless all that was done with these very tables."""
     from flatmin.figures import render
 
     folder = study.folder
@@ -218,6 +219,8 @@ def written(study: Study, mirror: Mirror) -> Tables:
         if seal.exists() and seal.read_bytes() == digest and all(place.is_dir() for place in places):
             return tables
         tables.write(folder / "tables")
+        if mirror is None:
+            return tables
         mirror.study(tables, render(tables, folder / "figures"))
         write_files(folder, {seal.name: digest})
     return tables

@@ -46,7 +46,7 @@ def trainings(experiment: Experiment, dataset: Dataset) -> Trainings:
 
 def regimes(experiment: Experiment, examples: int) -> Iterator[tuple[str, TrainingSettings]]:
     """The settings of each regime, with the snapshots that measures and variations want of it."""
-    sizes = {
+    sizes: dict[str, int] = {
         name: batch_size(f"regimes.{name}", regime.batch_size, examples) for name, regime in experiment.regimes.items()
     }
     check_order(sizes, examples)
