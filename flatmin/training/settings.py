@@ -30,7 +30,8 @@ class TrainingSettings:
         augmentation: Random changes of the training images; ``None`` trains on them as they are.
         method: How a batch becomes a step; ``None`` follows the gradient of its mean loss.
         snapshots: Epochs after which the weights are kept; 0 is the start.
-        precision: ``"bfloat16"`` multiplies matrices and convolves in 16 bits during training steps; weights, their
+        precision: ``"float32"`` is that on a GPU too, not TF32; ``"bfloat16"`` multiplies matrices and convolves in
+            16 bits during training steps; weights, their
             updates and all records stay in float32.
     """
 

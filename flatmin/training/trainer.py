@@ -4,7 +4,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import nn
 from flatmin.core.channels import channels_last, is_convolutional
 from flatmin.core.checks import whole
 from flatmin.core.parameters import Layout
+from flatmin.core.precision import full_precision
 from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.training.checkpoints import AtomicCheckpointIO
@@ -126,7 +127,8 @@ def train(
     )
     data = EpochData(*train_data, settings.batch_size, seed=seed, augmentation=settings.augmentation)
     cuda = [device.index or 0] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), _quiet(), _keyboard_interrupts():
+    exact = full_precision(device) if settings.precision == "float32" else nullcontext()
+    with torch.random.fork_rng(devices=cuda), exact, _quiet(), _keyboard_interrupts():
         trainer = _quiet_trainer(settings, device, [keeper, snapshots, *savers], logger)
         resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
         trainer.fit(classifier, datamodule=data, ckpt_path=resume)
