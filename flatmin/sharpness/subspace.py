@@ -1,7 +1,8 @@
 r"""The columns of A: the box lives in R^p, the weights in R^n, and :math:`\theta + A z` joins them.
 
 A random A of a network is large (p = 100 columns of 1.5 million weights are 0.6 GB, of 15 million 6 GB), so it is drawn
-block by block from its seed and kept only while it fits into :data:`KEPT_BYTES`; otherwise each product draws it anew.
+block by block from its seed and kept only while it fits into :data:`KEPT_BYTES`, or a quarter of what is free on a GPU;
+otherwise each product draws it anew.
 """
 
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ class RandomSubspace:
         self._scale = torch.ones(dim, dtype=theta.dtype, device=theta.device)
         if distribution == "scaled":
             self._scale /= dim**0.5
-        if theta.numel() * dim * theta.element_size() <= KEPT_BYTES:
+        if theta.numel() * dim * theta.element_size() <= room(theta.device):
             self._kept = list(self._drawn())
         if distribution == "unit":
             squares = [block.double().square().sum(0) for block in self._blocks()]
@@ -101,3 +102,11 @@ class RandomSubspace:
             shape = (len(part), self.dim)
             draw = torch.rand if self.distribution == "uniform" else torch.randn
             yield draw(shape, generator=generator, dtype=torch.float32).to(self._like)
+
+
+def room(device: torch.device) -> int:
+    """Bytes that a random A may take."""
+    if device.type != "cuda":
+        return KEPT_BYTES
+    free: int = torch.cuda.mem_get_info(device)[0]
+    return max(KEPT_BYTES, free // 4)
