@@ -31,6 +31,7 @@ PLAIN = {
     "patience": None,
     "min_improvement": 0.01,
     "evaluation_batch_size": 5000,
+    "readings": ["batch", "running"],
 }
 
 
