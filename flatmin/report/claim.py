@@ -274,7 +274,7 @@ class Claim:
             headline=headline,
             seeds_for=seeds_for,
             seeds_against=seeds_against,
-            intervals=len({finding.interval for finding in findings if finding.interval.exists}),
+            intervals=len({id(finding.interval) for finding in findings if finding.interval.exists}),
         )
         return self._of(study, judgement)
 
