@@ -33,7 +33,7 @@ def overview_sheet(judgements: Sequence[Judgement]) -> Sheet:
     frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS, "seeds", "p", "holm"]]
     frame[["p", "holm"]] = frame[["p", "holm"]].map(probability).astype(object)
     caption = f"The claims of the paper over its networks. {RULE} {POOLED} {chance_sentence(judgements)}"
-    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.2, 0.08, 0.12, 0.07, 0.11, 0.08, 0.05)) + "rr"
+    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.18, 0.08, 0.11, 0.07, 0.1, 0.07, 0.05)) + "rr"
     headings = {"claim": "", "statement": "claim", "holm": "Holm"}
     return Sheet("claims", caption, frame.rename(columns=headings), sides=sides, long=True)
 

@@ -49,9 +49,9 @@ def probability(value: float) -> str:
 
     Example:
         >>> probability(0.00048828), probability(1.0), probability(float("nan"))
-        ('0.00049', '1', '–')
+        ('0.00049', '1.0', '–')
     """
-    return "1" if value == 1 else significant(value, 2)
+    return significant(value, 2)
 
 
 def chance_sentence(judgements: Sequence[Judgement]) -> str:

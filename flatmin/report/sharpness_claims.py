@@ -6,7 +6,7 @@ import pandas as pd
 
 from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, Claim, Finding, Side
-from flatmin.report.eligible import eligible
+from flatmin.report.eligible import disorder, eligible
 from flatmin.report.published import (
     EPOCHS,
     EPSILONS,
@@ -58,7 +58,7 @@ def orders_by_distribution(studies: Iterable[Study], reading: Reading, epsilon: 
     """In how many studies the large-batch minimum is the sharper one, by the distribution of the entries of A.
 
     Args:
-        studies: The studies; those without random subspaces are left out.
+        studies: The studies; those without random subspaces, or whose large batch is not larger, are left out.
         reading: How sharpness is read.
         epsilon: Of the box.
 
@@ -68,7 +68,7 @@ def orders_by_distribution(studies: Iterable[Study], reading: Reading, epsilon: 
         `leans_against`), and how many of these have one seed, which decides nothing (`one_seed`).
     """
     rows = []
-    for study in map(eligible, studies):
+    for study in (eligible(study) for study in studies if not disorder(study)):
         for name in distributions_of(study):
             found = times_sharper(study, reading, space="random", epsilon=epsilon, distribution=name)
             if found.interval.values:
