@@ -7,15 +7,17 @@ A small batch needs :math:`I_s` iterations of :math:`B_s` examples and uses the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from flatmin.figures.captions import significant
+from flatmin.figures.captions import counted, significant
+from flatmin.report.eligible import disorder
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
-from flatmin.report.values import curve, minimum
+from flatmin.report.values import curve
 
 TARGETS = (80.0, 90.0, 95.0, 98.0, 99.0)
 
@@ -57,34 +59,50 @@ def break_even(study: Study) -> pd.DataFrame:
     """What each regime needed to reach training accuracies, and when the large batch pays.
 
     Args:
-        study: A study with both regimes; its training accuracies are those after each epoch.
+        study: A study with both regimes; its training accuracies are those after each epoch with batch statistics.
 
     Returns:
-        One row per accuracy that both regimes reach at some seed: `target` in per cent, mean over seeds of the `epochs`
-        and `iterations` of either, the `ratio` of iterations, large over small, and the `efficiency` of the small batch
-        below which the large one pays. Without curves, or the number of examples in the provenance, no rows.
+        One row per accuracy that any seed reaches: `target` in per cent, how many seeds of either regime reach it
+        (`reached_small`, `reached_large`) and of how many (`seeds_small`, `seeds_large`). Where all of a regime do,
+        mean over seeds of its `epochs` and `iterations`; where all of both do, the `ratio` of iterations, large over
+        small, and the `efficiency` of the small batch below which the large one pays. These are NaN elsewhere, since
+        the seeds that make it are the fast ones. Without both regimes, curves, or the number of examples in the
+        provenance, no rows.
     """
     examples = study.tables.provenance.get("examples", {}).get("curves")
+    sizes = batches(study)
     rows = []
-    for target in TARGETS:
-        epochs = {regime: first_epochs(study, regime, target).mean() for regime in (SMALL, LARGE)}
-        if not examples or any(math.isnan(value) for value in epochs.values()):
+    for target in TARGETS if examples and len(sizes) == 2 and not disorder(study) else ():
+        first = {regime: first_epochs(study, regime, target) for regime in sizes}
+        if not all(map(len, first.values())) or not any(found.notna().any() for found in first.values()):
             continue
-        sizes = {regime: float(minimum(study, regime, "batch_size").iloc[0]) for regime in epochs}
-        steps = {regime: epochs[regime] * math.ceil(examples / sizes[regime]) for regime in epochs}
-        ratio = steps[LARGE] / steps[SMALL]
+        epochs = {regime: float(found.mean(skipna=False)) for regime, found in first.items()}
+        steps = {regime: epochs[regime] * math.ceil(examples / sizes[regime]) for regime in sizes}
+        everywhere = not any(math.isnan(value) for value in epochs.values())
+        ratio = steps[LARGE] / steps[SMALL] if everywhere else math.nan
         rows.append(
             {
                 **{"target": target, "epochs_small": epochs[SMALL], "epochs_large": epochs[LARGE]},
                 **{"iterations_small": steps[SMALL], "iterations_large": steps[LARGE], "ratio": ratio},
                 "efficiency": sizes[SMALL] / (sizes[LARGE] * ratio),
+                **{f"reached_{name}": int(first[regime].notna().sum()) for regime, name in SIDES.items()},
+                **{f"seeds_{name}": len(first[regime]) for regime, name in SIDES.items()},
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def batches(study: Study) -> dict[str, float]:
+    """The batch size of each regime of the pair."""
+    minima = study.tables.minima
+    sizes = {regime: minima.loc[minima["regime"] == regime, "batch_size"] for regime in SIDES}
+    return {regime: float(found.iloc[0]) for regime, found in sizes.items() if len(found)}
+
+
+SIDES = {SMALL: "small", LARGE: "large"}
 COLUMNS = [
     *("target", "epochs_small", "epochs_large", "iterations_small", "iterations_large", "ratio", "efficiency"),
+    *("reached_small", "seeds_small", "reached_large", "seeds_large"),
 ]
 
 
@@ -108,15 +126,26 @@ def break_even_sheet(frame: pd.DataFrame) -> Sheet:
     lines: list[list[str]] = []
     for label, rows in frame.groupby("label", sort=False):
         lines.append([str(label), *[""] * (len(HEADINGS) - 1)])
-        for target, *counts, ratio, efficiency in rows[COLUMNS].to_numpy(dtype=float).tolist():
-            cells = [*(f"{count:,.0f}" for count in counts), significant(ratio), significant(efficiency)]
-            lines.append([f"  {target:g} %", *cells])
+        lines += [cells(row) for row in rows.to_dict("records")]
     columns = pd.MultiIndex.from_tuples(HEADINGS)
     caption = (
-        "Epochs and iterations to a training accuracy, mean over seeds, and the parallel efficiency of the small batch "
-        "below which the large batch is faster, by the model of appendix C of the paper."
+        "Epochs and iterations to a training accuracy with batch statistics, mean over seeds, and the parallel "
+        "efficiency of the small batch below which the large batch is faster, by the model of appendix C of the paper. "
+        "An accuracy counts only where all seeds of both regimes reach it; elsewhere it says how many do."
     )
     return Sheet("break_even", caption, pd.DataFrame(lines, columns=columns), sides="lrrrrrr")
+
+
+def cells(row: Mapping[Hashable, Any]) -> list[str]:
+    """A line of the table: how many seeds reach the accuracy, unless all of both regimes do."""
+    first = f"  {row['target']:g} %"
+    if math.isnan(row["ratio"]):
+        shares = [
+            f"{row[f'reached_{name}']:.0f} of {counted(int(row[f'seeds_{name}']), 'seed')}" for name in SIDES.values()
+        ]
+        return [first, *shares, *["–"] * 4]
+    counts = [f"{row[name]:,.0f}" for name in COLUMNS[1:5]]
+    return [first, *counts, significant(row["ratio"]), significant(row["efficiency"])]
 
 
 HEADINGS = [

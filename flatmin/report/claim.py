@@ -2,16 +2,17 @@
 
 A claim is put as numbers that must lie on one side of a boundary. It holds if the confidence intervals of all of them
 do, does not hold if one of them lies on the other side, and is undecided if an interval includes its boundary or does
-not exist: with one seed there is none, whatever the number. An undecided claim says where its centers lie ("for" or
-"against").
+not exist: with one seed there is none, whatever the number. It is undecided, too, where something keeps a number from
+deciding, whatever its interval. An undecided claim says where its centers lie ("for" or "against").
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from flatmin.figures.captions import counted, significant
+from flatmin.report.eligible import disorder, eligible, left_out, the_pair, unfitted, without_minimum
 from flatmin.report.published import NETWORKS
 from flatmin.report.studies import Study
 from flatmin.report.values import HEADLINE, Reading
@@ -24,6 +25,7 @@ HOLDS: Verdict = "holds"
 FAILS: Verdict = "does not hold"
 UNDECIDED: Verdict = "undecided"
 NOT_RUN: Verdict = "not run"
+BATCH_STATISTICS = "batch statistics"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Finding:
         unit: Written behind the number, such as `` points``; ``×`` is written before it.
         note: A remark on how it was found.
         digits: Significant ones.
+        hindrance: What keeps it from deciding, whatever the interval; empty where nothing does.
     """
 
     what: str
@@ -47,6 +50,7 @@ class Finding:
     unit: str = ""
     note: str = ""
     digits: int = 3
+    hindrance: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -54,7 +58,7 @@ class Finding:
         interval = self.interval
         if not interval.values:
             return NOT_RUN
-        if interval.exists:
+        if interval.exists and not self.hindrance:
             low, high = interval.low - self.boundary, interval.high - self.boundary
             if self.wanted == "below":
                 low, high = -high, -low
@@ -82,16 +86,34 @@ class Finding:
     @property
     def text(self) -> str:
         """The number with its interval and seeds, such as ``ratio ×4.00 [×2.10, ×7.60], 5 of 5 seeds > 1``."""
-        interval = self.interval
-        if not interval.values:
+        if not self.interval.values:
             return f"{self.what}: not run"
-        ends = f" [{self._with_unit(interval.low)}, {self._with_unit(interval.high)}]" if interval.exists else ""
-        sign, number = (">", interval.above) if self.wanted == "above" else ("<", interval.below)
-        total = len(interval.values)
-        seeds = f"{number(self.boundary)} of {counted(total, 'seed')} {sign} {self.boundary:g}"
-        lost = ", no interval: a value is 0 or infinite" if total > 1 and not interval.exists else ""
-        note = f" ({self.note})" if self.note else ""
-        return f"{self.what} {self.value}{ends}, {seeds}{lost}{note}"
+        lost = len(self.interval.values) > 1 and not self.interval.exists
+        facts = [self.numbers, self.seeds, *(["no interval: a value is 0 or infinite"] if lost else [])]
+        remarks = "; ".join(part for part in (self.note, self.hindrance) if part)
+        return f"{self.what} {', '.join(facts)}{f' ({remarks})' if remarks else ''}"
+
+    @property
+    def numbers(self) -> str:
+        """The number with its interval."""
+        low, high = self._with_unit(self.interval.low), self._with_unit(self.interval.high)
+        return f"{self.value} [{low}, {high}]" if self.interval.exists else self.value
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds lie on the wanted side, such as ``5 of 5 seeds > 1``."""
+        sign, number = (">", self.interval.above) if self.wanted == "above" else ("<", self.interval.below)
+        total = counted(len(self.interval.values), "seed")
+        return f"{number(self.boundary)} of {total} {sign} {self.boundary:g}"
+
+    @property
+    def sides(self) -> dict[int, int]:
+        """By seed, 1 where its value is on the wanted side of the boundary, -1 on the other, 0 on neither."""
+        wanted = 1 if self.wanted == "above" else -1
+        return {
+            seed: wanted * ((value > self.boundary) - (value < self.boundary))
+            for seed, value in zip(self.interval.seeds, self.interval.values, strict=True)
+        }
 
     def _with_unit(self, value: float) -> str:
         number = significant(value, self.digits)
@@ -110,6 +132,22 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, Leaning]:
         return HOLDS, ""
     leanings = {finding.leaning for finding in findings}
     return UNDECIDED, "against" if "against" in leanings else "for" if leanings == {"for"} else ""
+
+
+def split(findings: Sequence[Finding]) -> tuple[int, int]:
+    """How many seeds speak for a claim, and how many against it.
+
+    A seed speaks for it if all numbers lie on the wanted side, and against it if one lies on the other; it needs all of
+    them. None speaks where something keeps a number from deciding.
+
+    Args:
+        findings: The numbers of the claim.
+    """
+    if not findings or any(finding.hindrance for finding in findings):
+        return 0, 0
+    by_seed = [finding.sides for finding in findings]
+    worst = [min(sides[seed] for sides in by_seed) for seed in set.intersection(*map(set, by_seed))]
+    return worst.count(1), worst.count(-1)
 
 
 @dataclass(frozen=True)
@@ -131,6 +169,9 @@ class Judgement:
         reading: How sharpness was read; empty where the claim is not about it.
         headline: Whether this reading speaks for the study.
         counts: Whether it enters the claim's summary: its data are the paper's, or a sample of them.
+        seeds_for: Seeds that speak for the claim.
+        seeds_against: Seeds that speak against it.
+        intervals: How many confidence intervals the verdict rests on.
     """
 
     claim: str
@@ -147,6 +188,9 @@ class Judgement:
     reading: str = ""
     headline: bool = True
     counts: bool = True
+    seeds_for: int = 0
+    seeds_against: int = 0
+    intervals: int = 0
 
     @property
     def said(self) -> str:
@@ -166,6 +210,9 @@ class Claim:
         networks: Those it is claimed for; others are judged where they were run.
         readings: In which it is judged; without, it is not about sharpness.
         of_the_pair: Judged by the studies of Tables 2 to 4 alone.
+        compares: The regimes of a study that it is about.
+        statistics: How BatchNorm is read, where it is not about sharpness; empty where that does not matter.
+        tells_fit: Whether networks that have not fitted their training set are named.
     """
 
     name: str
@@ -175,18 +222,29 @@ class Claim:
     networks: tuple[str, ...] = NETWORKS
     readings: tuple[Reading, ...] = field(default=())
     of_the_pair: bool = False
+    compares: Callable[[Study], Sequence[str]] = the_pair
+    statistics: str = BATCH_STATISTICS
+    tells_fit: bool = False
 
     def judged(self, study: Study) -> list[Judgement]:
-        """The study's judgements: one, or one for each reading that it has; the first is the headline."""
+        """The study's judgements: one, or one for each reading that it has; the first is the headline.
+
+        A study that has what it takes but cannot be judged says why, as not run.
+        """
+        if reason := disorder(study):
+            return [self._of(study, self.not_run(study.network, f"not judged: {reason}"))]
         found: list[Judgement] = []
+        sound = eligible(study)
         for reading in self.readings or (HEADLINE,):
-            findings = self.test(study, reading)
+            findings = self.test(sound, reading)
             if verdict_of(findings)[0] != NOT_RUN:
                 found.append(self._judgement(study, reading, findings, headline=not found))
+        if not found and (reason := without_minimum(study, self.compares(study))):
+            return [self._of(study, self.not_run(study.network, f"not judged: {reason}"))]
         return found
 
-    def not_run(self, network: str) -> Judgement:
-        """What is to be said of a network without a study."""
+    def not_run(self, network: str, why: str = NOT_RUN) -> Judgement:
+        """What is to be said of a network without a study, or whose study cannot be judged."""
         return Judgement(
             self.name,
             network,
@@ -194,24 +252,36 @@ class Claim:
             values=NOT_RUN,
             ours=NOT_RUN,
             paper=self.paper(network),
-            evidence=NOT_RUN,
+            evidence=why,
         )
+
+    def _of(self, study: Study, judgement: Judgement) -> Judgement:
+        return replace(judgement, study=study.name, variant=study.variant, kind=study.kind, counts=study.on_their_kind)
 
     def _judgement(self, study: Study, reading: Reading, findings: list[Finding], *, headline: bool) -> Judgement:
         verdict, leaning = verdict_of(findings)
-        return Judgement(
+        seeds_for, seeds_against = split(findings)
+        judgement = Judgement(
             self.name,
             study.network,
             verdict,
-            values=", ".join(finding.value for finding in findings),
+            values=", ".join(dict.fromkeys(finding.value for finding in findings)),
             ours="; ".join(f"{finding.what} {finding.value}" for finding in findings),
             paper=self.paper(study.network),
-            evidence="; ".join(finding.text for finding in findings),
+            evidence=self._evidence(study, reading, findings),
             leaning=leaning,
-            study=study.name,
-            variant=study.variant,
-            kind=study.kind,
             reading=reading.label if self.readings else "",
             headline=headline,
-            counts=study.on_their_kind,
+            seeds_for=seeds_for,
+            seeds_against=seeds_against,
+            intervals=len({id(finding.interval) for finding in findings if finding.interval.exists}),
         )
+        return self._of(study, judgement)
+
+    def _evidence(self, study: Study, reading: Reading, findings: list[Finding]) -> str:
+        """The numbers, how they were read, and what is to be said of the networks behind them."""
+        regimes = self.compares(study)
+        read = reading.label if self.readings else self.statistics
+        remarks = [left_out(study, regimes), unfitted(study, regimes) if self.tells_fit else ""]
+        parts = [*(finding.text for finding in findings), *(remark for remark in remarks if remark)]
+        return f"{f'{read}: ' if read else ''}{'; '.join(parts)}"

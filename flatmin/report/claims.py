@@ -6,6 +6,7 @@ import pandas as pd
 
 from flatmin.report import path_claims, remedy_claims, sharpness_claims, training_claims
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Claim, Judgement
+from flatmin.report.pooled import pooled, share_of_seeds
 from flatmin.report.studies import Study, main_studies
 
 CLAIMS: tuple[Claim, ...] = tuple(
@@ -49,7 +50,9 @@ def overview(judgements: Sequence[Judgement]) -> pd.DataFrame:
     Returns:
         One row per claim: claim, statement, the networks for which it holds, does not hold, is undecided or was not
         run, and the `verdict`, one of `OUTCOMES`: "holds" or "does not hold" where all judged studies agree, with
-        "where decided" if some decide nothing, "undecided" where none decides, "mixed" where they contradict.
+        "where decided" if some decide nothing, "undecided" where none decides, "mixed" where they contradict. Then
+        what all seeds together say: `seeds`, such as "12 of 12", `p` of the sign test, and `holm`, the same adjusted
+        for the number of claims.
     """
     rows = []
     for claim in CLAIMS:
@@ -60,7 +63,9 @@ def overview(judgements: Sequence[Judgement]) -> pd.DataFrame:
         }
         row = {"claim": claim.name, "statement": claim.statement, "verdict": overall(places)}
         rows.append(row | {verdict: ", ".join(names) for verdict, names in places.items()})
-    return pd.DataFrame(rows)
+    tests = pooled(judgements, [claim.name for claim in CLAIMS])
+    seeds = [share_of_seeds(*counts) for counts in zip(tests["seeds_for"], tests["seeds_against"], strict=True)]
+    return pd.DataFrame(rows).assign(seeds=seeds, p=tests["p"], holm=tests["holm"])
 
 
 def place(judgement: Judgement, among: Sequence[Judgement]) -> str:
@@ -93,7 +98,10 @@ def overall(places: dict[str, list[str]]) -> str:
 
 def frame(judgements: Sequence[Judgement]) -> pd.DataFrame:
     """The judgements as a table, for ``claims.csv``."""
-    columns = ["claim", "network", "study", "reading", "headline", "verdict", "leaning", "ours", "paper", "evidence"]
+    columns = [
+        *("claim", "network", "study", "reading", "headline", "counts", "verdict", "leaning"),
+        *("seeds_for", "seeds_against", "intervals", "ours", "paper", "evidence"),
+    ]
     return pd.DataFrame([{column: getattr(one, column) for column in columns} for one in judgements], columns=columns)
 
 

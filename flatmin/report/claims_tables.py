@@ -8,6 +8,7 @@ from rich.table import Table
 
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import OUTCOMES, overview
+from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
 
@@ -20,14 +21,21 @@ RULE = (
     "A claim holds if the 95 % intervals of all its numbers do, does not hold if one lies on the other side, and is "
     "undecided otherwise; with one seed there is no interval, and the bracket says where the number lies."
 )
+POOLED = (
+    "Seeds: of those of all networks, how many speak for the claim, that is have all its numbers on the wanted side. "
+    "p: the two-sided sign test of these. Holm: the same adjusted for the number of claims. By chance a claim of one "
+    "number has half of the seeds and a claim of several fewer, so that seeds against it prove less."
+)
 
 
 def overview_sheet(judgements: Sequence[Judgement]) -> Sheet:
     """What comes out of each claim over the networks."""
-    frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS]]
-    caption = f"The claims of the paper over its networks. {RULE}"
-    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.25, 0.09, 0.17, 0.1, 0.14, 0.1))
-    return Sheet("claims", caption, frame.rename(columns={"claim": "", "statement": "claim"}), sides=sides, long=True)
+    frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS, "seeds", "p", "holm"]]
+    frame[["p", "holm"]] = frame[["p", "holm"]].map(probability).astype(object)
+    caption = f"The claims of the paper over its networks. {RULE} {POOLED} {chance_sentence(judgements)}"
+    sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.18, 0.08, 0.11, 0.07, 0.1, 0.07, 0.05)) + "rr"
+    headings = {"claim": "", "statement": "claim", "holm": "Holm"}
+    return Sheet("claims", caption, frame.rename(columns=headings), sides=sides, long=True)
 
 
 def judgements_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) -> Sheet:
@@ -64,9 +72,10 @@ def readings_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) ->
 
 def terminal_table(judgements: Sequence[Judgement]) -> Table:
     """What comes out of each claim, for the terminal."""
-    table = Table("", "claim", "verdict", "networks", box=SIMPLE, pad_edge=False)
+    table = Table("", "claim", "verdict", "networks", "seeds", "p (Holm)", box=SIMPLE, pad_edge=False)
     for row in overview(judgements).to_dict("records"):
         style = STYLES[row["verdict"]]
         places = [f"{verdict}: {row[verdict]}" for verdict in VERDICTS if row[verdict] and row["verdict"] != NOT_RUN]
-        table.add_row(row["claim"], row["statement"], f"[{style}]{row['verdict']}[/]", "\n".join(places))
+        said = f"[{style}]{row['verdict']}[/]"
+        table.add_row(row["claim"], row["statement"], said, "\n".join(places), row["seeds"], probability(row["holm"]))
     return table

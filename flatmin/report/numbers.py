@@ -16,6 +16,7 @@ from flatmin.report.cells import Table
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS, OUTCOMES, overview, readings_sentence
 from flatmin.report.effort import EFFORT
+from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.protocol import PROTOCOL
 from flatmin.report.published import NETWORKS
 from flatmin.report.studies import Study, main_studies
@@ -135,8 +136,12 @@ def of_the_claims(judgements: Sequence[Judgement]) -> Iterator[tuple[str, str]]:
         yield f"{name}Verdict", str(row["verdict"])
         for verdict in (HOLDS, FAILS, UNDECIDED, NOT_RUN):
             yield f"{name}{verdict.title().replace(' ', '')}", str(row[verdict]) or "none"
+        yield f"{name}PooledSeeds", str(row["seeds"])
+        yield f"{name}SignTest", probability(row["p"])
+        yield f"{name}Holm", probability(row["holm"])
     for outcome in OUTCOMES:
         yield f"Claims{outcome.title().replace(' ', '')}", str(int((frame["verdict"] == outcome).sum()))
+    yield "ClaimsByChance", chance_sentence(judgements)
     for one in judgements:
         if one.study and one.headline:
             name = f"{words(one.study)}{words(one.claim)}"

@@ -1,10 +1,18 @@
-"""Claims on what the paper tries to mend large-batch training with: its appendix E."""
+"""Claims on what the paper tries to mend large-batch training with: its appendix E.
 
-from flatmin.report.claim import Claim, Finding
+A network that has not fitted its training set tells nothing of a remedy: it may gain or lose when trained further.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from flatmin.report.claim import Claim, Finding, Side
+from flatmin.report.eligible import named, unfitted
 from flatmin.report.published import EPSILONS, LARGE, SMALL, TABLE_2, TABLE_3, TABLE_6, TABLE_7
 from flatmin.report.studies import Study
-from flatmin.report.values import READINGS, Reading, accuracy, sharpness
-from flatmin.results.intervals import of_difference, of_ratio
+from flatmin.report.training_claims import RUNNING, accuracy_gain, with_running
+from flatmin.report.values import READINGS, Reading, sharpness
+from flatmin.results.intervals import of_ratio
 
 AUGMENTED = "large_batch_augmented"
 CONSERVATIVE = "conservative"
@@ -13,36 +21,47 @@ NO_GAIN = 0.5
 GAIN = "test accuracy, gain on large batch"
 
 
+def gain_on_large(study: Study, regime: str, what: str, boundary: float = 0.0, wanted: Side = "above") -> Finding:
+    """Test accuracy of a remedy less that of the plain large batch."""
+    batch, running = (accuracy_gain(study, regime, LARGE, statistics) for statistics in ("", RUNNING))
+    lacking = unfitted(study, (regime, LARGE))
+    finding = Finding(what, batch, boundary, wanted, " points", "" if lacking else "both fitted", hindrance=lacking)
+    return with_running(finding, running)
+
+
+def times_as_sharp(study: Study, reading: Reading, regime: str, other: str, wanted: Side) -> Finding:
+    """Sharpness of a remedy over that of another regime."""
+    ratio = of_ratio(sharpness(study, regime, reading), sharpness(study, other, reading))
+    lacking = unfitted(study, (regime, other))
+    name = f"sharpness, {named(regime)} / {named(other)}"
+    return Finding(name, ratio, 1.0, wanted, "×", "" if lacking else "both fitted", hindrance=lacking)
+
+
 def augmentation_helps(study: Study, reading: Reading) -> list[Finding]:
     """K18: augmented large batches generalise better, and end flatter than plain ones but sharper than small ones."""
-    small, large, augmented = (sharpness(study, regime, reading) for regime in (SMALL, LARGE, AUGMENTED))
-    gain = of_difference(accuracy(study, AUGMENTED, "test"), accuracy(study, LARGE, "test"))
     return [
-        Finding(GAIN, gain, unit=" points"),
-        Finding("sharpness, augmented / large batch", of_ratio(augmented, large), 1.0, "below", "×"),
-        Finding("sharpness, augmented / small batch", of_ratio(augmented, small), 1.0, unit="×"),
+        gain_on_large(study, AUGMENTED, GAIN),
+        times_as_sharp(study, reading, AUGMENTED, LARGE, "below"),
+        times_as_sharp(study, reading, AUGMENTED, SMALL, "above"),
     ]
 
 
 def conservative_helps(study: Study, reading: Reading) -> list[Finding]:
     """K19: conservative training generalises better than plain large batches; its sharpness is told beside."""
-    gain = of_difference(accuracy(study, CONSERVATIVE, "test"), accuracy(study, LARGE, "test"))
-    times = Finding(
-        "sharpness ratio",
-        of_ratio(sharpness(study, CONSERVATIVE, reading), sharpness(study, LARGE, reading)),
-        1.0,
-        unit="×",
-    )
-    return [Finding(GAIN, gain, unit=" points", note=times.text)]
+    ratio = times_as_sharp(study, reading, CONSERVATIVE, LARGE, "above")
+    told = f"{ratio.what} {ratio.numbers if ratio.interval.values else 'not measured'}"
+    found = gain_on_large(study, CONSERVATIVE, GAIN)
+    return [replace(found, note="; ".join(part for part in (found.note, told) if part))]
 
 
 def robustness_does_not_help(study: Study, reading: Reading) -> list[Finding]:
     """K20: gain of adversarial and stability training, against half a point."""
-    plain = accuracy(study, LARGE, "test")
-    return [
-        Finding(f"{name}: gain", of_difference(accuracy(study, name, "test"), plain), NO_GAIN, "below", " points")
-        for name in HELPLESS
-    ]
+    return [gain_on_large(study, name, f"{name}: gain", NO_GAIN, "below") for name in HELPLESS]
+
+
+def comparing(*regimes: str) -> Callable[[Study], Sequence[str]]:
+    """These regimes, whatever the study."""
+    return lambda study: regimes
 
 
 def published_augmentation(network: str) -> str:
@@ -70,17 +89,20 @@ CLAIMS = (
         published_augmentation,
         tuple(TABLE_6),
         READINGS,
+        compares=comparing(SMALL, LARGE, AUGMENTED),
     ),
     Claim(
         "K19",
         "Conservative training: large batches generalise better",
         conservative_helps,
         published_conservative,
+        compares=comparing(LARGE, CONSERVATIVE),
     ),
     Claim(
         "K20",
         "Adversarial and stability training do not help: gain < 0.5 points",
         robustness_does_not_help,
         lambda network: "no gain, no numbers",
+        compares=comparing(LARGE, *HELPLESS),
     ),
 )

@@ -1,11 +1,12 @@
 """Claims on sharpness: of both minima, against batch size, from warm starts, along training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from flatmin.figures.captions import counted, significant
-from flatmin.report.claim import Claim, Finding, Side
+from flatmin.report.claim import FAILS, HOLDS, Claim, Finding, Side
+from flatmin.report.eligible import disorder, eligible
 from flatmin.report.published import (
     EPOCHS,
     EPSILONS,
@@ -20,12 +21,11 @@ from flatmin.report.published import (
     Spread,
 )
 from flatmin.report.studies import Study
-from flatmin.report.values import READINGS, Reading, minima_of, searches, sharpness
-from flatmin.results.intervals import of_difference, of_mean, of_ratio
+from flatmin.report.values import READINGS, Reading, distributions_of, minima_of, searches, sharpness
+from flatmin.results.intervals import CORRELATION, POINTS, of_difference, of_mean, of_ratio
 from flatmin.results.statistics import proper
 
 MANY = 4
-CORRELATED = 0.8
 LATE = 0.2
 TENFOLD = 10.0
 SHOWN = ("F2", "C1")
@@ -35,16 +35,62 @@ def large_is_sharper(space: str, *epsilons: float) -> Callable[[Study, Reading],
     """K3, K4 and K5: sharpness of the large-batch minimum over that of the small-batch one, seed by seed."""
 
     def test(study: Study, reading: Reading) -> list[Finding]:
-        found = []
-        for epsilon in epsilons:
-            large, small = (
-                sharpness(study, regime, reading, space=space, epsilon=epsilon) for regime in (LARGE, SMALL)
-            )
-            note = draws_note(searches(study, reading, space=space, epsilon=epsilon)) if space == "random" else ""
-            found.append(Finding(f"large / small, ε {epsilon:g}", of_ratio(large, small), 1.0, unit="×", note=note))
+        found = [times_sharper(study, reading, space=space, epsilon=epsilon) for epsilon in epsilons]
         return [finding for finding in found if finding.interval.values]
 
     return test
+
+
+def times_sharper(
+    study: Study, reading: Reading, *, space: str, epsilon: float, distribution: str = "normal"
+) -> Finding:
+    """Sharpness of the large-batch minimum over that of the small-batch one."""
+    large, small = (
+        sharpness(study, regime, reading, space=space, epsilon=epsilon, distribution=distribution)
+        for regime in (LARGE, SMALL)
+    )
+    rows = searches(study, reading, space=space, epsilon=epsilon, distribution=distribution)
+    note = draws_note(rows) if space == "random" else ""
+    return Finding(f"large / small, ε {epsilon:g}", of_ratio(large, small), 1.0, unit="×", note=note)
+
+
+def orders_by_distribution(studies: Iterable[Study], reading: Reading, epsilon: float = EPSILONS[0]) -> pd.DataFrame:
+    """In how many studies the large-batch minimum is the sharper one, by the distribution of the entries of A.
+
+    Args:
+        studies: The studies; those without random subspaces, or whose large batch is not larger, are left out.
+        reading: How sharpness is read.
+        epsilon: Of the box.
+
+    Returns:
+        One row for each distribution: `distribution`, the number of `studies`, and of these how many have an interval
+        above 1 (`holds`) or below it (`fails`); of the others, how many lean to either side (`leans_for`,
+        `leans_against`), and how many of these have one seed, which decides nothing (`one_seed`).
+    """
+    rows = []
+    for study in (eligible(study) for study in studies if not disorder(study)):
+        for name in distributions_of(study):
+            found = times_sharper(study, reading, space="random", epsilon=epsilon, distribution=name)
+            if found.interval.values:
+                rows.append({"distribution": name, **outcome(found)})
+    frame = pd.DataFrame(rows, columns=["distribution", *ORDERS])
+    return frame.groupby("distribution", sort=False)[list(ORDERS)].sum().reset_index()
+
+
+ORDERS = ("studies", "holds", "leans_for", "leans_against", "fails", "one_seed")
+
+
+def outcome(finding: Finding) -> dict[str, int]:
+    """One where it is so, by the names in `ORDERS`."""
+    open_for = "" if finding.verdict in (HOLDS, FAILS) else finding.leaning
+    return {
+        "studies": 1,
+        "holds": int(finding.verdict == HOLDS),
+        "leans_for": int(open_for == "for"),
+        "leans_against": int(open_for == "against"),
+        "fails": int(finding.verdict == FAILS),
+        "one_seed": int(len(finding.interval.values) == 1),
+    }
 
 
 def draws_note(rows: pd.DataFrame) -> str:
@@ -64,21 +110,40 @@ def falls_with_epsilon(study: Study, reading: Reading) -> list[Finding]:
 
 
 def grows_with_batch_size(study: Study, reading: Reading) -> list[Finding]:
-    """K13: rank correlation of batch size with test accuracy (below 0) and with sharpness (above 0.8)."""
+    """K13: rank correlation of batch size with test accuracy (below 0) and with sharpness (above 0)."""
     minima = study.tables.minima
-    plain = minima["regime"].isin([SMALL, LARGE]) | minima["regime"].str.startswith("sweep")
-    frame = with_sharpness(study, proper(minima[plain]), reading)
+    frame = with_sharpness(study, proper(minima[minima["regime"].isin(batch_sizes(study))]), reading)
     found = []
-    sides: tuple[tuple[str, float, Side], ...] = (("test_accuracy", 0.0, "below"), ("sharpness", CORRELATED, "above"))
-    for column, boundary, wanted in sides:
+    sides: tuple[tuple[str, Side], ...] = (("test_accuracy", "below"), ("sharpness", "above"))
+    for column, wanted in sides:
         by_seed = {
             seed: rank_correlation(rows["batch_size"], rows[column])
             for seed, rows in frame.groupby("seed")
             if rows["batch_size"].nunique() >= MANY
         }
         name = f"rank correlation of batch size and {column.replace('_', ' ')}"
-        found.append(Finding(name, of_mean(pd.Series(by_seed, dtype=float)), boundary, wanted))
+        correlations = of_mean(pd.Series(by_seed, dtype=float), bounds=CORRELATION)
+        found.append(Finding(name, correlations, 0.0, wanted))
     return found
+
+
+def batch_sizes(study: Study) -> Sequence[str]:
+    """The regimes of a study that differ in nothing but the size of the batch.
+
+    They are the pair and every variation that neither augments nor has a method or a start of its own; one with a list
+    of sizes stands for several networks, whose names end with theirs.
+    """
+    plain = [
+        key
+        for key, variation in (study.experiment.get("variations") or {}).items()
+        if not any(variation.get(change) for change in ("augmentation", "method", "start"))
+    ]
+    sizes = study.tables.minima[["regime", "batch_size"]].drop_duplicates().itertuples(index=False)
+    return [
+        regime
+        for regime, size in sizes
+        if regime in (SMALL, LARGE, *plain) or any(regime == f"{key}_{size:.0f}" for key in plain)
+    ]
 
 
 def with_sharpness(study: Study, minima: pd.DataFrame, reading: Reading) -> pd.DataFrame:
@@ -103,6 +168,12 @@ def rank_correlation(first: "pd.Series[float]", second: "pd.Series[float]") -> f
     return round(float(ranks[0].corr(ranks[1])), 12)
 
 
+def warm_starts(study: Study) -> Sequence[str]:
+    """The regimes of a study that go out from iterates of another training."""
+    minima = study.tables.minima
+    return [*minima.loc[minima["start_epoch"].notna(), "regime"].unique()]
+
+
 def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
     """K14: large batches from late small-batch iterates against those from the earliest.
 
@@ -117,7 +188,7 @@ def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
     test = 100 * warm.pivot_table(index="start_epoch", columns="seed", values="test_accuracy")
     phi = warm.pivot_table(index="start_epoch", columns="seed", values="sharpness")
     late = test[(test.index >= LATE * trained) & (test.index > test.index[0])]
-    gain = of_difference(late.mean(), test.iloc[0])
+    gain = of_difference(late.mean(), test.iloc[0], bounds=POINTS)
     fall = of_ratio(phi.iloc[0], phi.iloc[-1])
     starts = f"epoch {phi.index[0]:g} / epoch {phi.index[-1]:g}"
     return [
@@ -141,7 +212,8 @@ def sharpness_follows_loss(study: Study, reading: Reading) -> list[Finding]:
             for seed, along in rows[rows["regime"] == regime].groupby("seed")
             if len(along) >= MANY
         }
-        found.append(Finding(f"{name}: rank correlation", of_mean(pd.Series(by_seed, dtype=float)), 0.0, wanted))
+        correlations = of_mean(pd.Series(by_seed, dtype=float), bounds=CORRELATION)
+        found.append(Finding(f"{name}: rank correlation", correlations, 0.0, wanted))
     return found
 
 
@@ -203,6 +275,7 @@ CLAIMS = (
         published_ratios(TABLE_3, EPSILONS[0]),
         readings=READINGS,
         of_the_pair=True,
+        tells_fit=True,
     ),
     Claim(
         "K4",
@@ -211,6 +284,7 @@ CLAIMS = (
         published_ratios(TABLE_3, EPSILONS[1]),
         readings=READINGS,
         of_the_pair=True,
+        tells_fit=True,
     ),
     Claim(
         "K5",
@@ -219,6 +293,7 @@ CLAIMS = (
         published_ratios(TABLE_4, *EPSILONS),
         readings=READINGS,
         of_the_pair=True,
+        tells_fit=True,
     ),
     Claim(
         "K6",
@@ -230,11 +305,13 @@ CLAIMS = (
     ),
     Claim(
         "K13",
-        "Larger batches: test accuracy falls and sharpness rises (rank correlation > 0.8)",
+        "Larger batches: test accuracy falls and sharpness rises (rank correlations < 0 and > 0)",
         grows_with_batch_size,
         published_threshold,
         SHOWN,
         READINGS,
+        compares=batch_sizes,
+        tells_fit=True,
     ),
     Claim(
         "K14",
@@ -243,6 +320,8 @@ CLAIMS = (
         published_start,
         SHOWN,
         READINGS,
+        compares=warm_starts,
+        tells_fit=True,
     ),
     Claim(
         "K15",

@@ -1,8 +1,10 @@
-r"""Confidence intervals over a few seeds: of a mean, a paired difference, a paired ratio and a share.
+r"""Confidence intervals over a few seeds: of a mean, a paired difference and a paired ratio.
 
 Student's t interval of n values with mean m and sample standard deviation s is
-:math:`m \pm t_{n-1} s / \sqrt{n}`. Ratios get it on their logarithms. It supposes values that are close to normal,
-which a handful of seeds cannot show: the exact count of seeds on either side stands beside it.
+:math:`m \pm t_{n-1} s / \sqrt{n}`. Ratios get it on their logarithms, and numbers that have bounds on a scale on which
+the bounds do not matter: :math:`\arcsin\sqrt{p}` for a share p of the range between two bounds, and the square root
+above a lower one. So no interval reaches where no value can be. It supposes values that are close to normal on that
+scale, which a handful of seeds cannot show: the exact count of seeds on either side stands beside it.
 """
 
 import math
@@ -10,9 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import betaincinv, stdtrit
+from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 LEVEL = 0.95
+Bounds = tuple[float, float]
+ANY: Bounds = (-math.inf, math.inf)
+NOT_NEGATIVE: Bounds = (0.0, math.inf)
+PERCENT: Bounds = (0.0, 100.0)
+POINTS: Bounds = (-100.0, 100.0)
+"""The difference of two percentages."""
+CORRELATION: Bounds = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -24,12 +34,14 @@ class Interval:
         low: Lower end of the interval; NaN where there is none.
         high: Upper end.
         values: The number for each seed.
+        seeds: The seeds of these values, in the same order; empty where they are unknown.
     """
 
     center: float
     low: float
     high: float
     values: tuple[float, ...]
+    seeds: tuple[int, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -45,44 +57,83 @@ class Interval:
         return sum(value < boundary for value in self.values)
 
 
-def of_mean(values: "pd.Series[float]", level: float = LEVEL) -> Interval:
+def of_mean(values: "pd.Series[float]", level: float = LEVEL, *, bounds: Bounds = ANY) -> Interval:
     """The t interval of a mean.
 
     Args:
-        values: One value for each seed; those that are NaN are left out.
+        values: One value for each seed (the index); those that are NaN are left out.
         level: Probability with which such intervals cover the mean.
+        bounds: Least and greatest possible value; neither need be finite, and the upper one only with the lower.
 
     Returns:
-        The interval. One value, or an infinite one, has a center and no ends.
+        The interval, within the bounds. Its center is the arithmetic mean, on whatever scale the ends were found; they
+        always enclose it. One value, or an infinite one, has a center and no ends.
+
+    Raises:
+        ValueError: If a value is outside the bounds.
 
     Example:
         >>> found = of_mean(pd.Series([1.0, 2.0, 3.0]))
         >>> round(found.low, 3), found.center, round(found.high, 3)
         (-0.484, 2.0, 4.484)
+        >>> found = of_mean(pd.Series([97.0, 99.0, 100.0]), bounds=PERCENT)
+        >>> round(found.low, 1), round(found.center, 1), round(found.high, 1)
+        (90.8, 98.7, 100.0)
     """
-    known = values.dropna().to_numpy(dtype=float)
+    values = values.dropna()
+    known = np.asarray(values, dtype=np.float64)
+    if len(known) and not bounds[0] <= known.min() <= known.max() <= bounds[1]:
+        raise ValueError(f"`values` must lie within {bounds}, got {known.min()} to {known.max()}.")
+    seeds = tuple(int(seed) for seed in values.index)
     with np.errstate(invalid="ignore"):
         center = float(known.mean()) if len(known) else math.nan
-    if len(known) < 2 or not np.isfinite(known).all():
-        return Interval(center, math.nan, math.nan, tuple(known))
-    reach = float(stdtrit(len(known) - 1, (1 + level) / 2) * known.std(ddof=1) / math.sqrt(len(known)))
-    return Interval(center, center - reach, center + reach, tuple(known))
+    low, high = ends(known, level, bounds)
+    return Interval(center, min(low, center), max(high, center), tuple(known.tolist()), seeds)
 
 
-def of_difference(first: "pd.Series[float]", second: "pd.Series[float]", level: float = LEVEL) -> Interval:
+def ends(values: NDArray[np.float64], level: float, bounds: Bounds) -> tuple[float, float]:
+    """Both ends of the t interval of a mean on the scale of its bounds; not-a-number where there is none."""
+    if len(values) < 2 or not np.isfinite(values).all():
+        return math.nan, math.nan
+    there = spread_out(values, bounds)
+    center = float(there.mean())
+    reach = float(stdtrit(len(there) - 1, (1 + level) / 2) * there.std(ddof=1) / math.sqrt(len(there)))
+    return spread_back(center - reach, bounds), spread_back(center + reach, bounds)
+
+
+def spread_out(values: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
+    """Values on the scale on which their spread does not depend on how near their bounds they are."""
+    low, high = bounds
+    if math.isfinite(high):
+        return np.arcsin(np.sqrt((values - low) / (high - low)))
+    return np.sqrt(values - low) if math.isfinite(low) else values
+
+
+def spread_back(value: float, bounds: Bounds) -> float:
+    """A value from that scale; one beyond its end becomes the bound."""
+    low, high = bounds
+    if math.isfinite(high):
+        return low + (high - low) * math.sin(min(max(value, 0.0), math.pi / 2)) ** 2
+    return low + max(value, 0.0) ** 2 if math.isfinite(low) else value
+
+
+def of_difference(
+    first: "pd.Series[float]", second: "pd.Series[float]", level: float = LEVEL, *, bounds: Bounds = ANY
+) -> Interval:
     """The t interval of the mean of ``first - second`` over the seeds that have both.
 
     Args:
         first: Values by seed (the index).
         second: Values by seed.
         level: Probability with which such intervals cover the mean.
+        bounds: Least and greatest possible difference.
 
     Example:
         >>> of_difference(pd.Series({0: 5.0, 1: 7.0}), pd.Series({1: 6.0, 0: 4.0, 2: 9.0})).center
         1.0
     """
     first, second = first.align(second, join="inner")
-    return of_mean(first - second, level)
+    return of_mean(first - second, level, bounds=bounds)
 
 
 def of_ratio(first: "pd.Series[float]", second: "pd.Series[float]", level: float = LEVEL) -> Interval:
@@ -107,26 +158,4 @@ def of_ratio(first: "pd.Series[float]", second: "pd.Series[float]", level: float
         each = (first / second).dropna()
         logs = of_mean(pd.Series(np.log(each)), level)
     center, low, high = (float(np.exp(end)) for end in (logs.center, logs.low, logs.high))
-    return Interval(center, low, high, tuple(each))
-
-
-def of_share(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """The exact (Clopper-Pearson) interval of a probability.
-
-    Args:
-        successes: How often it happened.
-        trials: Out of how many.
-        level: Least probability with which such intervals cover it.
-
-    Returns:
-        Lower and upper end.
-
-    Example:
-        >>> low, high = of_share(0, 5)
-        >>> low, round(high, 3)
-        (0.0, 0.522)
-    """
-    tail = (1 - level) / 2
-    low = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
-    high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
-    return float(low), float(high)
+    return Interval(center, low, high, tuple(each.tolist()), logs.seeds)

@@ -1,5 +1,8 @@
 """Means, spreads and ratios over the seeds of an experiment."""
 
+from dataclasses import replace
+from typing import Any
+
 import pandas as pd
 
 from flatmin.results.tables import Tables
@@ -7,6 +10,9 @@ from flatmin.results.tables import Tables
 CHANCE = "chance"
 NO_MINIMUM = ("diverged", CHANCE)
 """How trainings end that have left no minimum: with a loss that is not finite, or with the accuracy of a guess."""
+PAIR = ("small_batch", "large_batch")
+OF_BOTH = "both"
+"""What stands for the regime of a slice through both minima."""
 RUN = ["network", "data", "regime"]
 SETTING = ["space", "subspace_dim", "distribution", "epsilon", "method", "batch_norm", "examples"]
 
@@ -49,7 +55,7 @@ def ratios(tables: Tables) -> pd.DataFrame:
     """
     keys = ["network", "data", *SETTING]
     wide = per_seed(tables).pivot(index=[*keys, "seed"], columns="regime", values="sharpness")
-    wide = wide.reindex(columns=["small_batch", "large_batch"]).astype("float64").dropna(how="all").reset_index()
+    wide = wide.reindex(columns=[*PAIR]).astype("float64").dropna(how="all").reset_index()
     wide["each"] = wide["large_batch"] / wide["small_batch"]
     frame = wide.groupby(keys, dropna=False, sort=False).agg(
         small_batch=("small_batch", "mean"),
@@ -72,15 +78,36 @@ def per_seed(tables: Tables) -> pd.DataFrame:
         One row per network, data set, regime, seed and setting of the search, with `sharpness` in per cent.
     """
     keys = [*RUN, "seed", *SETTING]
-    found = of_minima(tables.sharpness)
-    lost = tables.minima.loc[tables.minima["status"].isin(NO_MINIMUM), [*RUN, "seed"]]
-    found = found[~pd.MultiIndex.from_frame(found[[*RUN, "seed"]]).isin(pd.MultiIndex.from_frame(lost))]
+    found = of_minima(with_minima(tables).sharpness)
     return found.groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()
 
 
 def proper(minima: pd.DataFrame) -> pd.DataFrame:
     """The trainings that have left a minimum."""
     return minima[~minima["status"].isin(NO_MINIMUM)]
+
+
+def lost(minima: pd.DataFrame) -> pd.DataFrame:
+    """The trainings that have left no minimum."""
+    return minima[minima["status"].isin(NO_MINIMUM)]
+
+
+def with_minima(tables: Tables) -> Tables:
+    """The tables without all that was measured of trainings that have left no minimum.
+
+    Slices through both minima go where either is none. Without such trainings these are the same tables.
+    """
+    gone = lost(tables.minima)[[*RUN, "seed"]]
+    if gone.empty:
+        return tables
+    through_both = gone[gone["regime"].isin(PAIR)].assign(regime=OF_BOTH)
+    keys = pd.MultiIndex.from_frame(pd.concat([gone, through_both]))
+    kept: dict[str, Any] = {
+        name: rows[~pd.MultiIndex.from_frame(rows[[*RUN, "seed"]]).isin(keys)]
+        for name, rows in tables.frames.items()
+        if "regime" in rows
+    }
+    return replace(tables, **kept)
 
 
 def of_minima(sharpness: pd.DataFrame) -> pd.DataFrame:

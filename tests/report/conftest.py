@@ -10,8 +10,9 @@ from flatmin.report.studies import Study
 from flatmin.results.tables import COLUMNS, Tables
 
 SMALL, LARGE = "small_batch", "large_batch"
+BATCH_SIZES = {SMALL: 256, LARGE: 6000}
 FILLED: dict[str, dict[str, Any]] = {
-    "minima": {"batch_size": 256, "start_epoch": math.nan, "status": "finished", "epochs": 100},
+    "minima": {"train_accuracy": 0.999, "start_epoch": math.nan, "status": "finished", "epochs": 100},
     "sharpness": {
         **{"epoch": math.nan, "space": "full", "subspace_dim": math.nan, "distribution": "identity", "draw": 0},
         **{"epsilon": 1e-3, "method": "strong", "batch_norm": "batch", "examples": 5000, "converged": True},
@@ -24,7 +25,10 @@ FILLED: dict[str, dict[str, Any]] = {
 
 def frame(table: str, rows: list[dict[str, Any]], names: dict[str, str]) -> pd.DataFrame:
     plain = dict.fromkeys(COLUMNS[table], 0.0) | FILLED[table] | names
-    return pd.DataFrame([plain | row for row in rows], columns=list(COLUMNS[table]))
+    filled = [plain | {"batch_size": BATCH_SIZES.get(row.get("regime", ""), 256)} | row for row in rows]
+    for row, given in zip(filled, rows, strict=True):
+        row |= {f"running_{name}": row[name] for name in plain if f"running_{name}" in plain} | given
+    return pd.DataFrame(filled, columns=list(COLUMNS[table]))
 
 
 def build(

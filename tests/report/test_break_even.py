@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import pytest
 
 from flatmin.report.break_even import break_even, break_even_sheet, break_even_table, large_batch_pays
@@ -53,19 +56,54 @@ def trained(study, both):
 
 def test_epochs_and_iterations_by_hand(trained):
     frame = break_even(trained).set_index("target")
-    assert list(frame.index) == [80.0, 90.0]
     row = frame.loc[90.0]
     assert (row["epochs_small"], row["epochs_large"]) == (2.0, 4.0)
     assert (row["iterations_small"], row["iterations_large"]) == (2 * 235, 4 * 10)
     assert row["ratio"] == pytest.approx(40 / 470)
     assert row["efficiency"] == pytest.approx(256 * 470 / (6000 * 40))
+    assert row[["reached_small", "seeds_small", "reached_large", "seeds_large"]].tolist() == [2, 2, 2, 2]
+
+
+def test_an_accuracy_that_some_seed_misses_does_not_count(trained):
+    """95 % is reached by seed 0 of the small batch alone, after epoch 2; nobody reaches 98 %."""
+    frame = break_even(trained).set_index("target")
+    assert list(frame.index) == [80.0, 90.0, 95.0]
+    row = frame.loc[95.0]
+    assert row[["reached_small", "seeds_small", "reached_large", "seeds_large"]].tolist() == [1, 2, 0, 2]
+    assert row[["epochs_small", "epochs_large", "ratio", "efficiency"]].isna().all()
+    assert (
+        r"\quad 95 \% & 1 of 2 seeds & 0 of 2 seeds & -- & -- & -- & --"
+        in break_even_sheet(break_even_table([trained])).latex
+    )
+
+
+def test_a_seed_that_diverged_has_not_reached_it(trained):
+    minima = trained.tables.minima
+    lost = minima["status"].where(minima["seed"] == 0, "diverged")
+    curves = trained.tables.curves
+    lower = curves["accuracy"].where((curves["seed"] == 0) | (curves["regime"] == SMALL), 0.1)
+    tables = replace(trained.tables, minima=minima.assign(status=lost), curves=curves.assign(accuracy=lower))
+    row = break_even(replace(trained, tables=tables)).set_index("target").loc[90.0]
+    assert (row["reached_small"], row["reached_large"], row["seeds_large"]) == (2, 1, 2)
+    assert math.isnan(row["ratio"])
+
+
+def test_running_averages_have_no_say(trained):
+    curves = trained.tables.curves.assign(running_accuracy=0.0)
+    other = replace(trained, tables=replace(trained.tables, curves=curves))
+    assert break_even(other).equals(break_even(trained))
+
+
+def test_a_large_batch_that_is_not_larger_has_no_rows(trained):
+    minima = trained.tables.minima.assign(batch_size=256)
+    assert len(break_even(replace(trained, tables=replace(trained.tables, minima=minima)))) == 0
 
 
 def test_below_its_efficiency_the_large_batch_pays(trained):
     for row in break_even(trained).itertuples():
         for factor, pays in ((0.99, True), (1.01, False)):
             efficiency = row.efficiency * factor
-            if efficiency <= 1:
+            if not math.isnan(row.ratio) and efficiency <= 1:
                 found = large_batch_pays(row.iterations_small, row.iterations_large, 256, 6000, efficiency)
                 assert found is pays
 

@@ -9,9 +9,10 @@ from scipy import stats
 
 from flatmin.report import claims
 from flatmin.report.claims import CLAIMS, judge, overview, readings_sentence
-from flatmin.report.path_claims import basin_widths
+from flatmin.report.path_claims import Basin, basins
 from flatmin.report.published import FIGURE_3, FIGURE_4, FIGURE_6, LARGE, NETWORKS, SMALL
-from flatmin.report.sharpness_claims import rank_correlation
+from flatmin.report.sharpness_claims import orders_by_distribution, rank_correlation
+from flatmin.report.values import Reading
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 
@@ -50,7 +51,7 @@ def test_one_seed_decides_nothing(name, complete):
 @pytest.mark.parametrize(
     ("small", "large", "expected"),
     [
-        ([0.99, 0.995, 1.0], [0.99, 0.991, 0.992], "holds"),
+        ([0.992, 0.994, 0.996], [0.99, 0.991, 0.992], "holds"),
         ([0.99, 0.995, 1.0], [0.95, 0.951, 0.952], "does not hold"),
         ([0.99, 0.995, 1.0], [0.97, 0.98, 0.995], "undecided"),
     ],
@@ -89,11 +90,60 @@ def test_k12_compares_the_last_epoch_with_the_best(last, expected, study):
     assert verdict("K12", study(curves=rows)) == expected
 
 
-def test_k16_says_whether_the_ratio_is_the_papers(study, both):
-    _, evidence = judged("K16", study(minima=both("distance_from_start", [50.0, 52.0], [10.0, 10.0])))
-    assert "within the paper's 3 to 10" in evidence
-    _, evidence = judged("K16", study(minima=both("distance_from_start", [150.0, 152.0], [10.0, 10.0])))
-    assert "outside the paper's 3 to 10" in evidence
+@pytest.mark.parametrize(
+    ("small", "expected"),
+    [
+        ([50.0, 51.0], "holds"),
+        ([20.0, 20.2], "does not hold"),
+        ([150.0, 151.0], "does not hold"),
+        ([70.0, 120.0], "undecided"),
+        ([25.0, 40.0], "undecided"),
+    ],
+)
+def test_k16_is_within_the_papers_range(small, expected, study, both):
+    found, evidence = judged("K16", study(minima=both("distance_from_start", small, [10.0, 10.0])))
+    assert found == expected
+    assert "small batch farther: 2 of 2 seeds > 1" in evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "small", "large", "said"),
+    [
+        ("K1", "train_accuracy", 0.80, 0.70, "99.90 %], 2 of 2 seeds > 98 (running averages: 80.00 %"),
+        ("K2", "test_accuracy", 0.70, 0.80, "(running averages: −10.0 points"),
+        ("K7", "train_loss", 0.0, 2.0, "(running averages: 100 %"),
+    ],
+)
+def test_batch_statistics_judge_and_running_averages_stand_beside(name, column, small, large, said, study):
+    good = {"train_accuracy": 0.999, "train_loss": 0.01}
+    minima = [
+        good | {"regime": regime, "seed": seed, "test_accuracy": test, f"running_{column}": value}
+        for regime, test, value in ((SMALL, 0.8, small), (LARGE, 0.7, large))
+        for seed in range(2)
+    ]
+    start = [{"regime": SMALL, "seed": seed, "epoch": 0, "loss": 2.0} for seed in range(2)]
+    found, evidence = judged(name, study(minima=minima, curves=start))
+    assert found == "holds"
+    assert evidence.startswith("batch statistics: ")
+    assert said in evidence
+
+
+def test_k12_tells_the_peak_of_the_running_averages(study):
+    rows = [
+        {"regime": regime, "seed": seed, "epoch": epoch, "split": "test", "accuracy": 0.8, "running_accuracy": running}
+        for regime in (SMALL, LARGE)
+        for seed in range(2)
+        for epoch, running in enumerate([0.7, 0.8, 0.5])
+    ]
+    found, evidence = judged("K12", study(curves=rows))
+    assert found == "holds"
+    assert evidence.count("best − last 0 points [0 points, 0 points]") == 2
+    assert evidence.count("(running averages: 30.0 points") == 2
+
+
+def test_no_running_averages_no_word_of_them(study, both):
+    own = study(minima=both("test_accuracy", [0.8, 0.8], [0.7, 0.7], running_test_accuracy=math.nan))
+    assert "running" not in judged("K2", own)[1]
 
 
 # K3 to K6
@@ -200,33 +250,81 @@ def test_the_order_of_rows_and_the_names_of_seeds_do_not_matter(seed, whole):
 
 def test_basins_by_hand():
     loss = pd.Series({-1.0: 1.0, -0.5: 0.0, 0.0: 0.0, 0.25: 0.2, 0.75: 2.0, 1.0: 0.0, 1.25: 1.0})
-    small, large = basin_widths(loss)
-    assert small == pytest.approx(0.05 + 0.5 + 0.125)
-    assert large == pytest.approx(0.25 * 0.1 / 2 + 0.025)
+    small, large = basins(loss)
+    assert small.width == small.least == small.most == pytest.approx(0.05 + 0.5 + 0.125)
+    assert large.width == pytest.approx(0.25 * 0.1 / 2 + 0.025)
+
+
+def test_a_basin_between_two_places_is_at_most_as_wide_as_they_are_apart():
+    loss = pd.Series({-0.5: 9.0, 0.0: 0.0, 0.25: 9.0, 1.0: 0.0, 1.125: 0.05, 1.25: 5.0})
+    small, large = basins(loss)
+    assert (small.least, small.most) == (0.0, 0.75)
+    assert (small.is_below_a_step, large.is_below_a_step) == (True, False)
+    assert (small.is_cut_off, large.is_cut_off) == (False, False)
+
+
+def test_a_basin_that_the_path_ends_in_is_at_least_so_wide():
+    loss = pd.Series({-1.0: 0.0, 0.0: 0.0, 0.5: 5.0, 1.0: 0.0, 1.5: 0.0})
+    small, large = basins(loss)
+    assert (small.least, small.most) == (small.width, math.inf)
+    assert small.width == pytest.approx(1 + 0.5 * 0.1 / 5)
+    assert small.is_cut_off
+    assert large.is_cut_off
 
 
 def test_basins_that_are_one_are_cut_in_the_middle():
     loss = pd.Series({-1.0: 0.0, 0.0: 0.0, 0.5: 0.0, 1.0: 0.0, 1.1: 1.0, 2.0: 5.0})
-    small, large = basin_widths(loss)
-    assert (small, large) == pytest.approx((1.5, 0.51))
+    small, large = basins(loss)
+    assert (small.width, large.width) == pytest.approx((1.5, 0.51))
+    assert (small.is_cut_off, large.is_cut_off) == (True, False)
 
 
 def test_basins_next_to_walls_that_are_not_finite():
     loss = pd.Series({-0.125: math.inf, 0.0: 0.0, 0.5: math.nan, 1.0: 0.0, 1.125: math.nan})
-    assert basin_widths(loss) == (0.0, 0.0)
+    assert [basin.width for basin in basins(loss)] == [0.0, 0.0]
 
 
 def test_a_minimum_without_a_finite_loss_has_no_basin():
-    assert basin_widths(pd.Series({-1.0: 0.0, 0.0: 0.0, 0.5: 1.0, 1.0: math.inf, 2.0: 0.0}))[1] == 0.0
+    loss = pd.Series({-1.0: 0.0, 0.0: 0.0, 0.5: 1.0, 1.0: math.inf, 2.0: 0.0})
+    assert basins(loss)[1] == Basin(0.0, 0.0, 0.0)
+
+
+FINE = {place / 8: 9.0 for place in range(-8, 17)}
+"""A path that is high everywhere, a place each eighth."""
+
+
+def low(first: float, last: float) -> dict[float, float]:
+    """The part of it that lies in a basin."""
+    return {place: 0.0 for place in FINE if first <= place <= last}
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected", "said"),
+    [
+        ((-0.5, 0.5), (0.875, 1.125), "holds", "widths 1.00 and 0.253"),
+        ((-0.125, 0.125), (0.75, 1.5), "does not hold", "widths 0.253 and 0.753"),
+        ((-1.0, 0.5), (0.875, 1.125), "holds", "at 0 cut off by the end of the path in 2 of 2 seeds"),
+        ((-1.0, -0.0), (0.25, 2.0), "undecided", "at 0 cut off by the end of the path in 2 of 2 seeds; at 1 cut off"),
+        ((-0.75, 0.5), (1.0, 2.0), "undecided", "at 1 cut off by the end of the path in 2 of 2 seeds"),
+        ((-0.25, 0.25), (1.0, 1.0), "holds", "at 1 between two places, so at most 0.250, in 2 of 2 seeds"),
+        ((-0.125, 0.0), (1.0, 1.0), "undecided", "the path does not show how far a basin reaches"),
+    ],
+)
+def test_k8_is_undecided_where_it_hangs_on_what_the_path_does_not_show(small, large, expected, said, study, along):
+    heights = FINE | low(*small) | low(*large)
+    lines = [row for seed in range(2) for row in along(seed, heights)]
+    found, evidence = judged("K8", study(lines=lines))
+    assert (found, said in evidence) == (expected, True), evidence
+    assert ("the path does not show" in evidence) is (expected == "undecided")
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_papers_own_path_bears_out_k8_k9_and_k10(network, study, along):
-    """Judged on the values read off Fig. 3, twice as if two seeds agreed."""
+    """Judged on the values read off Fig. 3, twice as if two seeds agreed; for three too few were read off near 0."""
     path = FIGURE_3[network] | {-0.25: FIGURE_3[network][-0.5]}
     lines = [row for seed in range(2) for row in along(seed, path)]
     own = study(network=network, lines=lines)
-    assert verdict("K8", own) == "holds"
+    assert verdict("K8", own) == ("undecided" if network in ("F2", "C3", "C4") else "holds")
     assert verdict("K9", own) == "holds"
     assert verdict("K10", own) == "holds"
 
@@ -249,16 +347,15 @@ def test_paths_with_other_statistics_are_left_out(study, along):
     assert verdict("K8", study(lines=along(0, {0.0: 0.0, 1.0: 0.0}, batch_norm="reestimate"))) == "not run"
 
 
-@pytest.mark.parametrize(
-    ("sharp", "seeds", "expected"),
-    [(0, 80, "holds"), (0, 5, "undecided"), (5, 5, "does not hold"), (1, 5, "undecided")],
-)
-def test_k17_needs_many_directions(sharp, seeds, expected, study, along):
-    lines = []
-    for seed in range(seeds):
-        rise = 1.0 if seed < sharp else 0.01
-        lines += along(seed, {-0.08: rise, 0.0: 0.0, 0.08: rise, 1.0: 50.0}, kind="random", regime=LARGE)
-    assert verdict("K17", study(lines=lines)) == expected
+def test_k17_was_not_run_and_says_what_it_takes(study, along):
+    lines = [
+        row for seed in range(5) for row in along(seed, {-0.1: 0.0, 0.0: 0.0, 0.1: 0.0}, kind="random", regime=LARGE)
+    ]
+    own = study(lines=lines)
+    assert verdict("K17", own) == "not run"
+    frame = overview(judge([own])).set_index("claim")
+    assert frame.loc["K17", "verdict"] == "not run"
+    assert "takes the curvature along the eigenvectors of the Hessian" in frame.loc["K17", "statement"]
 
 
 # K13, K14, K15
@@ -270,17 +367,53 @@ def test_rank_correlation_as_scipy_has_it():
     assert math.isnan(rank_correlation(first, pd.Series([1.0] * 5)))
 
 
-def test_k13_on_the_papers_own_figure(study):
-    """Judged on the values read off Fig. 4 for C1, twice as if two seeds agreed."""
+def of_sizes(study, points, **variations):
+    """A study of C1 with a network for each name, batch size, accuracy and sharpness, twice as if two seeds agreed."""
     minima, sharpness = [], []
-    for size, (accuracy, phi, _) in FIGURE_4["C1"].items():
+    for name, size, accuracy, phi in points:
         for seed in range(2):
-            names = {"regime": f"sweep_{size}", "seed": seed}
-            minima.append(names | {"batch_size": size, "test_accuracy": accuracy / 100})
+            names = {"regime": name, "seed": seed}
+            minima.append(names | {"batch_size": size, "test_accuracy": accuracy})
             sharpness.append(names | {"sharpness": phi})
-    assert verdict("K13", study("fig4_c1", "C1", "cifar10", minima=minima, sharpness=sharpness)) == "holds"
-    few = study("fig4_c1", "C1", "cifar10", minima=minima[:6], sharpness=sharpness)
-    assert verdict("K13", few) == "not run"
+    experiment = {"variations": variations}
+    return study("sizes_c1", "C1", "cifar10", minima=minima, sharpness=sharpness, experiment=experiment)
+
+
+def test_k13_on_the_papers_own_figure(study):
+    points = [(f"sweep_{size}", size, of / 100, phi) for size, (of, phi, _) in FIGURE_4["C1"].items()]
+    sweep = {"batch_size": list(FIGURE_4["C1"])}
+    assert verdict("K13", of_sizes(study, points, sweep=sweep)) == "holds"
+    assert verdict("K13", of_sizes(study, points[:3], sweep=sweep)) == "not run"
+
+
+SIZES = [(SMALL, 100, 0.80, 1.0), (LARGE, 5000, 0.77, 4.0), ("b_1000", 1000, 0.79, 2.0), ("b_2000", 2000, 0.78, 3.0)]
+
+
+def test_k13_knows_networks_by_what_they_are_whatever_their_name(study):
+    assert verdict("K13", of_sizes(study, SIZES, b={"batch_size": [1000, 2000]})) == "holds"
+    alone = [*SIZES[:2], ("sweep", 1000, 0.79, 2.0), ("middle", 2000, 0.78, 3.0)]
+    given = {"sweep": {"batch_size": 1000}, "middle": {"batch_size": 2000, "augmentation": None}}
+    assert verdict("K13", of_sizes(study, alone, **given)) == "holds"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"augmentation": {"flip": True}},
+        {"method": {"name": "conservative"}},
+        {"start": {"regime": SMALL, "epochs": [3]}},
+    ],
+)
+def test_k13_leaves_out_networks_that_differ_in_more_than_their_batch(change, study):
+    assert verdict("K13", of_sizes(study, SIZES, b={"batch_size": [1000, 2000]} | change)) == "not run"
+
+
+def test_k13_asks_for_the_sign_of_a_correlation_alone(study):
+    """The four sizes have sharpness 1, 3, 2, 4: a rank correlation of exactly 0.8, which is what was asked for once."""
+    points = [(name, size, accuracy, {2.0: 3.0, 3.0: 2.0}.get(phi, phi)) for name, size, accuracy, phi in SIZES]
+    found, evidence = judged("K13", of_sizes(study, points, b={"batch_size": [1000, 2000]}))
+    assert found == "holds"
+    assert "sharpness 0.800 [0.800, 0.800], 2 of 2 seeds > 0" in evidence
 
 
 @pytest.mark.parametrize(("last", "expected"), [(5.0, "holds"), (400.0, "does not hold")])
@@ -317,15 +450,44 @@ def test_networks_on_their_way_are_no_minima(study, both):
 # K18, K19, K20
 
 
-def remedies(study, both, accuracy, sharpness):
-    """A study with plain regimes and one more for each entry of the accuracies."""
+def remedies(study, both, accuracy, sharpness, train=None):
+    """A study with plain regimes and one more for each entry of the accuracies; all fit unless told otherwise."""
+    fit = {"train_accuracy": 0.999}
     minima = both("test_accuracy", [0.80, 0.802], [0.770, 0.772])
     searches = both("sharpness", [10.0, 11.0], [700.0, 710.0])
     for regime, value in accuracy.items():
-        minima += [{"regime": regime, "seed": seed, "test_accuracy": value + 0.002 * seed} for seed in range(2)]
+        fitted = fit if regime not in (train or {}) else {"train_accuracy": train[regime]}
+        minima += [
+            {"regime": regime, "seed": seed, "test_accuracy": value + 0.002 * seed} | fitted for seed in range(2)
+        ]
     for regime, value in sharpness.items():
         searches += [{"regime": regime, "seed": seed, "sharpness": value * (1 + 0.01 * seed)} for seed in range(2)]
     return study("remedies_c1", "C1", "cifar10", minima=minima, sharpness=searches)
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy", "unfit"),
+    [
+        ("K18", {"large_batch_augmented": 0.825}, "large_batch_augmented"),
+        ("K18", {"large_batch_augmented": 0.70}, "large_batch_augmented"),
+        ("K19", {"conservative": 0.79}, "conservative"),
+        ("K19", {"conservative": 0.70}, "conservative"),
+        ("K20", {"adversarial": 0.770, "stability": 0.770}, "adversarial"),
+    ],
+)
+def test_a_remedy_that_has_not_fitted_decides_nothing(name, accuracy, unfit, study, both):
+    phi = {"large_batch_augmented": 231.0, "conservative": 520.0}
+    found, evidence = judged(name, remedies(study, both, accuracy, phi))
+    assert found != "undecided"
+    assert "both fitted" in evidence
+    (one, *_) = BY_NAME[name].judged(remedies(study, both, accuracy, phi, {unfit: 0.852}))
+    assert (one.verdict, one.seeds_for, one.seeds_against) == ("undecided", 0, 0)
+    assert f"not fitted: {unfit.replace('_', ' ')} down to 85.20 % in 2 of 2 seeds" in one.evidence
+
+
+def test_k20_fails_by_a_remedy_that_has_fitted_beside_one_that_has_not(study, both):
+    accuracy = {"adversarial": 0.770, "stability": 0.80}
+    assert verdict("K20", remedies(study, both, accuracy, {}, {"adversarial": 0.7})) == "does not hold"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +508,8 @@ def test_k19_judges_the_accuracy_and_tells_the_sharpness(study, both):
     found, evidence = judged("K19", remedies(study, both, {"conservative": 0.784}, {"conservative": 520.0}))
     assert found == "holds"
     assert "gain on large batch 1.40 points" in evidence
-    assert "sharpness ratio ×0.7" in evidence
+    assert "sharpness, conservative / large batch ×0.7" in evidence
+    assert "both fitted" in evidence
 
 
 @pytest.mark.parametrize(("gain", "expected"), [(0.0, "holds"), (-0.03, "holds"), (0.03, "does not hold")])
@@ -403,3 +566,82 @@ def test_frame_has_every_judgement(complete):
 def test_paths_that_leave_out_a_minimum_were_not_run(study, along):
     own = study(lines=along(0, {-1.0: 0.0, 0.1: 0.0, 0.9: 0.0, 2.0: 1.0}))
     assert [verdict(name, own) for name in ("K8", "K9", "K10")] == ["not run"] * 3
+
+
+# Networks that are left out
+
+
+def test_a_seed_without_minimum_is_left_out_and_counted(study, both, along):
+    """Seed 2's large batch is at chance: whatever was measured of it would decide against the claims."""
+    minima = both("test_accuracy", [0.80, 0.81, 0.80], [0.70, 0.71, 0.95])
+    minima[-1]["status"] = "chance"
+    sharpness = both("sharpness", [1.0, 1.1, 1.0], [9.0, 9.0, 0.001])
+    heights = [FINE | low(-0.5, 0.5) | low(0.875, 1.125)] * 2 + [FINE | low(0.0, 0.0) | low(0.75, 1.5)]
+    lines = [row for seed, path in enumerate(heights) for row in along(seed, path)]
+    curves = [
+        {"regime": regime, "seed": seed, "epoch": epoch, "split": "test", "accuracy": height}
+        for regime in (SMALL, LARGE)
+        for seed in range(3)
+        for epoch, height in enumerate([0.5, 0.9 if (regime, seed) == (LARGE, 2) else 0.8, 0.8])
+    ]
+    own = study(minima=minima, sharpness=sharpness, lines=lines, curves=curves)
+    for name in ("K2", "K3", "K8", "K12"):
+        found, evidence = judged(name, own)
+        assert found == "holds", name
+        assert "left out: large batch, 1 seed at chance" in evidence, name
+
+
+def test_a_regime_without_any_minimum_is_not_judged_and_says_so(study, both):
+    minima = both("test_accuracy", [0.8, 0.8], [0.1, 0.1])
+    for row in minima[2:]:
+        row["status"] = "diverged"
+    own = study(minima=minima, sharpness=both("sharpness", [1.0, 1.0], [9.0, 9.0]))
+    for name in ("K1", "K2", "K3"):
+        assert judged(name, own) == ("not run", "not judged: left out: large batch, 2 seeds diverged")
+    assert judged("K18", own) == ("not run", "")
+
+
+@pytest.mark.parametrize(("small", "large"), [(256, 144), (256, 256)])
+def test_a_large_batch_that_is_not_larger_is_never_judged(small, large, study, both, complete):
+    tables = complete().tables
+    sizes = tables.minima["regime"].map({SMALL: small, LARGE: large})
+    own = replace(complete(), tables=replace(tables, minima=tables.minima.assign(batch_size=sizes)))
+    mine = [one for one in judge([own]) if one.study]
+    assert {one.verdict for one in mine} == {"not run"}
+    assert {one.evidence for one in mine} == {
+        f"not judged: the large batch of {large} is not above the small one of {small}"
+    }
+    assert "F1" in overview(judge([own])).set_index("claim").loc["K2", "not run"]
+
+
+def test_networks_that_have_not_fitted_are_named(study, both):
+    rows = both("test_accuracy", [0.8, 0.8, 0.8], [0.7, 0.7, 0.7])
+    rows[-1]["train_accuracy"] = 0.7146
+    found, evidence = judged("K2", study(minima=rows))
+    assert found == "holds"
+    assert evidence.endswith("; not fitted: large batch down to 71.46 % in 1 of 3 seeds")
+
+
+# Distributions of A
+
+
+def test_orders_by_distribution_tell_decided_from_undecided(study, both):
+    """Four studies: normal entries hold, fail, lean against over two seeds, and lean for by one seed."""
+    ratios = [([1.0, 1.1], [9.0, 9.0]), ([9.0, 9.0], [1.0, 1.1]), ([1.0, 3.0], [2.0, 1.0]), ([1.0], [9.0])]
+    random = {"space": "random", "subspace_dim": 100}
+    studies = [
+        study(
+            f"keskar_{number}",
+            minima=both("test_accuracy", [0.8] * len(small), [0.7] * len(large)),
+            sharpness=both("sharpness", small, large, distribution="normal", **random)
+            + (both("sharpness", small, large, distribution="unit", **random) if number == 0 else []),
+        )
+        for number, (small, large) in enumerate(ratios)
+    ]
+    frame = orders_by_distribution(studies, Reading("strong", "batch")).set_index("distribution")
+    columns = ["studies", "holds", "leans_for", "leans_against", "fails", "one_seed"]
+    assert frame.loc["normal", columns].tolist() == [4, 1, 1, 1, 1, 1]
+    assert frame.loc["unit", columns].tolist() == [1, 1, 0, 0, 0, 0]
+    tables = studies[0].tables
+    equal = replace(studies[0], tables=replace(tables, minima=tables.minima.assign(batch_size=256)))
+    assert len(orders_by_distribution([study(), equal], Reading("strong", "batch"))) == 0

@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from flatmin.results.statistics import ratios, summary
+from flatmin.results.statistics import ratios, summary, with_minima
 from flatmin.results.tables import COLUMNS, Tables
 
 
@@ -60,6 +60,30 @@ def test_mean_and_sample_deviation_by_hand():
 def test_diverged_runs_are_left_out_of_the_mean():
     tables = Tables(minima=minima(("large_batch", 0, 0.9), ("large_batch", 1, 0.1, "diverged")))
     assert summary(tables)[["mean", "seeds"]].to_numpy().tolist() == [[0.9, 1], [1.0, 1]]
+
+
+def test_nothing_measured_of_a_training_without_minimum_is_left():
+    rows = [dict.fromkeys(COLUMNS["lines"], 0.0) | {"network": "F1", "data": "digits"} for _ in range(4)]
+    for row, (regime, seed) in zip(
+        rows, [("both", 0), ("both", 1), ("large_batch", 1), ("small_batch", 1)], strict=True
+    ):
+        row |= {"regime": regime, "seed": seed}
+    tables = Tables(
+        minima=minima(("small_batch", 0, 0.9), ("small_batch", 1, 0.9), ("large_batch", 1, 0.1, "chance")),
+        sharpness=searches(("small_batch", 1, 1.0), ("large_batch", 0, 9.0), ("large_batch", 1, 3.0)),
+        lines=pd.DataFrame(rows),
+    )
+    found = with_minima(tables)
+    assert found.minima[["regime", "seed"]].to_numpy().tolist() == [["small_batch", 0], ["small_batch", 1]]
+    assert found.sharpness[["regime", "seed"]].to_numpy().tolist() == [["small_batch", 1], ["large_batch", 0]]
+    assert found.lines[["regime", "seed"]].to_numpy().tolist() == [["both", 0], ["small_batch", 1]]
+    assert with_minima(found) is found
+
+
+def test_a_remedy_without_minimum_takes_no_path_with_it():
+    row = dict.fromkeys(COLUMNS["lines"], 0.0) | {"network": "F1", "data": "digits", "regime": "both", "seed": 0}
+    tables = Tables(minima=minima(("conservative", 0, 0.1, "diverged")), lines=pd.DataFrame([row]))
+    assert len(with_minima(tables).lines) == 1
 
 
 def test_draws_are_averaged_within_a_seed_before_the_spread():

@@ -13,6 +13,7 @@ from flatmin.results.tables import COLUMNS, Tables, empty
 def curves(seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     frame = pd.DataFrame({"seed": seed, "epoch": range(4), "loss": random.random(4), "accuracy": random.random(4)})
+    frame = frame.assign(running_loss=random.random(4), running_accuracy=random.random(4))
     return frame.assign(network="F1", data="digits", regime="small_batch", split="train")
 
 
@@ -39,7 +40,7 @@ def test_written_tables_come_back_exactly(tmp_path):
 def test_columns_are_written_in_the_fixed_order(tmp_path):
     Tables(curves=curves()).write(tmp_path)
     header = (tmp_path / "curves.csv").read_text().splitlines()[0]
-    assert header == "network,data,regime,seed,epoch,split,loss,accuracy"
+    assert header == "network,data,regime,seed,epoch,split,loss,accuracy,running_loss,running_accuracy"
 
 
 def test_absent_table_is_empty_with_its_columns(tmp_path):
@@ -66,7 +67,8 @@ def test_missing_folder_and_incomplete_folder_say_so(tmp_path):
         ("network,loss\nF1,0.1\n", r"curves\.csv must have the columns .* \(missing: data, .* unknown: none"),
         ("", r"curves\.csv cannot be read"),
         (
-            "network,data,regime,seed,epoch,split,loss,accuracy\nF1,d,r,0,0,train,oops,1\n",
+            "network,data,regime,seed,epoch,split,loss,accuracy,running_loss,running_accuracy\n"
+            "F1,d,r,0,0,train,oops,1,1,1\n",
             "column 'loss' must be numeric",
         ),
     ],
