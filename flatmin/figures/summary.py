@@ -8,9 +8,9 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from flatmin.core.errors import ResultsError
-from flatmin.figures.captions import counted, significant
+from flatmin.figures.captions import BATCH_NORM_NAMES, counted, significant
 from flatmin.figures.searches import SPACES, with_standard_a
-from flatmin.figures.sharpness import SETTING, TICKS, pair_rows
+from flatmin.figures.sharpness import SETTING, pair_rows
 from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables, ratios, summary
 
@@ -70,7 +70,7 @@ def line(group: pd.DataFrame, tables: Tables) -> list[str]:
 
 def setting_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
     """Return method and reading of BatchNorm; subspace dimension and examples only where they vary."""
-    parts = [setting["method"], f"{TICKS.get(setting['batch_norm'], setting['batch_norm'])} BN"]
+    parts = [setting["method"], BATCH_NORM_NAMES.get(setting["batch_norm"], setting["batch_norm"])]
     if rows["subspace_dim"].nunique() > 1 and pd.notna(setting["subspace_dim"]):
         parts.append(f"p = {setting['subspace_dim']:g}")
     if rows["examples"].nunique() > 1:

@@ -10,6 +10,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from flatmin.figures.captions import BATCH_NORM_NAMES, concerning, write_footer
+from flatmin.figures.legends import legend_columns
 from flatmin.figures.searches import methods_of
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank
 from flatmin.report import published
@@ -102,11 +103,11 @@ def outer_label(panels: list[Axes], text: str) -> None:
         axes.set_ylabel(text)
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], columns: int = 4) -> Legend:
-    """Write the legend above the panels, in half as many columns on a narrow figure; no mark of the paper in vain."""
+def legend(figure: Figure, handles: Sequence[Line2D]) -> Legend:
+    """Write the legend above the panels in as many columns as fit; no mark of the paper in vain."""
     drawn = {line.get_marker() for axes in figure.axes for line in axes.lines if line.get_gid() == PAPER}
     handles = [handle for handle in handles if handle.get_gid() != PAPER or handle.get_marker() in drawn]
-    columns = columns if figure.get_figwidth() == PAGE_WIDTH else -(-columns // 2)
+    columns = legend_columns(figure, handles)
     return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
 
 

@@ -70,7 +70,7 @@ def test_without_batch_statistics_the_first_reading_and_without_the_full_space_t
     text = said(
         searches([1], [2], batch_norm="running", **random), searches([1], [9], batch_norm="reestimate", **random)
     )
-    assert text.endswith("(1 seed, strong search, random subspace, p = 20, epsilon 0.001, running statistics).")
+    assert text.endswith("(1 seed, strong search, random subspace, p = 20, epsilon 0.001, running averages).")
 
 
 def test_seeds_that_disagree_are_named_and_not_averaged_away():
