@@ -44,9 +44,13 @@ def heading(figure: Figure, text: str, network: str, data: str, handles: Sequenc
 
 
 def legend_columns(figure: Figure, handles: Sequence[Artist], most: int = 4) -> int:
-    """Return how many columns of a legend fit a figure, by its longest label."""
-    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
-    return int(np.clip(figure.get_figwidth() / (LEGEND_KEY + LEGEND_LETTER * longest), 1, most))
+    """Return how many columns of a legend fit a figure, by the longest label in each."""
+    lengths = [len(str(handle.get_label())) for handle in handles]
+
+    def width(columns: int) -> float:
+        return sum(LEGEND_KEY + LEGEND_LETTER * max(part) for part in np.array_split(lengths, columns) if len(part))
+
+    return next((count for count in range(most, 1, -1) if width(count) <= figure.get_figwidth()), 1)
 
 
 def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) -> list[Line2D]:

@@ -204,7 +204,7 @@ def dots_note(seeds: pd.DataFrame, *columns: str) -> str:
     """
     number = seeds_behind(seeds, "regime", "space", "epsilon", *SETTING, *columns)
     several = seeds["seed"].nunique() > 1
-    interval = f"pale: its {LEVEL:.0%} interval (Student's t on logarithms)"
+    interval = f"pale: its {100 * LEVEL:g} % interval (Student's t on logarithms, cut at the panel's edges)"
     means = f", bar: geometric mean over {number}, {interval}" if several else ""
     hollow = ", open: not converged" if not seeds["converged"].astype(bool).all() else ""
     return f"Dot: one seed{hollow}{means}, ×: ratio of the {'geometric means' if several else 'two'}, large over small"

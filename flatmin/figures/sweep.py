@@ -54,7 +54,7 @@ def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, b
     bottom.set(ylabel="sharpness (%), log axis", xlabel="batch size, log axis", ylim=limits(rows["sharpness"]))
     pair = [regime for regime in REGIMES if regime in set(rows["regime"])]
     handles = sweep_handles(rows) + mark_handles(tables, pair, network, data)
-    heading(figure, "accuracy and sharpness against batch size", network, data, handles)
+    heading(figure, "accuracy and sharpness by batch size", network, data, handles)
     footer(figure, tables, "sharpness", rows, band_note(rows, "batch_size"), *searches_note(rows))
     return figure
 
