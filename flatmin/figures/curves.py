@@ -1,7 +1,7 @@
 """Training curves: error and loss after each epoch, train and test (the paper's Figure 2).
 
-Both axes are logarithmic, so that the last per cent is seen. Thick lines are taken with BatchNorm's batch statistics, as
-in the authors' code, thin ones with its running averages. The small and the large batch share a figure; each of a
+Both axes are logarithmic, so that the last per cent is seen. Thick lines are taken with BatchNorm's batch statistics,
+as in the authors' code, thin ones with its running averages. The small and the large batch share a figure; each of a
 study's other regimes has a panel of its own.
 """
 

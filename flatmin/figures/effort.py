@@ -17,7 +17,7 @@ from flatmin.results import Tables, of_minima
 CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
 STARTS: dict[str, Any] = {"centre": "-", "sign": "--", "random": ":"}
 START_NAMES = {"centre": "start: centre", "sign": "halfway to the gradient's corner", "random": "random point"}
-PUBLISHED = "lbfgsb"
+PUBLISHED, PUBLISHED_END = "lbfgsb", "published end"
 SHOWN = 0.03
 
 
@@ -115,7 +115,8 @@ def published_end(tables: Tables, network: str, data: str) -> float:
 def mark_published(axes: Axes, climber: str, evaluations: float) -> None:
     """Mark where the published search, the first iterations of L-BFGS-B, ends; nothing where that is not known."""
     if climber == PUBLISHED and np.isfinite(evaluations):
-        axes.axvline(evaluations, color="0.6", linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=0)
+        look: dict[str, Any] = {"color": "0.6", "linewidth": 0.9, "linestyle": (0, (1, 1.5)), "zorder": 0}
+        axes.axvline(evaluations, gid=PUBLISHED_END, **look)
 
 
 def start_handles(rows: pd.DataFrame) -> list[Line2D]:
@@ -124,11 +125,16 @@ def start_handles(rows: pd.DataFrame) -> list[Line2D]:
     return [Line2D([], [], color="0.25", linestyle=STARTS[start], label=START_NAMES[start]) for start in present]
 
 
-def climbs_note(rows: pd.DataFrame) -> str:
-    """Return over how many seeds line and band are taken; empty where there is one."""
+def climbs_note(rows: pd.DataFrame, *columns: str) -> str:
+    """Return over how many seeds line and band are taken; empty where there is one.
+
+    Args:
+        rows: The climbs.
+        *columns: Columns beyond those of a figure that tell the lines apart.
+    """
     if rows["seed"].nunique() < 2:
         return ""
-    seeds = seeds_behind(rows, "regime", "batch_norm", "climber", "start")
+    seeds = seeds_behind(rows, "regime", "batch_norm", "climber", "start", *columns)
     return f"Median over {seeds}, band: lowest to highest seed"
 
 

@@ -48,7 +48,8 @@ def legend_columns(figure: Figure, handles: Sequence[Artist], most: int = 4) -> 
     lengths = [len(str(handle.get_label())) for handle in handles]
 
     def width(columns: int) -> float:
-        return sum(LEGEND_KEY + LEGEND_LETTER * max(part) for part in np.array_split(lengths, columns) if len(part))
+        parts = [part for part in np.array_split(lengths, columns) if len(part)]
+        return float(sum(LEGEND_KEY + LEGEND_LETTER * max(part) for part in parts))
 
     return next((count for count in range(most, 1, -1) if width(count) <= figure.get_figwidth()), 1)
 

@@ -50,12 +50,18 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
             draw_panel(axes, here[here["epsilon"] == epsilon])
     handles = regime_handles(tables, rows, network, data)
     if not seeds["converged"].all():
-        handles.append(Line2D([], [], color="0.25", marker="D", markerfacecolor="white", label="not converged"))
+        handles.append(not_converged())
     for handle in handles:
         handle.set(linestyle="", markersize=4.5)
     heading(figure, "sharpness of the minima", network, data, handles)
     footer(figure, tables, "sharpness", rows, *sharpness_notes(rows, seeds))
     return figure
+
+
+def not_converged() -> Line2D:
+    """Return the legend entry of searches that did not converge."""
+    look: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "markerfacecolor": "white"}
+    return Line2D([], [], color="0.25", marker="D", label="not converged", **look)
 
 
 def pair_rows(tables: Tables) -> pd.DataFrame:
@@ -153,8 +159,9 @@ def geometric(values: "pd.Series[float]") -> tuple[float, float, float]:
         >>> round(geometric(pd.Series([2.0, 8.0]))[0], 6), geometric(pd.Series([0.0, 8.0]))[0]
         (4.0, nan)
     """
+    known = values.dropna().astype(float)
     with np.errstate(divide="ignore"):
-        logs = np.log(values.dropna().astype(float))
+        logs = pd.Series(np.log(known.to_numpy()))
     if logs.empty or not np.isfinite(logs).all():
         return np.nan, np.nan, np.nan
     found = of_mean(logs)
@@ -204,7 +211,7 @@ def dots_note(seeds: pd.DataFrame, *columns: str) -> str:
     """
     number = seeds_behind(seeds, "regime", "space", "epsilon", *SETTING, *columns)
     several = seeds["seed"].nunique() > 1
-    interval = f"pale: its {100 * LEVEL:g} % interval (Student's t on logarithms, cut at the panel's edges)"
+    interval = f"pale: its {100 * LEVEL:g}\u00a0% interval (Student's t on logarithms, cut at the panel's edges)"
     means = f", bar: geometric mean over {number}, {interval}" if several else ""
     hollow = ", open: not converged" if not seeds["converged"].astype(bool).all() else ""
     return f"Dot: one seed{hollow}{means}, ×: ratio of the {'geometric means' if several else 'two'}, large over small"

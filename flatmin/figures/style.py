@@ -2,8 +2,8 @@
 
 Small batch is dark blue with circles, large batch light orange with squares: the pair is told apart by
 colour-blind readers and on a greyscale print; text in a regime's colour uses its darker ink. The remedies have looks of
-their own in every figure, other regimes take those of `OTHERS` in turn, and those of a numbered series, such as a sweep,
-go from light to dark. Train is solid and test dashed everywhere; of two epsilons the larger is solid and filled.
+their own in every figure, other regimes take those of `OTHERS` in turn, and those of a numbered series, such as a
+sweep, go from light to dark. Train is solid and test dashed everywhere; of two epsilons the larger is solid and filled.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence

@@ -1,8 +1,8 @@
 """Two-dimensional slices as surfaces in space: both minima side by side under one height and one colour scale.
 
 The height is linear, so that a basin looks wide and a canyon narrow. Where losses exceed 10 nats the surfaces end
-in a flat top at that height, and the footer says so. Non-finite cells are holes. The same losses lie below the surface as
-filled contours, so that no wall hides the floor of a canyon.
+in a flat top at that height, and the footer says so. Non-finite cells are holes. The same losses lie below the surface
+as filled contours, so that no wall hides the floor of a canyon.
 """
 
 from typing import Any

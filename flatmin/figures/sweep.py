@@ -1,5 +1,6 @@
 """Accuracy and sharpness against the batch size (the paper's Figure 4)."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,11 @@ def draw_sweep(top: Axes, bottom: Axes, rows: pd.DataFrame) -> None:
     accuracy = once.assign(test_accuracy=100 * once["test_accuracy"])
     draw_band(top, accuracy, "batch_size", "test_accuracy", color=ACCURACY_COLOR, marker="^", markersize=3.5)
     strokes = epsilon_strokes(networks["epsilon"])
-    for (method, epsilon), found in networks.groupby(["method", "epsilon"]):
+    for method, (epsilon, line) in product(methods_of(networks), strokes.items()):
+        found = networks[(networks["method"] == method) & (networks["epsilon"] == epsilon)]
         seen = found[found["sharpness"] > 0]
-        draw_band(bottom, seen, "batch_size", "sharpness", **search_look(str(method)) | strokes[float(epsilon)])
+        if len(seen):
+            draw_band(bottom, seen, "batch_size", "sharpness", **search_look(method) | line)
     bottom.set_yscale("log")
     for axes in (top, bottom):
         size_axis(axes)

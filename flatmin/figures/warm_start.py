@@ -57,7 +57,7 @@ def warm_start(tables: Tables, *, network: str, data: str, series: str, space: s
     panels[1, 0].set_ylabel("sharpness (%), log axis")
     origin = regime_name(tables, origin_of(tables, series), network, data)
     heading(figure, f"large batch from iterates of the {origin}", network, data, warm_start_handles(tables, rows))
-    notes = [band_note(rows, "start_epoch"), cold_note(rows), below_note(rows, iterates)]
+    notes = [band_note(rows, "start_epoch"), cold_note(rows), below_note(panels[0, 0], iterates)]
     footer(figure, tables, "sharpness", rows, *notes, *searches_note(rows))
     return figure
 
@@ -81,19 +81,14 @@ def draw_accuracy(axes: Axes, rows: pd.DataFrame, iterates: pd.DataFrame) -> Non
     once = rows.drop_duplicates(["regime", "seed"])
     solutions = once.assign(test_accuracy=100 * once["test_accuracy"])
     draw_band(axes, solutions, "start_epoch", "test_accuracy", **SOLUTION)
-    axes.set_ylim(bottom=lowest_shown(rows, iterates))
+    low, high = solutions["test_accuracy"].min(), 100 * iterates["accuracy"].max()
+    axes.set_ylim(bottom=low - max(2.0, high - low))
 
 
-def lowest_shown(rows: pd.DataFrame, iterates: pd.DataFrame) -> float:
-    """Return the lower end of the axis of accuracies: as far below the solutions as the best iterate is above."""
-    low, high = 100 * rows["test_accuracy"].min(), 100 * iterates["accuracy"].max()
-    return float(low - max(2.0, high - low))
-
-
-def below_note(rows: pd.DataFrame, iterates: pd.DataFrame) -> str:
+def below_note(axes: Axes, iterates: pd.DataFrame) -> str:
     """Return how many iterates lie below the axis of accuracies, and how low; empty where all are in range."""
     means = 100 * iterates.groupby("epoch")["accuracy"].mean()
-    below = means[means < lowest_shown(rows, iterates)]
+    below = means[means < axes.get_ylim()[0]]
     if below.empty:
         return ""
     return f"{len(below)} of {counted(len(means), 'iterate')} below the axis, the lowest at {below.min():.1f} %"

@@ -32,7 +32,8 @@ def test_rows_hold_means_deviations_and_ratios(tables):
     wide = rows[rows["batch_norm"] == "batch"].pivot(index="seed", columns="regime", values="sharpness")
     each = wide["large_batch"] / wide["small_batch"]
     ratio = wide["large_batch"].mean() / wide["small_batch"].mean()
-    found = frame.set_index(["quantity", "setting"]).loc[("sharpness (%), full space, ε 0.001", "strong, batch statistics")]
+    place = ("sharpness (%), full space, ε 0.001", "strong, batch statistics")
+    found = frame.set_index(["quantity", "setting"]).loc[place]
     assert found["ratio"] == f"{ratio:.1f} [{each.min():.1f}, {each.max():.1f}]"
 
 
