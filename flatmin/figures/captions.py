@@ -20,6 +20,12 @@ BATCH_NORM_NAMES = {
     "interpolated": "interpolated statistics",
 }
 
+BATCH_NORM_TICKS = {
+    **{name: words.replace(" ", "\n") for name, words in BATCH_NORM_NAMES.items()},
+    "reestimate": "re-est.\nstatistics",
+    "interpolated": "interp.\nstatistics",
+}
+
 
 def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *notes: str) -> None:
     """Write what the figure rests on below it: data, seeds, epochs, BatchNorm reading, examples, reductions.

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, counted, footer, seeds_behind, significant
+from flatmin.figures.captions import BATCH_NORM_TICKS, counted, footer, seeds_behind, significant
 from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.searches import METHODS, SPACES, with_standard_a
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
@@ -178,8 +178,7 @@ def ratio_of(pair: pd.DataFrame) -> float:
 
 def tick_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
     """Return the distribution of A if there is one, else the reading of BatchNorm; what else varies below."""
-    reading = BATCH_NORM_NAMES.get(setting["batch_norm"], setting["batch_norm"])
-    parts = [setting.get("distribution", reading.replace(" ", "\n"))]
+    parts = [setting.get("distribution", BATCH_NORM_TICKS.get(setting["batch_norm"], setting["batch_norm"]))]
     if rows["subspace_dim"].nunique() > 1:
         parts.append(f"p = {setting['subspace_dim']:g}")
     if rows["examples"].nunique() > 1:

@@ -32,10 +32,9 @@ CONSERVATIVE = "conservative"
 REMEDIES = {LARGE: "large batch", "robust": "robust", "adversarial": "adversarial", "stability": "stability"}
 
 
-def plainly(reading: Reading, regime: str = "", label: str = "") -> Row:
+def plainly(reading: Reading) -> Row:
     """A row that names its reading only where it is not the one that speaks first."""
-    parts = [label, "" if reading == HEADLINE else reading.label]
-    return Row(", ".join(part for part in parts if part), reading, regime=regime, macro=label.title().replace(" ", ""))
+    return Row("" if reading == HEADLINE else reading.label, reading)
 
 
 def by_batch_norm(study: Study, regime: str = "", label: str = "") -> list[Row]:
