@@ -1,7 +1,7 @@
 """Figures of the report on what the sharpness is: of the landscape or of the search, in a subspace, and with remedies.
 
 The four readings of a sharpness are the published and the strong search, each with BatchNorm's batch statistics and
-with its running averages. Dotted lines are the paper's means.
+with its running averages. Thin broken lines are the paper's means.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,8 @@ from flatmin.report.panels import (
 from flatmin.report.studies import Study, main_studies
 from flatmin.results import Tables
 
-PAPER_LINE: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (1, 1.2)), "zorder": 0, "gid": PAPER}
+PAPER_LINE: dict[str, Any] = {"linewidth": 0.9, "zorder": 0, "gid": PAPER}
+PAPER_DASHES: dict[str, Any] = {"small_batch": (0, (1, 1.2)), "large_batch": (0, (5, 1.5))}
 SLOTS = tuple(product(("paper", "strong"), ("batch", "running")))
 SHIFTS = {"small_batch": -0.19, "large_batch": 0.19}
 LINE = 0.42
@@ -243,12 +244,15 @@ def draw_effort(axes: Axes, study: Study, rows: pd.DataFrame, evaluations: "pd.S
 def paper_lines(line: Callable[..., Any], study: Study, table: dict[str, Any]) -> None:
     """Draw the paper's mean sharpness of both regimes as lines across, by a method of the axes that draws these."""
     for regime, look in REGIMES.items() if study.on_the_papers_data else ():
-        line(table[study.network][regime, EPSILON].mean, color=look.ink, **PAPER_LINE)
+        line(table[study.network][regime, EPSILON].mean, color=look.ink, linestyle=PAPER_DASHES[regime], **PAPER_LINE)
 
 
 def paper_handles() -> list[Line2D]:
     """Return the legend entries of the paper's values."""
-    return [Line2D([], [], color=look.ink, **PAPER_LINE, label=f"paper, {look.label}") for look in REGIMES.values()]
+    return [
+        Line2D([], [], color=look.ink, linestyle=PAPER_DASHES[regime], **PAPER_LINE, label=f"paper, {look.label}")
+        for regime, look in REGIMES.items()
+    ]
 
 
 def paper_remedy(network: str, regime: str) -> tuple[float | None, float | None]:
