@@ -114,10 +114,11 @@ def label_settings(axes: Axes, settings: list[Any], rows: pd.DataFrame, fontsize
     start = 0
     for method, group in groupby(setting["method"] for setting in settings):
         end = start + len(list(group))
+        name = METHODS.get(method, method)
         if start:
             axes.axvline(start - 0.5, color="0.8", linewidth=0.7, zorder=0)
         axes.annotate(
-            METHODS.get(method, method),
+            name.replace(" ", "\n") if end - start == 1 else name,
             ((start + end - 1) / 2, 0),
             xycoords=axes.get_xaxis_transform(),
             xytext=(0, -below),
