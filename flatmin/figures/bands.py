@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from flatmin.figures.captions import seeds_behind
+
 
 def draw_band(axes: Axes, rows: pd.DataFrame, x: str, y: str, **line: Any) -> None:
     """Draw the mean over seeds and the band from the lowest to the highest seed.
@@ -23,6 +25,13 @@ def draw_band(axes: Axes, rows: pd.DataFrame, x: str, y: str, **line: Any) -> No
     axes.plot(seeds.index, seeds["mean"], **line)
 
 
-def band_note(rows: pd.DataFrame) -> str:
-    """Return what line and band mean; empty where there is one seed."""
-    return "Line: mean over seeds, band: lowest to highest seed" if rows["seed"].nunique() > 1 else ""
+def band_note(rows: pd.DataFrame, *keys: str) -> str:
+    """Return what line and band mean and over how many seeds; empty where there is one.
+
+    Args:
+        rows: The rows.
+        *keys: Columns that tell the places on the lines apart.
+    """
+    if rows["seed"].nunique() < 2:
+        return ""
+    return f"Line: mean over {seeds_behind(rows, *keys)}, band: lowest to highest seed"

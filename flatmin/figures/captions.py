@@ -14,10 +14,16 @@ from flatmin.results import Tables
 FOOTER_LINE = 0.1
 MEASURED = {"sharpness": "Sharpness", "effort": "Effort of the search", "lines": "Slices", "planes": "Planes"}
 BATCH_NORM_NAMES = {
-    "running": "running statistics",
+    "running": "running averages",
     "batch": "batch statistics",
     "reestimate": "re-estimated statistics",
     "interpolated": "interpolated statistics",
+}
+
+BATCH_NORM_TICKS = {
+    **{name: words.replace(" ", "\n") for name, words in BATCH_NORM_NAMES.items()},
+    "reestimate": "re-est.\nstatistics",
+    "interpolated": "interp.\nstatistics",
 }
 
 
@@ -77,6 +83,16 @@ def seeds_fact(rows: pd.DataFrame) -> str:
     """Return how many seeds the rows have, or which one."""
     seeds = rows["seed"].unique()
     return counted(len(seeds), "seed") if len(seeds) > 1 else f"Seed {seeds[0]}"
+
+
+def seeds_behind(rows: pd.DataFrame, *keys: str) -> str:
+    """Return over how many seeds what is drawn at each place is taken, such as ``1–3 seeds``.
+
+    Args:
+        rows: The rows.
+        *keys: Columns that tell the places apart.
+    """
+    return span(rows.groupby(list(keys), dropna=False)["seed"].nunique(), "seed")
 
 
 def batch_norm_fact(rows: pd.DataFrame) -> str:

@@ -1,59 +1,109 @@
-"""Training curves: accuracy and loss after each epoch, train and test (the paper's Figure 2).
+"""Training curves: error and loss after each epoch, train and test (the paper's Figure 2).
 
-The small and the large batch have a figure of their own; a study's other regimes share a second one.
+Both axes are logarithmic, so that the last per cent is seen. Thick lines are taken with BatchNorm's batch statistics,
+as in the authors' code, thin ones with its running averages. The small and the large batch share a figure; each of a
+study's other regimes has a panel of its own.
 """
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
-from flatmin.figures.captions import counted, footer, non_finite_note
-from flatmin.figures.legends import heading, regime_handles, split_handles, stroke
-from flatmin.figures.style import LOSS, PAGE_WIDTH, REGIMES, blank, looks_of, regimes_of, select, splits_of, styled
+from flatmin.figures.captions import BATCH_NORM_NAMES, counted, footer, non_finite_note
+from flatmin.figures.legends import heading, regime_handles, regime_name, split_handles, stroke
+from flatmin.figures.style import (
+    COLUMN_WIDTH,
+    LOSS,
+    PAGE_WIDTH,
+    REGIMES,
+    Look,
+    blank,
+    few_log_ticks,
+    looks_of,
+    regimes_of,
+    select,
+    splits_of,
+    styled,
+)
 from flatmin.results import Tables
+
+LABELS = {"error": "error (%), log axis", "loss": f"{LOSS}, log axis"}
+COLUMNS = 4
+READINGS = {"": ("batch", 1.6), "running_": ("running", 0.6)}
+OTHERS = "0.82"
 
 
 @styled
-def training_curves(tables: Tables, *, network: str, data: str, variations: bool = False) -> Figure:
-    """Draw accuracy and loss against epochs: the mean over seeds in a band from the lowest to the highest.
+def training_curves(tables: Tables, *, network: str, data: str) -> Figure:
+    """Draw error and loss of the small and the large batch against epochs: the mean over seeds in their band.
 
     Args:
         tables: The results.
         network: Name of the network.
         data: Name of the data set.
-        variations: Draw the study's other regimes instead of the small and the large batch.
 
     Returns:
-        The figure: accuracy on the left, loss on a logarithmic axis on the right.
+        The figure: error on the left, loss on the right, both on logarithmic axes.
 
     Raises:
         ResultsError: If there are no such curves.
     """
-    rows = select(curve_rows(tables, variations=variations), "curves", network=network, data=data)
+    rows = with_errors(select(curve_rows(tables, variations=False), "curves", network=network, data=data))
     figure = blank(PAGE_WIDTH, 3.0)
-    left, right = figure.subplots(1, 2)
-    draw_curves(left, rows.assign(accuracy=100 * rows["accuracy"]), "accuracy")
-    draw_curves(right, rows[rows["loss"] > 0], "loss")
-    for axes in (left, right):
-        axes.set(xlabel="epoch", xlim=(0, max(1, rows["epoch"].max())))
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    left.set_ylabel("accuracy (%)")
-    right.set_yscale("log")
-    right.set_ylabel(f"{LOSS}, log axis")
-    handles = regime_handles(tables, rows, network, data) + split_handles(splits_of(rows))
+    for axes, quantity in zip(figure.subplots(1, 2), LABELS, strict=True):
+        draw_curves(axes, rows, quantity)
+        epoch_axis(axes, rows)
+        axes.set_ylabel(LABELS[quantity])
+    handles = regime_handles(tables, rows, network, data) + split_handles(splits_of(rows)) + reading_handles(rows)
     heading(figure, "training curves", network, data, handles)
-    footer(
-        figure,
-        tables,
-        "curves",
-        rows,
-        band_note(rows),
-        zeros_note(rows),
-        non_finite_note(rows, "loss value", "left out"),
-    )
+    footer(figure, tables, "curves", rows, *curve_notes(rows, *LABELS))
+    return figure
+
+
+@styled
+def variation_curves(tables: Tables, *, network: str, data: str, quantity: str = "error") -> Figure:
+    """Draw error or loss of a study's other regimes against epochs, a panel for each, the others in grey behind it.
+
+    Args:
+        tables: The results.
+        network: Name of the network.
+        data: Name of the data set.
+        quantity: ``"error"`` or ``"loss"``.
+
+    Returns:
+        The figure: panels in the order of `regimes_of`, on one pair of axes.
+
+    Raises:
+        ResultsError: If there are no such curves.
+    """
+    rows = with_errors(select(curve_rows(tables, variations=True), "curves", network=network, data=data))
+    regimes = regimes_of(rows)
+    columns = min(len(regimes), COLUMNS)
+    lines = -(-len(regimes) // COLUMNS)
+    width = PAGE_WIDTH if columns > 2 else COLUMN_WIDTH
+    figure = blank(width, 0.9 + 1.5 * lines)
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for axes in panels.flat[len(regimes) :]:
+        axes.remove()
+    for place, (axes, regime) in enumerate(zip(panels.flat, regimes, strict=False)):
+        draw_others(axes, rows[rows["regime"] != regime], quantity)
+        draw_curves(axes, rows[rows["regime"] == regime], quantity, looks=looks_of(regimes))
+        axes.set(ylim=ends(rows, quantity))
+        axes.set_title(regime_name(tables, regime, network, data), fontsize=7.5)
+        epoch_axis(axes, rows)
+        below = place + columns >= len(regimes)
+        axes.set(xlabel="epoch" if below else "")
+        axes.tick_params(labelbottom=below)
+    figure.supylabel(LABELS[quantity], fontsize=8)
+    handles = [*split_handles(splits_of(rows)), *reading_handles(rows)]
+    if len(regimes) > 1:
+        handles.append(Line2D([], [], color=OTHERS, label="test in the other panels"))
+    heading(figure, f"training curves, {quantity}", network, data, handles)
+    footer(figure, tables, "curves", rows, *curve_notes(rows, quantity))
     return figure
 
 
@@ -62,17 +112,89 @@ def curve_rows(tables: Tables, *, variations: bool) -> pd.DataFrame:
     return tables.curves[tables.curves["regime"].isin(REGIMES) != variations]
 
 
-def zeros_note(rows: pd.DataFrame) -> str:
-    """Return how many losses have no place on a logarithmic axis; empty where all have one."""
-    zeros = int((rows["loss"] <= 0).sum())
-    return f"{zeros} of {counted(len(rows), 'loss value')} zero, left out" if zeros else ""
+def with_errors(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves with the `error` in per cent in both readings of BatchNorm."""
+    errors = {f"{prefix}error": 100 * (1 - rows[f"{prefix}accuracy"].astype(float)) for prefix in READINGS}
+    return rows.assign(**errors)
 
 
-def draw_curves(axes: Axes, rows: pd.DataFrame, quantity: str) -> None:
-    """Draw a quantity against epochs for every regime and split."""
-    finite = rows[np.isfinite(rows[quantity])]
-    for regime, look in looks_of(regimes_of(finite)).items():
-        for split in splits_of(finite):
-            chosen = finite[(finite["regime"] == regime) & (finite["split"] == split)]
+def draw_curves(axes: Axes, rows: pd.DataFrame, quantity: str, looks: dict[str, Look] | None = None) -> None:
+    """Draw a quantity against epochs for every regime and split, batch statistics thick and running averages thin.
+
+    Args:
+        axes: Where to draw; their vertical axis becomes logarithmic.
+        rows: The curves, `with_errors`.
+        quantity: ``"error"`` or ``"loss"``.
+        looks: How the regimes are drawn, if not as in a figure of theirs alone.
+    """
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(*ends(rows, quantity))
+    for regime, look in (looks or looks_of(regimes_of(rows))).items():
+        for split in splits_of(rows):
+            chosen = rows[(rows["regime"] == regime) & (rows["split"] == split)]
+            if chosen.empty:
+                continue
             line = stroke(look.color, look.marker, split, points=chosen["epoch"].nunique(), marks=10)
+            thin = {"color": look.color, "linestyle": line["linestyle"], "linewidth": READINGS["running_"][1]}
+            if has_running(chosen, quantity):
+                seeds = finite(chosen, f"running_{quantity}").groupby("epoch")[f"running_{quantity}"].mean()
+                axes.plot(seeds.index, seeds, **thin)
             draw_band(axes, chosen, "epoch", quantity, **line)
+
+
+def draw_others(axes: Axes, rows: pd.DataFrame, quantity: str) -> None:
+    """Draw the test curves of other panels in grey, the means over seeds."""
+    tested = finite(rows[rows["split"] == "test"], quantity)
+    for _, curve in tested.groupby("regime"):
+        seeds = curve.groupby("epoch")[quantity].mean()
+        axes.plot(seeds.index, seeds, color=OTHERS, linewidth=0.6, linestyle="--", zorder=0)
+
+
+def finite(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Return the rows with a finite value of the quantity."""
+    return rows[np.isfinite(rows[quantity].astype(float))]
+
+
+def ends(rows: pd.DataFrame, quantity: str) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis that holds every positive value in either reading, with a little room."""
+    values = pd.concat([rows[f"{prefix}{quantity}"].astype(float) for prefix in READINGS])
+    shown = values[(values > 0) & np.isfinite(values)]
+    return (float(shown.min() / 1.4), float(shown.max() * 1.4)) if len(shown) else (0.1, 10.0)
+
+
+def has_running(rows: pd.DataFrame, quantity: str) -> bool:
+    """Return whether running averages were recorded and differ from batch statistics anywhere."""
+    running = rows[f"running_{quantity}"]
+    return bool((running.notna() & (running != rows[quantity])).any())
+
+
+def epoch_axis(axes: Axes, rows: pd.DataFrame) -> None:
+    """Scale the axis of epochs, and label the logarithmic one with few numbers in full."""
+    axes.set(xlabel="epoch", xlim=(0, max(1, rows["epoch"].max())))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    few_log_ticks(axes.yaxis, crowded=30)
+
+
+def reading_handles(rows: pd.DataFrame) -> list[Line2D]:
+    """Return the legend entries that tell the readings of BatchNorm by their width; none where there is one."""
+    if not any(has_running(rows, quantity) for quantity in LABELS):
+        return []
+    return [
+        Line2D([], [], color="0.25", linewidth=width, label=BATCH_NORM_NAMES[name]) for name, width in READINGS.values()
+    ]
+
+
+def curve_notes(rows: pd.DataFrame, *quantities: str) -> list[str]:
+    """Return the footer's sentences: the reading of BatchNorm, line and band, and what has no place on the axes."""
+    return [
+        "Evaluated with BatchNorm's batch statistics",
+        band_note(rows, "regime", "split", "epoch"),
+        *(zeros_note(rows, quantity) for quantity in quantities),
+        non_finite_note(rows, "loss value", "left out"),
+    ]
+
+
+def zeros_note(rows: pd.DataFrame, quantity: str) -> str:
+    """Return how many values have no place on a logarithmic axis; empty where all have one."""
+    zeros, noun = int((rows[quantity] <= 0).sum()), {"error": "error", "loss": "loss value"}[quantity]
+    return f"{zeros:,} of {counted(len(rows), noun)} zero, below the axis" if zeros else ""

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from flatmin.figures.captions import BATCH_NORM_NAMES, footer
 from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.searches import searches_note
-from flatmin.figures.sharpness import draw_panel, limits, per_seed
+from flatmin.figures.sharpness import dots_note, draw_panel, limits, per_seed
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
 from flatmin.results import Tables
 from flatmin.results.statistics import of_minima
@@ -43,8 +43,7 @@ def distributions(tables: Tables, *, network: str, data: str) -> Figure:
     for handle in handles:
         handle.set(linestyle="", markersize=4.5)
     heading(figure, "sharpness by the distribution of A", network, data, handles)
-    dots = "Dot: one seed, open: not converged, bar: mean, ×: ratio of the means, large over small batch"
-    footer(figure, tables, "sharpness", rows, dots, *searches_note(rows))
+    footer(figure, tables, "sharpness", rows, dots_note(seeds, "distribution"), *searches_note(rows))
     return figure
 
 

@@ -8,22 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, footer
+from flatmin.figures.captions import BATCH_NORM_NAMES, footer, seeds_behind
 from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.searches import SPACES
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, looks_of, regimes_of, select, styled
-from flatmin.results import Tables
+from flatmin.results import Tables, of_minima
 
 CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
 STARTS: dict[str, Any] = {"centre": "-", "sign": "--", "random": ":"}
 START_NAMES = {"centre": "start: centre", "sign": "halfway to the gradient's corner", "random": "random point"}
-PUBLISHED, PUBLISHED_EVALUATIONS = "lbfgsb", 12
+PUBLISHED, PUBLISHED_END = "lbfgsb", "published end"
 SHOWN = 0.03
 
 
 @styled
 def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: float) -> Figure:
-    """Draw the highest sharpness found against the evaluations spent, from every start.
+    """Draw the highest sharpness found against the evaluations spent, from every start, over all seeds.
 
     Args:
         tables: The results.
@@ -33,8 +33,8 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
         epsilon: Half-width of the box.
 
     Returns:
-        The figure: a row per reading of BatchNorm, a column per climber, a colour per regime, a dash per start;
-        both axes logarithmic.
+        The figure: a row per reading of BatchNorm, a column per climber, a colour per regime, a dash per start, a band
+        over seeds; both axes logarithmic.
 
     Raises:
         ResultsError: If there is no such search.
@@ -43,11 +43,13 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
     climbers, readings = climbers_of(rows), list(rows["batch_norm"].unique())
     figure = blank(PAGE_WIDTH if len(climbers) > 1 else COLUMN_WIDTH, 0.7 + 2.1 * len(readings))
     panels = figure.subplots(len(readings), len(climbers), squeeze=False, sharex=True, sharey="row")
+    ends = published_end(tables, network, data)
     for line, reading in zip(panels, readings, strict=True):
         for axes, climber in zip(line, climbers, strict=True):
             chosen = rows[(rows["batch_norm"] == reading) & (rows["climber"] == climber)]
+            axes.set_visible(len(chosen) > 0)
             draw_climbs(axes, chosen, rows["evaluations"].max())
-            mark_published(axes, climber)
+            mark_published(axes, climber, ends)
         line[0].set_ylim(bottom=lowest_shown(rows[rows["batch_norm"] == reading]))
         line[0].set_ylabel(f"sharpness (%), log axis\n{BATCH_NORM_NAMES.get(reading, reading)}")
     for top, bottom, climber in zip(panels[0], panels[-1], climbers, strict=True):
@@ -59,7 +61,7 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
     for handle in handles:
         handle.set_marker("")
     heading(figure, text, network, data, handles)
-    footer(figure, tables, "effort", rows, *effort_notes(rows))
+    footer(figure, tables, "effort", rows, *effort_notes(rows, ends))
     return figure
 
 
@@ -70,23 +72,26 @@ def climbers_of(rows: pd.DataFrame) -> list[str]:
 
 
 def draw_climbs(axes: Axes, rows: pd.DataFrame, end: float) -> None:
-    """Draw one climber at one reading: a flight of steps per regime, start and seed.
+    """Draw one climber at one reading: for each regime and start the median over seeds in the band of the seeds.
 
     Args:
         axes: Where to draw.
         rows: The climbs; a value counts until the next one.
         end: Evaluations to which the last value is drawn.
     """
+    axes.set_xscale("log")
+    axes.set_yscale("log", nonpositive="clip")
     looks = looks_of(regimes_of(rows))
-    width = 1.6 if rows["seed"].nunique() == 1 else 0.8
-    for (regime, start, _), climb in rows.groupby(["regime", "start", "seed"], sort=False):
-        steps = climb.sort_values("evaluations").set_index("evaluations")["sharpness"]
-        steps = steps.reindex(steps.index.union([end])).ffill()
-        seen = steps.where((steps > 0) & np.isfinite(steps))
-        dash = STARTS.get(str(start), "-.")
-        look: dict[str, Any] = {"color": looks[str(regime)].color, "linestyle": dash, "linewidth": width}
-        axes.plot(seen.index, seen, drawstyle="steps-post", **look)
-    axes.set(xscale="log", yscale="log")
+    for (regime, start), climbs in rows.groupby(["regime", "start"], sort=False):
+        steps = climbs.pivot_table(index="evaluations", columns="seed", values="sharpness", aggfunc="max")
+        steps = steps.reindex(steps.index.union([end])).ffill().replace(np.inf, np.nan)
+        color = looks[str(regime)].color
+        if steps.shape[1] > 1:
+            band: dict[str, Any] = {"color": color, "alpha": 0.15, "linewidth": 0, "step": "post"}
+            axes.fill_between(steps.index, steps.min(axis="columns"), steps.max(axis="columns"), **band)
+        median = steps.median(axis="columns", skipna=False)
+        shown = median.where(median > 0)
+        axes.plot(shown.index, shown, drawstyle="steps-post", color=color, linestyle=STARTS.get(str(start), "-."))
 
 
 def lowest_shown(rows: pd.DataFrame) -> float | None:
@@ -100,10 +105,18 @@ def highest(rows: pd.DataFrame) -> "pd.Series[float]":
     return rows.groupby(["regime", "seed", "batch_norm", "climber", "start"])["sharpness"].max()
 
 
-def mark_published(axes: Axes, climber: str) -> None:
-    """Mark where the published search ends: ten iterations of L-BFGS-B, about a dozen evaluations."""
-    if climber == PUBLISHED:
-        axes.axvline(PUBLISHED_EVALUATIONS, color="0.6", linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=0)
+def published_end(tables: Tables, network: str, data: str) -> float:
+    """Return after how many evaluations the published search ended, the median over minima; NaN if it was not run."""
+    rows = of_minima(tables.sharpness)
+    rows = rows[(rows["network"] == network) & (rows["data"] == data) & (rows["method"] == "paper")]
+    return float(rows["evaluations"].median())
+
+
+def mark_published(axes: Axes, climber: str, evaluations: float) -> None:
+    """Mark where the published search, the first iterations of L-BFGS-B, ends; nothing where that is not known."""
+    if climber == PUBLISHED and np.isfinite(evaluations):
+        look: dict[str, Any] = {"color": "0.6", "linewidth": 0.9, "linestyle": (0, (1, 1.5)), "zorder": 0}
+        axes.axvline(evaluations, gid=PUBLISHED_END, **look)
 
 
 def start_handles(rows: pd.DataFrame) -> list[Line2D]:
@@ -112,13 +125,28 @@ def start_handles(rows: pd.DataFrame) -> list[Line2D]:
     return [Line2D([], [], color="0.25", linestyle=STARTS[start], label=START_NAMES[start]) for start in present]
 
 
-def effort_notes(rows: pd.DataFrame) -> list[str]:
+def climbs_note(rows: pd.DataFrame, *columns: str) -> str:
+    """Return over how many seeds line and band are taken; empty where there is one.
+
+    Args:
+        rows: The climbs.
+        *columns: Columns beyond those of a figure that tell the lines apart.
+    """
+    if rows["seed"].nunique() < 2:
+        return ""
+    seeds = seeds_behind(rows, "regime", "batch_norm", "climber", "start", *columns)
+    return f"Median over {seeds}, band: lowest to highest seed"
+
+
+def effort_notes(rows: pd.DataFrame, published: float) -> list[str]:
     """Return what a line and the vertical mark mean, and what a logarithmic axis leaves out."""
     climbs = highest(rows)
+    marked = PUBLISHED in set(rows["climber"]) and np.isfinite(published)
     flat, lost = int((climbs <= 0).sum()), int(np.isinf(rows["sharpness"]).sum())
     return [
-        "A line: the highest sharpness that one search had found after so many evaluations of loss and gradient",
-        "Vertical mark: about where the published search ends" if "lbfgsb" in set(rows["climber"]) else "",
+        "A line: the highest sharpness that a search had found after so many evaluations of loss and gradient",
+        climbs_note(rows),
+        f"Vertical mark: the published search ends, after {published:g} evaluations" if marked else "",
         f"Not shown: below {SHOWN:.0%} of what the least successful search of a row found",
         f"{flat} of {len(climbs):,} searches never left 0 and have no line" if flat else "",
         f"{lost} of {len(rows):,} values infinite, left out" if lost else "",

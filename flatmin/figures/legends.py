@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib import rcParams
 from matplotlib.artist import Artist
@@ -13,6 +14,9 @@ from matplotlib.lines import Line2D
 
 from flatmin.figures.style import DASHES, DATA_NAMES, REGIMES, label_of, looks_of, regimes_of
 from flatmin.results import Tables
+
+LEGEND_KEY, LEGEND_LETTER = 0.5, 0.062
+MARK: dict[str, Any] = {"linewidth": 3.0, "alpha": 0.35}
 
 
 def regime_name(tables: Tables, regime: str, network: str, data: str) -> str:
@@ -32,10 +36,22 @@ def heading(figure: Figure, text: str, network: str, data: str, handles: Sequenc
     if not handles:
         figure.suptitle(line, x=0.012, ha="left")
         return
+    columns = legend_columns(figure, handles)
     legend = figure.legend(
-        handles=handles, loc="outside upper left", ncols=4, columnspacing=1.4, title=line, alignment="left"
+        handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4, title=line, alignment="left"
     )
     legend.get_title().set(fontsize=rcParams["figure.titlesize"], fontweight="bold")
+
+
+def legend_columns(figure: Figure, handles: Sequence[Artist], most: int = 4) -> int:
+    """Return how many columns of a legend fit a figure, by the longest label in each."""
+    lengths = [len(str(handle.get_label())) for handle in handles]
+
+    def width(columns: int) -> float:
+        parts = [part for part in np.array_split(lengths, columns) if len(part)]
+        return float(sum(LEGEND_KEY + LEGEND_LETTER * max(part) for part in parts))
+
+    return next((count for count in range(most, 1, -1) if width(count) <= figure.get_figwidth()), 1)
 
 
 def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) -> list[Line2D]:
@@ -51,7 +67,7 @@ def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) 
 def mark_regime(axes: Axes, x: float, regime: str, *, named: bool = True) -> None:
     """Mark where a regime stands on the horizontal axis by a vertical line, with its name above where asked."""
     look = REGIMES[regime]
-    axes.axvline(x, color=look.color, linewidth=3.0, alpha=0.35, zorder=0)
+    axes.axvline(x, color=look.color, **MARK, zorder=0)
     if not named:
         return
     axes.annotate(
@@ -64,6 +80,14 @@ def mark_regime(axes: Axes, x: float, regime: str, *, named: bool = True) -> Non
         color=look.ink,
         fontweight="bold",
     )
+
+
+def mark_handles(tables: Tables, regimes: Iterable[str], network: str, data: str) -> list[Line2D]:
+    """Return legend entries of the vertical lines that mark where regimes stand, with their batch sizes."""
+    return [
+        Line2D([], [], **MARK, color=REGIMES[regime].color, label=regime_name(tables, regime, network, data))
+        for regime in regimes
+    ]
 
 
 def split_handles(splits: Iterable[str], color: str = "0.25") -> list[Line2D]:

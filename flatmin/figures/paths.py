@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from flatmin.figures.captions import footer, non_finite_note
+from flatmin.figures.captions import counted, footer, non_finite_note
 from flatmin.figures.legends import heading, mark_regime, regime_handles, split_handles, stroke
 from flatmin.figures.style import (
     ACCURACY_COLOR,
@@ -32,7 +33,8 @@ from flatmin.figures.style import (
 from flatmin.results import Tables
 
 KINDS = {"linear": "straight path between the minima", "curved": "curved path between the minima"}
-MEDIAN = "Thin: single seeds, thick: their median"
+MARKS = 19
+MEDIAN = "Thin: single seeds, thick: the median"
 
 
 @styled
@@ -135,8 +137,15 @@ def draw_seeds(axes: Axes, rows: pd.DataFrame, quantity: str, color: str, marker
         values = lines.where(np.isfinite(lines))
         if values.shape[1] > 1:
             axes.plot(values.index, values, color=color, linestyle=DASHES[split], linewidth=0.6, alpha=0.45)
-        look = stroke(color, marker, split, points=len(values), marks=20)
+        look = stroke(color, marker, split, points=len(values), marks=MARKS)
+        look["markevery"] = evenly(values.index.to_numpy(dtype=float))
         axes.plot(values.index, values.median(axis="columns", skipna=False), **look)
+
+
+def evenly(alphas: NDArray[np.float64]) -> list[int]:
+    """Return which places get a marker so that these lie evenly, however fine the path is near a minimum."""
+    wanted = np.linspace(alphas.min(), alphas.max(), min(MARKS, len(alphas)))
+    return sorted({int(np.abs(alphas - place).argmin()) for place in wanted})
 
 
 def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> Axes:
@@ -151,5 +160,6 @@ def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> Axes:
 
 
 def seeds_note(rows: pd.DataFrame) -> str:
-    """Return how the seeds are drawn, where there are several."""
-    return MEDIAN if rows["seed"].nunique() > 1 else ""
+    """Return how the seeds are drawn and how many there are, where there are several."""
+    seeds = rows["seed"].nunique()
+    return f"{MEDIAN} over {counted(seeds, 'seed')}" if seeds > 1 else ""

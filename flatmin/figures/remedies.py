@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import footer
+from flatmin.figures.captions import footer, seeds_behind
 from flatmin.figures.groups import per_network, remedy_rows
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.searches import methods_of, searches_note
@@ -45,7 +45,7 @@ def remedies(tables: Tables, *, network: str, data: str, space: str, batch_norm:
     draw_remedies(panels, rows)
     panels[0].set_yticklabels([regime_name(tables, regime, network, data) for regime in regimes_of(rows)])
     heading(figure, "remedies for large batches", network, data, epsilon_handles(rows))
-    footer(figure, tables, "sharpness", rows, "Dot: one seed, bar: mean", *searches_note(rows))
+    footer(figure, tables, "sharpness", rows, remedies_note(rows), *searches_note(rows))
     return figure
 
 
@@ -100,6 +100,20 @@ def draw_dots(
         if len(values) > 1:
             axes.vlines(values.mean(), place + shift - 0.16, place + shift + 0.16, color=look.ink, linewidth=1.4)
         axes.axhline(place + 0.5, color="0.9", linewidth=0.6, zorder=0)
+
+
+def way_handles(rows: pd.DataFrame) -> list[Line2D]:
+    """Return the legend entries that tell the ways of training by colour and marker."""
+    return [
+        Line2D([], [], linestyle="", marker=look.marker, color=look.color, markersize=4.2, label=look.label)
+        for _, look in looks_in_order(regimes_of(rows))
+    ]
+
+
+def remedies_note(rows: pd.DataFrame) -> str:
+    """Return what a dot is, and over how many seeds the bar is taken."""
+    several = f", bar: mean over {seeds_behind(rows, 'regime')}" if rows["seed"].nunique() > 1 else ""
+    return f"Dot: one seed{several}"
 
 
 def looks_in_order(regimes: list[str]) -> list[tuple[str, Look]]:

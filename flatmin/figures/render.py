@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.along_training import along_training
-from flatmin.figures.curves import curve_rows, training_curves
+from flatmin.figures.curves import curve_rows, training_curves, variation_curves
 from flatmin.figures.distributions import distribution_rows, distributions
 from flatmin.figures.effort import effort
 from flatmin.figures.groups import on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
@@ -66,11 +66,9 @@ PLANE = ("batch_norm", "seed", "split")
 SEARCH = ("space", "batch_norm")
 FAMILIES = (
     Family("training_curves", "curves", partial(curve_rows, variations=False), training_curves),
+    Family("variation_curves", "curves", partial(curve_rows, variations=True), variation_curves),
     Family(
-        "variation_curves",
-        "curves",
-        partial(curve_rows, variations=True),
-        partial(training_curves, variations=True),
+        "variation_losses", "curves", partial(curve_rows, variations=True), partial(variation_curves, quantity="loss")
     ),
     Family("path_linear", "lines", kind_of("lines", "linear"), partial(path, kind="linear"), ("batch_norm",)),
     Family("path_curved", "lines", kind_of("lines", "curved"), partial(path, kind="curved"), ("batch_norm",)),

@@ -6,7 +6,7 @@ import pandas as pd
 from flatmin.figures.captions import counted
 
 SPACES = {"full": "full space", "random": "random subspace"}
-METHODS = {"paper": "paper's search", "strong": "strong search"}
+METHODS = {"paper": "published search", "strong": "strong search"}
 
 STANDARD = ("identity", "normal", "")
 

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import counted, footer, significant
+from flatmin.figures.captions import BATCH_NORM_TICKS, counted, footer, seeds_behind, significant
 from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.searches import METHODS, SPACES, with_standard_a
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
 from flatmin.results import Tables, of_minima
+from flatmin.results.intervals import LEVEL, of_mean
 
-TICKS = {"running": "running", "batch": "batch", "reestimate": "re-est.", "interpolated": "interp."}
 CROWDED = 4
 OFFSETS = {"small_batch": -0.2, "large_batch": 0.2}
 SETTING = ["method", "batch_norm", "subspace_dim", "examples"]
@@ -50,12 +50,18 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
             draw_panel(axes, here[here["epsilon"] == epsilon])
     handles = regime_handles(tables, rows, network, data)
     if not seeds["converged"].all():
-        handles.append(Line2D([], [], color="0.25", marker="D", markerfacecolor="white", label="not converged"))
+        handles.append(not_converged())
     for handle in handles:
         handle.set(linestyle="", markersize=4.5)
     heading(figure, "sharpness of the minima", network, data, handles)
     footer(figure, tables, "sharpness", rows, *sharpness_notes(rows, seeds))
     return figure
+
+
+def not_converged() -> Line2D:
+    """Return the legend entry of searches that did not converge."""
+    look: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "markerfacecolor": "white"}
+    return Line2D([], [], color="0.25", marker="D", label="not converged", **look)
 
 
 def pair_rows(tables: Tables) -> pd.DataFrame:
@@ -91,9 +97,7 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, *columns: str) -> None:
     for position, pair in enumerate(pairs):
         for regime, dots in pair.groupby("regime"):
             draw_dots(axes, position + OFFSETS[str(regime)], dots, str(regime), size=3.6 if crowded else 4.8)
-        means = pair.groupby("regime")["sharpness"].mean().reindex(list(REGIMES))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = means["large_batch"] / means["small_batch"]
+        ratio = ratio_of(pair)
         if np.isfinite(ratio):
             text = axes.text(position, 0.97, f"×{significant(ratio, 2)}", transform=axes.get_xaxis_transform())
             text.set(ha="center", va="top", fontweight="bold", color="0.2", fontsize=7 if crowded else 8)
@@ -110,10 +114,11 @@ def label_settings(axes: Axes, settings: list[Any], rows: pd.DataFrame, fontsize
     start = 0
     for method, group in groupby(setting["method"] for setting in settings):
         end = start + len(list(group))
+        name = METHODS.get(method, method)
         if start:
             axes.axvline(start - 0.5, color="0.8", linewidth=0.7, zorder=0)
         axes.annotate(
-            METHODS.get(method, method),
+            name.replace(" ", "\n") if end - start == 1 else name,
             ((start + end - 1) / 2, 0),
             xycoords=axes.get_xaxis_transform(),
             xytext=(0, -below),
@@ -125,7 +130,10 @@ def label_settings(axes: Axes, settings: list[Any], rows: pd.DataFrame, fontsize
 
 
 def draw_dots(axes: Axes, center: float, dots: pd.DataFrame, regime: str, size: float) -> None:
-    """Draw the seeds of one regime side by side; a zero is a triangle at the lower edge, infinity at the upper."""
+    """Draw the seeds of one regime side by side, their geometric mean with its interval behind them.
+
+    A zero is a triangle at the lower edge, infinity at the upper.
+    """
     look = REGIMES[regime]
     edges = axes.get_ylim()
     width = 0.13 if len(dots) > 1 else 0.0
@@ -135,14 +143,43 @@ def draw_dots(axes: Axes, center: float, dots: pd.DataFrame, regime: str, size: 
         y = float(np.clip(value, edges[0] * 1.25, edges[1] / 1.25))
         face, edge, extra = (look.color, "white", 0.7) if converged else ("white", look.color, 0.0)
         axes.plot(x, y, marker, color=edge, markerfacecolor=face, markersize=size + extra, markeredgewidth=0.7)
-    mean = dots["sharpness"].mean()
-    if 0 < mean < np.inf:
+    mean, low, high = geometric(dots["sharpness"])
+    if np.isfinite(mean):
         axes.hlines(mean, center - 0.19, center + 0.19, color=look.color, linewidth=1.3, zorder=1)
+    if np.isfinite(low):
+        axes.vlines(center, *np.clip([low, high], *edges), color=look.color, linewidth=3.2, alpha=0.3, zorder=0)
+
+
+def geometric(values: "pd.Series[float]") -> tuple[float, float, float]:
+    """Return the geometric mean of values and the ends of its interval; NaN for what there is not.
+
+    Args:
+        values: One for each seed; a zero or an infinity leaves no mean, a single seed no interval.
+
+    Example:
+        >>> round(geometric(pd.Series([2.0, 8.0]))[0], 6), geometric(pd.Series([0.0, 8.0]))[0]
+        (4.0, nan)
+    """
+    known = values.dropna().astype(float)
+    with np.errstate(divide="ignore"):
+        logs = pd.Series(np.log(known.to_numpy()))
+    if logs.empty or not np.isfinite(logs).all():
+        return np.nan, np.nan, np.nan
+    found = of_mean(logs)
+    center, low, high = np.exp([found.center, found.low, found.high])
+    return float(center), float(low), float(high)
+
+
+def ratio_of(pair: pd.DataFrame) -> float:
+    """Return the ratio of the geometric means, large over small batch, of the seeds that have both; NaN for none."""
+    wide = pair.pivot_table(index="seed", columns="regime", values="sharpness").reindex(columns=list(REGIMES)).dropna()
+    small, large = (geometric(wide[regime])[0] for regime in REGIMES)
+    return large / small
 
 
 def tick_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
     """Return the distribution of A if there is one, else the reading of BatchNorm; what else varies below."""
-    parts = [setting.get("distribution", TICKS.get(setting["batch_norm"], setting["batch_norm"]))]
+    parts = [setting.get("distribution", BATCH_NORM_TICKS.get(setting["batch_norm"], setting["batch_norm"]))]
     if rows["subspace_dim"].nunique() > 1:
         parts.append(f"p = {setting['subspace_dim']:g}")
     if rows["examples"].nunique() > 1:
@@ -151,18 +188,33 @@ def tick_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
 
 
 def sharpness_notes(rows: pd.DataFrame, seeds: pd.DataFrame) -> list[str]:
-    """Return the footer's sentences: what bar and ratio mean, the draws, and searches without a finite value."""
+    """Return the footer's sentences: what bars and ratio mean, the draws, and searches without a finite value."""
     random = rows[rows["space"] == "random"]
     draws, dims = random["draw"].nunique(), sorted(set(random["subspace_dim"].dropna().astype(int)))
     lost = int((~np.isfinite(rows["sharpness"])).sum())
     return [
-        "Dot: one seed, bar: mean, ×: ratio of the means, large over small batch",
-        "Below the dots: how BatchNorm is read" if rows["batch_norm"].nunique() > 1 else "",
+        dots_note(seeds),
+        "Below the dots: what BatchNorm normalises with" if rows["batch_norm"].nunique() > 1 else "",
         spread_note(rows),
         f"Random subspace: p = {', '.join(map(str, dims))}, mean of {counted(draws, 'draw')}" if dims else "",
         "Triangle at the lower edge: sharpness 0" if (seeds["sharpness"] <= 0).any() else "",
         f"{lost} of {len(rows):,} searches not finite, infinity as a triangle at the upper edge" if lost else "",
     ]
+
+
+def dots_note(seeds: pd.DataFrame, *columns: str) -> str:
+    """Return what dots, bars and numbers mean, over how many seeds, and which interval it is.
+
+    Args:
+        seeds: Sharpness by seed.
+        *columns: Columns beyond the setting that tell what is drawn apart.
+    """
+    number = seeds_behind(seeds, "regime", "space", "epsilon", *SETTING, *columns)
+    several = seeds["seed"].nunique() > 1
+    interval = f"pale: its {100 * LEVEL:g}\u00a0% interval (Student's t on logarithms, cut at the panel's edges)"
+    means = f", bar: geometric mean over {number}, {interval}" if several else ""
+    hollow = ", open: not converged" if not seeds["converged"].astype(bool).all() else ""
+    return f"Dot: one seed{hollow}{means}, ×: ratio of the {'geometric means' if several else 'two'}, large over small"
 
 
 def spread_note(rows: pd.DataFrame) -> str:

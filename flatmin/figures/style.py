@@ -1,9 +1,9 @@
 """One look for every figure: sizes in inches, a colour and a marker per regime, a dash per split, one footer.
 
 Small batch is dark blue with circles, large batch light orange with squares: the pair is told apart by
-colour-blind readers and on a greyscale print; text in a regime's colour uses its darker ink. Other regimes take the
-looks of `OTHERS` in turn, and those of a numbered series, such as a sweep, go from light to dark. Train is solid and
-test dashed everywhere; of two epsilons the larger is solid and filled.
+colour-blind readers and on a greyscale print; text in a regime's colour uses its darker ink. The remedies have looks of
+their own in every figure, other regimes take those of `OTHERS` in turn, and those of a numbered series, such as a
+sweep, go from light to dark. Train is solid and test dashed everywhere; of two epsilons the larger is solid and filled.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -30,7 +30,7 @@ LINEAR_CEILING = 20.0
 LOSS = "cross-entropy (nats)"
 LOSS_COLOR = "#2B2B2B"
 ACCURACY_COLOR = "#1B7F69"
-SHARPNESS_COLOR = "#6A3D9A"
+SEARCH_LOOKS = {"strong": ("#6A3D9A", "o"), "paper": ("#B0813F", "s")}
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,21 @@ REGIMES = {
     "small_batch": Look("small batch", "#0B4F9E", "#0B4F9E", "o"),
     "large_batch": Look("large batch", "#EE7F2D", "#B84E0B", "s"),
 }
+REMEDIES = {
+    "small_batch_augmented": ("#56B4E9", "^"),
+    "large_batch_augmented": ("#C23B75", "D"),
+    "conservative": ("#1B7F69", "v"),
+    "robust": ("#8C6BB1", "X"),
+    "adversarial": ("#B08A00", "P"),
+    "stability": ("#5B5B5B", "<"),
+}
 OTHERS = (
-    ("#1B7F69", "^"),
-    ("#C23B75", "D"),
-    ("#8C6BB1", "v"),
-    ("#5B5B5B", "X"),
-    ("#B08A00", "P"),
-    ("#56B4E9", "<"),
     ("#7F3B08", ">"),
     ("#111111", "*"),
+    ("#2CA05A", "h"),
+    ("#D64F4F", "p"),
+    ("#3B6FB5", "8"),
+    ("#9A8F00", "d"),
 )
 SERIES = "crest"
 SERIES_MARKERS = "osD^vP<>X"
@@ -143,12 +149,19 @@ def select(frame: pd.DataFrame, table: str, **where: Hashable) -> pd.DataFrame:
 
 
 def regimes_of(rows: pd.DataFrame) -> list[str]:
-    """Return the regimes that occur in the rows: small batch, large batch, then the others as they come."""
-    present = dict.fromkeys(rows["regime"])
-    return [
-        *(regime for regime in REGIMES if regime in present),
-        *(regime for regime in present if regime not in REGIMES),
-    ]
+    """Return the regimes that occur in the rows: the pair, small before large, the remedies, others, series by number.
+
+    Example:
+        >>> regimes_of(pd.DataFrame({"regime": ["sweep_1395", "sweep_356", "large_batch", "small_batch"]}))
+        ['small_batch', 'large_batch', 'sweep_356', 'sweep_1395']
+    """
+    present = list(dict.fromkeys(rows["regime"]))
+    known = [regime for regime in (*REGIMES, *REMEDIES) if regime in present]
+    single = [regime for regime in present if regime not in known and not series_of(regime)]
+    numbered = []
+    for name in dict.fromkeys(filter(None, map(series_of, present))):
+        numbered += sorted((regime for regime in present if series_of(regime) == name), key=number_of)
+    return [*known, *single, *numbered]
 
 
 def series_of(regime: str) -> str:
@@ -169,13 +182,13 @@ def looks_of(regimes: Sequence[str]) -> dict[str, Look]:
         regimes: Names of regimes that share a figure.
 
     Returns:
-        The looks by name; the small and the large batch look the same in every figure.
+        The looks by name; the small and the large batch and each remedy look the same in every figure.
     """
     found = {regime: REGIMES[regime] for regime in regimes if regime in REGIMES}
     free = iter(OTHERS * (1 + len(regimes) // len(OTHERS)))
     for regime in regimes:
         if regime not in REGIMES and not series_of(regime):
-            color, marker = next(free)
+            color, marker = REMEDIES[regime] if regime in REMEDIES else next(free)
             found[regime] = Look(label_of(regime), color, color, marker)
     for name in dict.fromkeys(filter(None, map(series_of, regimes))):
         members = sorted((regime for regime in regimes if series_of(regime) == name), key=number_of)

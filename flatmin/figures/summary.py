@@ -10,11 +10,18 @@ from rich.table import Table
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import counted, significant
 from flatmin.figures.searches import SPACES, with_standard_a
-from flatmin.figures.sharpness import SETTING, TICKS, pair_rows
+from flatmin.figures.sharpness import SETTING, pair_rows
 from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables, ratios, summary
 
 QUANTITIES = {"test_accuracy": "test accuracy (%)", "train_accuracy": "train accuracy (%)"}
+SHORT = {
+    "batch": "batch stats",
+    "running": "running avg.",
+    "reestimate": "re-est.",
+    "interpolated": "interp.",
+}
+"""The readings of BatchNorm in words that fit a terminal of 80 columns."""
 VALUES = ["small batch", "large batch", "ratio", "seeds"]
 COLUMNS = ["network", "data", "quantity", "setting", *VALUES]
 Cell = tuple[float, float]
@@ -70,7 +77,7 @@ def line(group: pd.DataFrame, tables: Tables) -> list[str]:
 
 def setting_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
     """Return method and reading of BatchNorm; subspace dimension and examples only where they vary."""
-    parts = [setting["method"], f"{TICKS.get(setting['batch_norm'], setting['batch_norm'])} BN"]
+    parts = [setting["method"], SHORT.get(setting["batch_norm"], setting["batch_norm"])]
     if rows["subspace_dim"].nunique() > 1 and pd.notna(setting["subspace_dim"]):
         parts.append(f"p = {setting['subspace_dim']:g}")
     if rows["examples"].nunique() > 1:

@@ -1,8 +1,11 @@
 """Two-dimensional slices as surfaces in space: both minima side by side under one height and one colour scale.
 
 The height is linear, so that a basin looks wide and a canyon narrow. Where losses exceed 10 nats the surfaces end
-in a flat top at that height, and the footer says so. Non-finite cells are holes.
+in a flat top at that height, and the footer says so. Non-finite cells are holes. The same losses lie below the surface
+as filled contours, so that no wall hides the floor of a canyon.
 """
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +16,12 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from flatmin.figures.captions import counted, footer
 from flatmin.figures.legends import heading, regime_name
-from flatmin.figures.slices import COLORS, log_levels, plane_grid
+from flatmin.figures.slices import COLORS, LEVELS, log_levels, plane_grid
 from flatmin.figures.style import COLUMN_WIDTH, LOSS, PAGE_WIDTH, blank, looks_of, regimes_of, select, styled
 from flatmin.results import Tables
 
 CUT = 10.0
+DEPTH = 0.9
 
 
 @styled
@@ -46,7 +50,7 @@ def random_surface(
     looks = looks_of(regimes)
     levels = log_levels(rows["loss"])
     top = min(levels[-1], CUT) if levels[0] < CUT else levels[-1]
-    figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 3.5, right=0.96)
+    figure = blank(PAGE_WIDTH if len(regimes) == 2 else COLUMN_WIDTH, 4.0, right=0.96)
     panels = figure.subplots(1, len(regimes), squeeze=False, subplot_kw={"projection": "3d"})[0]
     for axes, regime in zip(panels, regimes, strict=True):
         draw_surface(axes, rows[rows["regime"] == regime], levels[0], top)
@@ -61,22 +65,19 @@ def draw_surface(axes: Axes3D, rows: pd.DataFrame, low: float, top: float) -> No
     alphas, betas, losses = plane_grid(rows)
     heights = np.where(np.isfinite(losses), np.minimum(losses, top), np.nan)
     x, y = np.meshgrid(alphas, betas)
-    axes.plot_surface(
-        x,
-        y,
-        heights,
-        cmap=COLORS,
-        norm=LogNorm(low, top),
-        rstride=1,
-        cstride=1,
-        linewidth=0.2,
-        edgecolor=(0, 0, 0, 0.3),
-    )
-    axes.set(xlabel="α", ylabel="β", zlabel=LOSS, zlim=(0, top))
-    axes.set_box_aspect((1, 1, 0.75), zoom=0.97)
-    axes.view_init(elev=28, azim=-55)
-    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+    colors: dict[str, Any] = {"cmap": COLORS, "norm": LogNorm(low, top)}
+    wires: dict[str, Any] = {"rstride": 1, "cstride": 1, "linewidth": 0.2, "edgecolor": (0, 0, 0, 0.3)}
+    axes.plot_surface(x, y, heights, **colors, **wires)
+    floor = np.ma.masked_invalid(np.maximum(heights, low))
+    axes.contourf(x, y, floor, levels=np.geomspace(low, top, LEVELS), zdir="z", offset=-DEPTH * top, **colors)
+    axes.set(xlabel="α", ylabel="β", zlim=(-DEPTH * top, top))
+    axes.set_box_aspect((1, 1, 1.05), zoom=0.93)
+    axes.view_init(elev=27, azim=-55)
+    for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    axes.set_zticks(MaxNLocator(3, steps=(1, 2, 5, 10)).tick_values(0, top))
+    axes.set(zlim=(-DEPTH * top, top), zlabel=LOSS)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
     axes.zaxis.labelpad = -1
     axes.tick_params(pad=-1)
@@ -90,6 +91,6 @@ def surface_notes(rows: pd.DataFrame, top: float) -> list[str]:
     return [
         f"{rows['alpha'].nunique()} × {rows['beta'].nunique()} points",
         f"{cut:,} of {counted(len(rows), 'cell')} cut at {top:g} nats" if cut else "",
-        "Colour: the same loss on a log scale",
+        "Colour: the same loss on a log scale, below the surface as contours",
         f"{lost:,} of {counted(len(rows), 'cell')} not finite, left open" if lost else "",
     ]

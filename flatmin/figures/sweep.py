@@ -1,5 +1,6 @@
 """Accuracy and sharpness against the batch size (the paper's Figure 4)."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,13 @@ from matplotlib.lines import Line2D
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import footer
 from flatmin.figures.groups import per_network, sweep_rows
-from flatmin.figures.legends import heading, mark_regime
+from flatmin.figures.legends import heading, mark_handles, mark_regime
 from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import (
     ACCURACY_COLOR,
     COLUMN_WIDTH,
-    PAGE_WIDTH,
     REGIMES,
-    SHARPNESS_COLOR,
+    SEARCH_LOOKS,
     blank,
     epsilon_strokes,
     few_log_ticks,
@@ -30,7 +30,7 @@ from flatmin.results import Tables
 
 @styled
 def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, batch_norm: str) -> Figure:
-    """Draw test accuracy and sharpness against the batch size, a panel per search.
+    """Draw test accuracy and sharpness against the batch size in two panels that share its axis.
 
     Args:
         tables: The results.
@@ -41,49 +41,53 @@ def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, b
         batch_norm: The reading of BatchNorm.
 
     Returns:
-        The figure: accuracy on the left axis, sharpness on a logarithmic right axis.
+        The figure: accuracy above, the sharpness of every search and epsilon on a logarithmic axis below.
 
     Raises:
         ResultsError: If there is no such sweep.
     """
     where = {"network": network, "data": data, "series": series, "space": space, "batch_norm": batch_norm}
     rows = select(sweep_rows(tables), "sharpness", **where)
-    methods = methods_of(rows)
-    figure = blank(PAGE_WIDTH if len(methods) > 1 else COLUMN_WIDTH, 3.0)
-    panels = figure.subplots(1, len(methods), squeeze=False)[0]
-    for axes, (method, name) in zip(panels, methods.items(), strict=True):
-        draw_sweep(axes, rows[rows["method"] == method], limits(rows["sharpness"]))
-        axes.set_title(name, pad=14)
-    heading(figure, "accuracy and sharpness against batch size", network, data, sweep_handles(rows))
-    footer(figure, tables, "sharpness", rows, band_note(rows), *searches_note(rows))
+    figure = blank(COLUMN_WIDTH, 4.4)
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    draw_sweep(top, bottom, rows)
+    top.set_ylabel("test accuracy (%)")
+    bottom.set(ylabel="sharpness (%), log axis", xlabel="batch size, log axis", ylim=limits(rows["sharpness"]))
+    pair = [regime for regime in REGIMES if regime in set(rows["regime"])]
+    handles = sweep_handles(rows) + mark_handles(tables, pair, network, data)
+    heading(figure, "accuracy and sharpness by batch size", network, data, handles)
+    footer(figure, tables, "sharpness", rows, band_note(rows, "batch_size"), *searches_note(rows))
     return figure
 
 
-def draw_sweep(axes: Axes, rows: pd.DataFrame, ends: tuple[float, float]) -> Axes:
-    """Draw one search: the accuracy on the left, the sharpness for each epsilon on the right axis, which is returned.
+def draw_sweep(top: Axes, bottom: Axes, rows: pd.DataFrame) -> None:
+    """Draw the accuracy above and the sharpness of every search and epsilon below.
 
     Args:
-        axes: Where to draw.
-        rows: The searches of the sweep by one method.
-        ends: Of the axis of the sharpness.
+        top: For the accuracy.
+        bottom: For the sharpness; shares the axis of batch sizes.
+        rows: The searches of the sweep.
     """
     networks = per_network(rows, "batch_size", "test_accuracy")
     once = networks.drop_duplicates(["regime", "seed"])
     accuracy = once.assign(test_accuracy=100 * once["test_accuracy"])
-    draw_band(axes, accuracy, "batch_size", "test_accuracy", color=ACCURACY_COLOR, marker="^", markersize=3.5)
-    right = axes.twinx()
-    for epsilon, line in epsilon_strokes(networks["epsilon"]).items():
-        seen = networks[(networks["epsilon"] == epsilon) & (networks["sharpness"] > 0)]
-        draw_band(right, seen, "batch_size", "sharpness", color=SHARPNESS_COLOR, marker="o", markersize=3.5, **line)
-    size_axis(axes)
-    axes.set_ylabel("test accuracy (%)", color=ACCURACY_COLOR)
-    axes.tick_params(axis="y", colors=ACCURACY_COLOR)
-    right.set(yscale="log", ylim=ends)
-    right.set_ylabel("sharpness (%), log axis", color=SHARPNESS_COLOR)
-    right.tick_params(axis="y", which="both", colors=SHARPNESS_COLOR)
-    right.spines["right"].set(visible=True, color=SHARPNESS_COLOR)
-    mark_pair(axes, rows)
-    return right
+    draw_band(top, accuracy, "batch_size", "test_accuracy", color=ACCURACY_COLOR, marker="^", markersize=3.5)
+    strokes = epsilon_strokes(networks["epsilon"])
+    for method, (epsilon, line) in product(methods_of(networks), strokes.items()):
+        found = networks[(networks["method"] == method) & (networks["epsilon"] == epsilon)]
+        seen = found[found["sharpness"] > 0]
+        if len(seen):
+            draw_band(bottom, seen, "batch_size", "sharpness", **search_look(method) | line)
+    bottom.set_yscale("log")
+    for axes in (top, bottom):
+        size_axis(axes)
+        mark_pair(axes, rows)
+
+
+def search_look(method: str) -> dict[str, Any]:
+    """Return how the sharpness found by a search is drawn."""
+    color, marker = SEARCH_LOOKS.get(method, SEARCH_LOOKS["strong"])
+    return {"color": color, "marker": marker, "markersize": 3.5}
 
 
 def limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
@@ -93,26 +97,27 @@ def limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
 
 
 def size_axis(axes: Axes) -> None:
-    """Scale the axis of batch sizes logarithmically, and name it."""
-    axes.set(xscale="log", xlabel="batch size, log axis")
+    """Scale the axis of batch sizes logarithmically."""
+    axes.set(xscale="log")
     axes.margins(x=0.12)
     few_log_ticks(axes.xaxis, crowded=200)
 
 
 def mark_pair(axes: Axes, rows: pd.DataFrame) -> None:
-    """Mark the batch sizes of the small and the large batch by vertical lines with their names above."""
+    """Mark the batch sizes of the small and the large batch by vertical lines, which the legend names."""
     for regime in REGIMES:
         for size in rows.loc[rows["regime"] == regime, "batch_size"].unique():
-            mark_regime(axes, size, regime)
+            mark_regime(axes, size, regime, named=False)
 
 
 def sweep_handles(rows: pd.DataFrame) -> list[Line2D]:
-    """Return the legend entries: accuracy, and sharpness for each epsilon."""
-    look: dict[str, Any] = {"marker": "o", "markersize": 4, "color": SHARPNESS_COLOR}
+    """Return the legend entries: accuracy, and the sharpness of each search and epsilon."""
+    accuracy = Line2D([], [], color=ACCURACY_COLOR, marker="^", markersize=4, label="test accuracy")
     return [
-        Line2D([], [], color=ACCURACY_COLOR, marker="^", markersize=4, label="test accuracy"),
+        accuracy,
         *(
-            Line2D([], [], **look | line, label=f"sharpness, ε = {epsilon:g}")
+            Line2D([], [], **search_look(method) | line, label=f"{name}, ε = {epsilon:g}")
+            for method, name in methods_of(rows).items()
             for epsilon, line in epsilon_strokes(rows["epsilon"]).items()
         ),
     ]

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
-from flatmin.figures.captions import footer
+from flatmin.figures.captions import counted, footer
 from flatmin.figures.groups import origin_of, per_network, warm_start_rows
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.searches import methods_of, searches_note
@@ -57,7 +57,8 @@ def warm_start(tables: Tables, *, network: str, data: str, series: str, space: s
     panels[1, 0].set_ylabel("sharpness (%), log axis")
     origin = regime_name(tables, origin_of(tables, series), network, data)
     heading(figure, f"large batch from iterates of the {origin}", network, data, warm_start_handles(tables, rows))
-    footer(figure, tables, "sharpness", rows, band_note(rows), cold_note(rows), *searches_note(rows))
+    notes = [band_note(rows, "start_epoch"), cold_note(rows), below_note(panels[0, 0], iterates)]
+    footer(figure, tables, "sharpness", rows, *notes, *searches_note(rows))
     return figure
 
 
@@ -82,6 +83,15 @@ def draw_accuracy(axes: Axes, rows: pd.DataFrame, iterates: pd.DataFrame) -> Non
     draw_band(axes, solutions, "start_epoch", "test_accuracy", **SOLUTION)
     low, high = solutions["test_accuracy"].min(), 100 * iterates["accuracy"].max()
     axes.set_ylim(bottom=low - max(2.0, high - low))
+
+
+def below_note(axes: Axes, iterates: pd.DataFrame) -> str:
+    """Return how many iterates lie below the axis of accuracies, and how low; empty where all are in range."""
+    means = 100 * iterates.groupby("epoch")["accuracy"].mean()
+    below = means[means < axes.get_ylim()[0]]
+    if below.empty:
+        return ""
+    return f"{len(below)} of {counted(len(means), 'iterate')} below the axis, the lowest at {below.min():.1f} %"
 
 
 def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:

@@ -14,6 +14,9 @@ from flatmin.report.studies import Study
 from flatmin.report.values import HEADLINE, Reading
 from flatmin.results.statistics import NO_MINIMUM
 
+NOT_RUN = "not run"
+RATIO = "ratio"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -62,6 +65,11 @@ class Cell:
         return cls(above.mean / below.mean if usable else math.nan, math.nan, seeds)
 
 
+def no_search(study: Study, row: Row) -> pd.DataFrame:
+    """Nothing, for a column that is no sharpness."""
+    return pd.DataFrame()
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -74,6 +82,7 @@ class Column:
         digits: Decimal places; without, three significant digits.
         regime: The training it is about, to say "diverged" or "chance" where that left no minimum.
         macro: What it adds to the name of a LaTeX macro, such as ``TestSmall``.
+        searched: The rows of the table ``sharpness`` behind a cell.
     """
 
     group: str
@@ -83,6 +92,7 @@ class Column:
     digits: int | None = None
     regime: str = ""
     macro: str = ""
+    searched: Callable[[Study, Row], pd.DataFrame] = no_search
 
     def text(self, study: Study, row: Row) -> str:
         """What stands in a study's cell."""
@@ -92,7 +102,7 @@ class Column:
         minima = study.tables.minima
         lost = minima.loc[minima["regime"] == (self.regime or row.regime), "status"]
         lost = lost[lost.isin(NO_MINIMUM)]
-        return str(lost.iloc[0]) if len(lost) else "–" if cell.seeds else "not run"
+        return str(lost.iloc[0]) if len(lost) else "–" if cell.seeds else NOT_RUN
 
     def paper_spread(self, network: str) -> Spread:
         """The paper's number, NaN where it has none."""
@@ -122,6 +132,7 @@ class Table:
         rows: What it shows of a study; nothing where the study has none of it.
         networks: Those that always appear.
         measured: The table of results it shows, where that is a measure.
+        title: In a few words.
     """
 
     name: str
@@ -130,6 +141,7 @@ class Table:
     rows: Callable[[Study], list[Row]] = lambda study: [Row()]
     networks: tuple[str, ...] = NETWORKS
     measured: str = ""
+    title: str = ""
 
     def entries(self, studies: Sequence[Study], network: str) -> list[tuple[Study, Row]]:
         """The rows of a network."""

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from flatmin.report.cells import Cell, Column, Row
+import pandas as pd
+
+from flatmin.report.cells import RATIO, Cell, Column, Row
 from flatmin.report.published import DISTANCE_RATIO, EPSILONS, LARGE, SMALL, Spread
 from flatmin.report.studies import Study
-from flatmin.report.values import accuracy, minimum, sharpness
+from flatmin.report.values import minimum, searches, sharpness
 
 NAMES = {SMALL: "small", LARGE: "large"}
 
@@ -24,10 +26,11 @@ def printed(table: Mapping[str, Mapping[Any, Spread]], key: Hashable) -> Paper:
 
 
 def accuracies(group: str, name: str, regime: str, split: str, paper: Paper = nothing, macro: str = "") -> Column:
-    """Accuracy in per cent; without a regime, that of the row's."""
+    """Accuracy in per cent in the row's reading of BatchNorm; without a regime, that of the row's."""
 
     def ours(study: Study, row: Row) -> Cell:
-        return Cell.over(accuracy(study, regime or row.regime, split))
+        prefix = "running_" if row.reading.batch_norm == "running" else ""
+        return Cell.over(100 * minimum(study, regime or row.regime, f"{prefix}{split}_accuracy"))
 
     return Column(group, name, ours, paper, 2, regime, macro or f"{split} {name}".title().replace(" ", ""))
 
@@ -41,8 +44,13 @@ def sharpnesses(
         asked: Any = {"space": space, "epsilon": epsilon, "distribution": row.distribution}
         return Cell.over(sharpness(study, regime or row.regime, row.reading, **asked))
 
+    def searched(study: Study, row: Row) -> pd.DataFrame:
+        rows = searches(study, row.reading, space=space, epsilon=epsilon, distribution=row.distribution)
+        return rows[rows["regime"] == (regime or row.regime)]
+
     half = "" if epsilon == EPSILONS[0] else "Half"
-    return Column(f"ε = {epsilon:g}", name, ours, paper, regime=regime, macro=f"{macro}{half}{name.title()}")
+    named = f"{macro}{half}{name.title()}"
+    return Column(f"ε = {epsilon:g}", name, ours, paper, regime=regime, macro=named, searched=searched)
 
 
 def ratios(above: Column, below: Column, macro: str, paper: Paper | None = None) -> Column:
@@ -56,7 +64,10 @@ def ratios(above: Column, below: Column, macro: str, paper: Paper | None = None)
     def ours(study: Study, row: Row) -> Cell:
         return Cell.ratio(above.ours(study, row), below.ours(study, row))
 
-    return Column(above.group, "ratio", ours, paper or theirs, macro=f"{macro}Ratio")
+    def searched(study: Study, row: Row) -> pd.DataFrame:
+        return pd.concat([column.searched(study, row) for column in (above, below)])
+
+    return Column(above.group, RATIO, ours, paper or theirs, macro=f"{macro}Ratio", searched=searched)
 
 
 def sharpness_of_the_pair(table: Mapping[str, Mapping[Any, Spread]], space: str) -> list[Column]:

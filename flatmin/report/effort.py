@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from flatmin.figures.captions import BATCH_NORM_NAMES
 from flatmin.figures.effort import CLIMBERS
 from flatmin.report.cells import Cell, Column, Row, Table
 from flatmin.report.columns import NAMES, ratios
@@ -44,7 +45,7 @@ def highest(name: str, regime: str, batch_norm: str) -> Column:
         return Cell.over(rows[rows["method"] == row.reading.method].groupby("seed")["sharpness"].max())
 
     macro = f"Effort{batch_norm.title()}{name.title()}"
-    return Column(f"{batch_norm} statistics", name, ours, regime=regime, macro=macro)
+    return Column(BATCH_NORM_NAMES[batch_norm], name, ours, regime=regime, macro=macro)
 
 
 def of_the_pair(batch_norm: str) -> list[Column]:
@@ -60,5 +61,6 @@ EFFORT = Table(
     [column for batch_norm in ("batch", "running") for column in of_the_pair(batch_norm)],
     each_climb,
     measured="effort",
+    title="effort of the search",
 )
 """Made of every study that asked."""

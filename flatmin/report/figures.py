@@ -1,8 +1,9 @@
 """The figures of the report: those of the paper with every network that was run, the paper's values beside ours.
 
-One page-wide figure for each of Figs. 2 to 7 of Keskar et al. (2017), one for Table 4, one for the remedies, and one on
+One page-wide figure for each of Figs. 2 to 7 of Keskar et al. (2017), one for Table 4, one for the remedies, and two on
 whether the sharpness is the landscape's or the optimiser's. Crosses are the paper's values, read off its figures or
-printed in its tables; only panels of networks trained on the paper's data have them.
+printed in its tables; only panels of networks trained on the paper's data have them, and legend and footer name them
+only where they are drawn.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,26 +14,38 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from flatmin.figures.along_training import draw_way, epsilon_handles, loss_to_the_right
-from flatmin.figures.curves import curve_rows, draw_curves
+from flatmin.figures.bands import band_note
+from flatmin.figures.curves import curve_rows, draw_curves, epoch_axis, reading_handles, with_errors
+from flatmin.figures.curves import zeros_note as zero_errors
 from flatmin.figures.groups import on_the_way_rows, sweep_rows, warm_start_rows
 from flatmin.figures.legends import split_handles
-from flatmin.figures.paths import draw_path, path_handles
+from flatmin.figures.paths import MEDIAN, draw_path, path_handles
 from flatmin.figures.render import image
 from flatmin.figures.searches import methods_of
-from flatmin.figures.style import ACCURACY_COLOR, REGIMES, SHARPNESS_COLOR, house_style
+from flatmin.figures.style import ACCURACY_COLOR, REGIMES, house_style
 from flatmin.figures.sweep import draw_sweep, limits, size_axis, sweep_handles
-from flatmin.figures.warm_start import draw_accuracy, draw_sharpness, iterates_of, warm_start_handles
+from flatmin.figures.warm_start import (
+    below_note,
+    cold_note,
+    draw_accuracy,
+    draw_sharpness,
+    iterates_of,
+    warm_start_handles,
+)
 from flatmin.report import published
 from flatmin.report.panels import (
     COLUMNS,
     EPSILON,
     READ_OFF,
+    columns_of,
     cross,
     crosses,
     footer,
     full_space,
     grid,
+    hold_crosses,
     legend,
+    mark_lines,
     outer_label,
     pair_handles,
     preferred,
@@ -41,7 +54,7 @@ from flatmin.report.panels import (
     title,
     with_rows,
 )
-from flatmin.report.sharpness_figures import landscape_or_optimiser, remedies, subspace
+from flatmin.report.sharpness_figures import landscape_or_optimiser, remedies, search_effort, subspace
 from flatmin.report.studies import Study, main_studies
 from flatmin.results.atomic import write_files
 
@@ -72,20 +85,28 @@ def report_figures(studies: Iterable[Study], out: Path | str) -> list[Path]:
 
 
 def figure_2(studies: Sequence[Study]) -> Figure | None:
-    """Draw accuracy against epochs, a panel per network."""
-    shown = with_rows(main_studies(studies), lambda tables: curve_rows(tables, variations=False))
+    """Draw the error against epochs on a logarithmic axis, a panel per network."""
+    shown = with_rows(main_studies(studies), lambda tables: with_errors(curve_rows(tables, variations=False)))
     if not shown:
         return None
     figure, panels = grid(len(shown), 1.75)
     for axes, (study, rows) in zip(panels, shown, strict=True):
-        draw_curves(axes, rows.assign(accuracy=100 * rows["accuracy"]), "accuracy")
+        draw_curves(axes, rows, "error")
         for (regime, look), (split, marker) in product(REGIMES.items(), (("train", "x"), ("test", "+"))):
-            crosses(axes, study, published.FIGURE_2.get((study.network, regime, split), {}), look.ink, marker=marker)
-        axes.set(title=title(study), xlabel="epoch", xlim=(0, None))
-    outer_label(panels, "accuracy (%)")
+            points = published.FIGURE_2.get((study.network, regime, split), {})
+            errors = {epoch: 100 - accuracy for epoch, accuracy in points.items()}
+            crosses(axes, study, errors, look.ink, marker=marker)
+        epoch_axis(axes, rows)
+        axes.set(title=title(study))
+        hold_crosses(axes)
+    outer_label(panels, "error (%), log axis")
     marks = [cross("0.2", label=f"{READ_OFF}: train"), cross("0.2", label="test", marker="+")]
-    legend(figure, [*pair_handles(), *split_handles(["train", "test"]), *marks])
-    footer(figure, shown, "Line: mean over seeds, band: lowest to highest seed", tables=["curves"])
+    every = pd.concat([rows for _, rows in shown])
+    handles = [*pair_handles(), *split_handles(["train", "test"]), *reading_handles(every), *marks]
+    legend(figure, handles)
+    keys = ["network", "data", "regime", "split", "epoch"]
+    notes = ["BatchNorm: batch statistics", band_note(every, *keys), zero_errors(every, "error")]
+    footer(figure, shown, *notes, tables=["curves"])
     return figure
 
 
@@ -99,13 +120,14 @@ def path_figure(studies: Sequence[Study], kind: str, points: dict[str, dict[floa
         right = draw_path(axes, rows, named=False)
         axes.set(title=title(study), xlabel="α", ylabel="")
         crosses(axes, study, points[study.network], "black")
+        hold_crosses(axes)
         if right is not None and (place + 1) % COLUMNS and place + 1 < len(shown):
             right.set(ylabel="")
             right.tick_params(labelright=False)
     outer_label(panels, "cross-entropy (nats)")
     longest = max((rows for _, rows in shown), key=lambda rows: rows["accuracy"].notna().sum())
-    legend(figure, [*path_handles(longest), *pair_handles(marker=""), cross("black", label=f"{READ_OFF}: train loss")])
-    note = f"{reading_fact(shown)}. α 0: small batch, 1: large batch. Thin: single seeds, thick: their median"
+    legend(figure, [*path_handles(longest), *mark_lines(), cross("black", label=f"{READ_OFF}: train loss")])
+    note = f"{reading_fact(shown)}. α 0: small batch, 1: large batch. {MEDIAN} over the seeds of each panel"
     high = any(axes.get_yscale() == "symlog" for axes in panels)
     high_note = "Loss axes that reach above 20 nats are logarithmic above 1" if high else ""
     footer(figure, shown, note, high_note, tables=["lines"])
@@ -113,30 +135,28 @@ def path_figure(studies: Sequence[Study], kind: str, points: dict[str, dict[floa
 
 
 def figure_4(studies: Sequence[Study]) -> Figure | None:
-    """Draw accuracy and sharpness against the batch size, a row per study, a column per search."""
+    """Draw accuracy and below it sharpness against the batch size, a column per study."""
     shown = with_rows(studies, lambda tables: full_space(sweep_rows(tables)))
     if not shown:
         return None
-    figure, panels = rows_of(shown, height=2.1)
-    for line, (study, rows) in zip(panels, shown, strict=True):
+    figure, pairs = columns_of(shown, height=3.6)
+    for (top, bottom), (study, rows) in zip(pairs, shown, strict=True):
         points = published.FIGURE_4.get(study.network, {}) if study.on_the_papers_data else {}
         values = [value for point in points.values() for value in point[1:]]
-        ends = limits(pd.concat([rows["sharpness"], pd.Series(values, dtype=float)]))
-        for axes, (method, name) in zip(line, methods_of(rows).items(), strict=False):
-            right = draw_sweep(axes, rows[rows["method"] == method], ends)
-            crosses(axes, study, {size: point[0] for size, point in points.items()}, ACCURACY_COLOR)
-            for place in (1, 2):
-                crosses(right, study, {size: point[place] for size, point in points.items()}, SHARPNESS_COLOR)
-            size_axis(axes)
-            axes.set_title(f"{title(study)}, {name}", pad=14)
+        draw_sweep(top, bottom, rows)
+        crosses(top, study, {size: point[0] for size, point in points.items()}, ACCURACY_COLOR)
+        for place in (1, 2):
+            crosses(bottom, study, {size: point[place] for size, point in points.items()}, "black")
+        size_axis(bottom)
+        top.set_title(title(study))
+        bottom.set_xlabel("batch size, log axis")
+        bottom.set_ylim(limits(pd.concat([rows["sharpness"], pd.Series(values, dtype=float)])))
+    outer_label([top for top, _ in pairs], "test accuracy (%)")
+    outer_label([bottom for _, bottom in pairs], "sharpness (%), log axis")
     every = pd.concat([rows for _, rows in shown])
-    legend(figure, [*sweep_handles(every), cross("0.2", label=READ_OFF)])
-    footer(
-        figure,
-        shown,
-        f"{reading_fact(shown)}. Full space. Line: mean over seeds, band: lowest to highest seed",
-        tables=["sharpness"],
-    )
+    legend(figure, [*sweep_handles(every), *mark_lines(), cross("0.2", label=READ_OFF)])
+    band = band_note(every, "network", "data", "series", "batch_size")
+    footer(figure, shown, f"{reading_fact(shown)}. Full space", band, tables=["sharpness"])
     return figure
 
 
@@ -146,25 +166,27 @@ def figure_5(studies: Sequence[Study]) -> Figure | None:
     if not shown:
         return None
     figure, panels = rows_of(shown, height=1.9, before=1)
+    below: dict[str, str] = {}
     for (first, *others), (study, rows) in zip(panels, shown, strict=True):
         points = published.FIGURE_5.get(study.network, {})
-        draw_accuracy(first, rows, iterates_of(study.tables, rows))
+        iterates = iterates_of(study.tables, rows)
+        draw_accuracy(first, rows, iterates)
         for place, look in enumerate(REGIMES.values()):
             crosses(first, study, {epoch + 1: point[place] for epoch, point in points.items()}, look.ink)
+        hold_crosses(first)
+        below[study.name] = below_note(first, iterates)
         first.set(title=title(study), xlabel="epoch of the iterate", ylabel="test accuracy (%)")
         for axes, (method, name) in zip(others, methods_of(rows).items(), strict=False):
             draw_sharpness(axes, rows[rows["method"] == method])
             crosses(axes, study, {epoch + 1: point[2] for epoch, point in points.items()}, "black")
-            axes.set(title=name, ylabel="sharpness (%)")
-    study, rows = shown[0]
+            axes.set(title=name, ylabel="sharpness (%), log axis")
+    study = shown[0][0]
+    every = pd.concat([rows for _, rows in shown])
     marks = cross("0.2", label=f"{READ_OFF}, ε = {EPSILON:g}")
-    legend(figure, [*warm_start_handles(study.tables, pd.concat([rows for _, rows in shown])), marks], columns=3)
-    footer(
-        figure,
-        shown,
-        f"{reading_fact(shown)}. Full space. Epoch 0: large batch from the start of the seed",
-        tables=["sharpness"],
-    )
+    legend(figure, [*warm_start_handles(study.tables, every), marks])
+    notes = [band_note(every, "network", "data", "series", "start_epoch"), cold_note(every)]
+    notes += [f"{name}: {note}" for name, note in below.items() if note]
+    footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
     return figure
 
 
@@ -184,12 +206,8 @@ def figure_6(studies: Sequence[Study]) -> Figure | None:
         line[0].set_ylabel("sharpness (%), log axis")
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*pair_handles(), *epsilon_handles(every), cross("0.2", label=f"{READ_OFF}, ε = {EPSILON:g}")])
-    footer(
-        figure,
-        shown,
-        f"{reading_fact(shown)}. Full space. A point is the network after an epoch, a line one seed",
-        tables=["sharpness"],
-    )
+    note = f"{reading_fact(shown)}. Full space. A point is the network after an epoch, a line one seed"
+    footer(figure, shown, note, tables=["sharpness"])
     return figure
 
 
@@ -201,6 +219,7 @@ DRAWS: dict[str, Callable[[Sequence[Study]], Figure | None]] = {
     "fig5": figure_5,
     "fig6": figure_6,
     "landscape_or_optimiser": landscape_or_optimiser,
+    "search_effort": search_effort,
     "subspace": subspace,
     "remedies": remedies,
 }

@@ -1,6 +1,6 @@
-"""Tables laid out: the paper's row of a network first, then ours, with what is reduced in notes below."""
+"""Tables laid out: the paper's row of a network first, then ours, with what is reduced or in doubt in notes below."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -8,13 +8,13 @@ import pandas as pd
 
 from flatmin.figures.captions import concerning, counted
 from flatmin.figures.style import DATA_NAMES
-from flatmin.report.cells import Row, Table
+from flatmin.report.cells import NOT_RUN, Row, Table
+from flatmin.report.doubts import DAGGER, DAGGER_NOTE, dagger, examples_note
 from flatmin.report.published import DATA
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
 
 AUTHORS = "Keskar et al."
-NOT_RUN = "not run"
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -45,36 +45,61 @@ def raised(number: int) -> str:
 
 
 def sheet(table: Table, studies: Sequence[Study]) -> Sheet:
-    """A table ready to print.
+    """A table ready to print, with what was run; `not_run_sheet` has the rest.
 
     Args:
         table: The table.
-        studies: The studies; a network of the table without one is shown as not run.
+        studies: The studies; rows with nothing but "not run", and networks without rows, are left out.
     """
     notes = Notes()
     width = len(table.columns)
     lines: list[list[str]] = []
     for network in table.networks:
-        entries = table.entries(studies, network)
+        entries = run_entries(table, studies, network)
+        if not entries:
+            continue
         lines.append([f"{network}, {DATA_NAMES[DATA[network]]}", *[""] * width])
         paper = [column.paper_text(network) for column in table.columns]
         if set(paper) != {"–"}:
             lines.append([f"  {AUTHORS}", *paper])
         for study, rows in groupby(entries, key=itemgetter(0)):
-            mark = notes.mark(reductions(study, table.measured))
-            lines += study_lines(table, study, [row for _, row in rows], mark)
-        if not entries:
-            lines.append([f"  {NOT_RUN}", *[""] * width])
+            lines += study_lines(table, study, [row for _, row in rows], notes)
     columns = pd.MultiIndex.from_tuples([("", ""), *((column.group, column.name) for column in table.columns)])
-    frame = pd.DataFrame(lines, columns=columns)
-    return Sheet(table.name, table.caption, frame, notes.texts, sides=f"l{'r' * width}")
+    frame = pd.DataFrame(lines or [[NOT_RUN, *[""] * width]], columns=columns)
+    marked = any(DAGGER in cell for line in lines for cell in line)
+    return Sheet(table.name, table.caption, frame, [*notes.texts, *[DAGGER_NOTE] * marked], sides=f"l{'r' * width}")
 
 
-def study_lines(table: Table, study: Study, rows: Sequence[Row], mark: str) -> list[list[str]]:
+def run_entries(table: Table, studies: Sequence[Study], network: str) -> list[tuple[Study, Row]]:
+    """The rows of a network in which anything was run."""
+    return [
+        (study, row)
+        for study, row in table.entries(studies, network)
+        if any(column.text(study, row) != NOT_RUN for column in table.columns)
+    ]
+
+
+def not_run_sheet(shown: Iterable[tuple[Table, Sequence[Study]]]) -> Sheet:
+    """What no study of a network has, table by table.
+
+    Args:
+        shown: The tables, each with the studies it is made of.
+    """
+    lines = []
+    for table, studies in shown:
+        absent = [network for network in table.networks if not run_entries(table, studies, network)]
+        lines += [[table.title, ", ".join(absent)]] if absent else []
+    frame = pd.DataFrame(lines or [["everything was run", ""]], columns=["what", "networks"])
+    return Sheet("not_run", "Not run: networks of the paper that a table of this report lacks.", frame, sides="ll")
+
+
+def study_lines(table: Table, study: Study, rows: Sequence[Row], notes: Notes) -> list[list[str]]:
     """The lines of a study: its label before the numbers, or above them where there are several rows."""
     label = ", ".join(fact for fact in (study.kind, counted(len(study.seeds), "seed")) if fact)
     names = [", ".join(part for part in (row.label, fewer_seeds(table, study, row)) if part) for row in rows]
-    numbers = [[column.text(study, row) for column in table.columns] for row in rows]
+    numbers = [[f"{column.text(study, row)}{dagger(column, study, row)}" for column in table.columns] for row in rows]
+    said = [reductions(study, table.measured), examples_note(table.columns, study, rows)]
+    mark = " ".join(notes.mark(text) for text in said if text)
     if len(rows) == 1:
         return [[f"  {', '.join(part for part in (label, names[0]) if part)}{mark}", *numbers[0]]]
     above = [f"  {label}{mark}:", *[""] * len(table.columns)]

@@ -1,8 +1,10 @@
 """What the figures of the report share: a grid of panels for many studies, the paper's values, legend and footer."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,6 +12,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from flatmin.figures.captions import BATCH_NORM_NAMES, concerning, write_footer
+from flatmin.figures.legends import MARK, legend_columns
 from flatmin.figures.searches import methods_of
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank
 from flatmin.report import published
@@ -55,6 +58,19 @@ def crosses(axes: Axes, study: Study, points: dict[Any, float], color: str, **lo
         axes.plot(list(points), list(points.values()), color=color, **CROSS | look)
 
 
+def hold_crosses(axes: Axes) -> None:
+    """Widen the axes where the paper's values would not fit, and let none be cut at an edge."""
+    log = axes.get_yscale() == "log"
+    for line in axes.lines:
+        if line.get_gid() == PAPER:
+            x, y = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+            low, high = axes.get_ylim()
+            below, above = (y.min() / 1.3, y.max() * 1.3) if log else (y.min() - 0.01 * high, y.max() * 1.06)
+            axes.set_xlim(right=max(axes.get_xlim()[1], x.max()))
+            axes.set_ylim(min(low, below), max(high, above))
+            line.set_clip_on(False)
+
+
 def cross(color: str, **look: Any) -> Line2D:
     """Return the legend entry of the paper's values."""
     return Line2D([], [], color=color, **CROSS | look)
@@ -90,6 +106,25 @@ def rows_of(shown: Shown, *, height: float, before: int = 0) -> tuple[Figure, An
     return figure, panels
 
 
+def columns_of(shown: Shown, *, height: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Return a figure with two panels per study, one above the other on one axis, in rows of three studies."""
+    columns = min(len(shown), COLUMNS)
+    lines = -(-len(shown) // COLUMNS)
+    figure = blank(PAGE_WIDTH if columns > 1 else COLUMN_WIDTH, 0.5 + height * lines)
+    panels = figure.subplots(2 * lines, columns, squeeze=False, sharex="col" if lines == 1 else False)
+    places = product(range(0, 2 * lines, 2), range(columns))
+    pairs = [(panels[line, column], panels[line + 1, column]) for line, column in places]
+    for pair in pairs[len(shown) :]:
+        for axes in pair:
+            axes.remove()
+    return figure, pairs[: len(shown)]
+
+
+def mark_lines() -> list[Line2D]:
+    """Return the legend entries of the vertical lines at the batch sizes of the pair."""
+    return [Line2D([], [], **MARK, color=look.color, label=look.label) for look in REGIMES.values()]
+
+
 def missing(axes: Axes) -> None:
     """Say in a panel that its search was not run."""
     axes.set_axis_off()
@@ -102,11 +137,11 @@ def outer_label(panels: list[Axes], text: str) -> None:
         axes.set_ylabel(text)
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], columns: int = 4) -> Legend:
-    """Write the legend above the panels, in half as many columns on a narrow figure; no mark of the paper in vain."""
+def legend(figure: Figure, handles: Sequence[Line2D]) -> Legend:
+    """Write the legend above the panels in as many columns as fit; no mark of the paper in vain."""
     drawn = {line.get_marker() for axes in figure.axes for line in axes.lines if line.get_gid() == PAPER}
     handles = [handle for handle in handles if handle.get_gid() != PAPER or handle.get_marker() in drawn]
-    columns = columns if figure.get_figwidth() == PAGE_WIDTH else -(-columns // 2)
+    columns = legend_columns(figure, handles)
     return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
 
 
@@ -119,6 +154,12 @@ def reading_fact(shown: Shown) -> str:
     """Return the readings of BatchNorm in the panels."""
     names = dict.fromkeys(name for _, rows in shown for name in rows["batch_norm"].unique())
     return f"BatchNorm: {', '.join(BATCH_NORM_NAMES.get(name, name) for name in names)}"
+
+
+def cross_note(figure: Figure) -> str:
+    """Return what crosses are; empty where none is drawn."""
+    drawn = {line.get_marker() for axes in figure.axes for line in axes.lines if line.get_gid() == PAPER}
+    return "Crosses: the paper's values" if drawn & {"x", "+"} else ""
 
 
 def footer(figure: Figure, shown: Shown, *notes: str, tables: Sequence[str]) -> None:
@@ -141,4 +182,4 @@ def footer(figure: Figure, shown: Shown, *notes: str, tables: Sequence[str]) -> 
         ". ".join(sentences) if len(names) == len(shown) else f"{', '.join(names)}: {'; '.join(sentences)}"
         for names, sentences in groups.items()
     ]
-    write_footer(figure, ["; ".join(study.label for study, _ in shown), *notes, *reduced])
+    write_footer(figure, ["; ".join(study.label for study, _ in shown), *notes, cross_note(figure), *reduced])

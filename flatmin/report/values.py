@@ -20,7 +20,7 @@ class Reading:
     def label(self) -> str:
         """Such as ``strong search, batch statistics``."""
         search = {"paper": "published search", "strong": "strong search"}.get(self.method, self.method)
-        return f"{search}, {self.batch_norm} statistics"
+        return f"{search}, {'running averages' if self.batch_norm == 'running' else f'{self.batch_norm} statistics'}"
 
     @property
     def macro(self) -> str:

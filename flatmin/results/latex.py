@@ -13,7 +13,7 @@ _ESCAPES = str.maketrans(
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         **{character: f"\\{character}" for character in "&%$#_{}"},
-        **{"±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$", "ε": r"$\varepsilon$", "–": "--"},
+        **{"±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$", "ε": r"$\varepsilon$", "–": "--", "†": r"$\dagger$"},
         **{"φ": r"$\varphi$", "≥": r"$\geq$", "≤": r"$\leq$", "−": "$-$", "<": "$<$", ">": "$>$", "…": r"\dots{}"},
         **{raised: rf"\textsuperscript{{{digit}}}" for digit, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
     }

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex
 from mpl_toolkits.mplot3d.axes3d import Axes3D
+from scipy.special import stdtrit
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures import (
@@ -66,20 +67,36 @@ def changed(tables: Tables, **frames: pd.DataFrame) -> Tables:
 
 def test_training_curves_are_the_means_in_the_band_of_the_seeds(tables):
     figure = training_curves(tables, **RUN)
-    for axes, quantity, factor in zip(figure.axes, ("accuracy", "loss"), (100, 1), strict=True):
-        seeds = tables.curves.groupby(["regime", "split", "epoch"])[quantity]
+    curves = tables.curves.assign(error=100 * (1 - tables.curves["accuracy"]))
+    for axes, quantity in zip(figure.axes, ("error", "loss"), strict=True):
+        seeds = curves.groupby(["regime", "split", "epoch"])[quantity]
+        assert axes.get_yscale() == "log"
         for regime, look in REGIMES.items():
-            mean = factor * seeds.mean()[regime, "test"].to_numpy()
+            mean = seeds.mean()[regime, "test"].to_numpy()
             match = [line for line in axes.lines if np.allclose(line.get_ydata(), mean, rtol=1e-12)]
             assert [(to_hex(line.get_color()).upper(), line.get_linestyle()) for line in match] == [(look.color, "--")]
         bands = [band.get_paths()[0].vertices[:, 1] for band in axes.collections]
-        low, high = (factor * seeds.agg(end)["large_batch", "test"] for end in ("min", "max"))
+        low, high = (seeds.agg(end)["large_batch", "test"] for end in ("min", "max"))
         assert any(np.isclose(b.min(), low.min()) and np.isclose(b.max(), high.max()) for b in bands)
+    assert "Line: mean over 3 seeds, band: lowest to highest seed." in footer_of(figure)
 
 
-def test_losses_of_zero_are_left_off_the_logarithmic_axis_and_counted(tables):
+def test_running_averages_are_thin_lines_where_they_differ(tables):
+    curves = tables.curves.assign(running_loss=2 * tables.curves["loss"], running_accuracy=tables.curves["accuracy"])
+    figure = training_curves(changed(tables, curves=curves), **RUN)
+    error, loss = figure.axes
+    mean = 2 * tables.curves.groupby(["regime", "split", "epoch"])["loss"].mean()["small_batch", "train"]
+    assert any(np.allclose(line.get_ydata(), mean) for line in loss.lines if line.get_linewidth() < 1)
+    assert not any(line.get_linewidth() < 1 for line in error.lines)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-2:] == ["batch statistics", "running averages"]
+
+
+def test_losses_of_zero_are_below_the_logarithmic_axis_and_counted(tables):
     curves = tables.curves.assign(loss=tables.curves["loss"].where(tables.curves["epoch"] < 40, 0.0))
-    assert "12 of 492 loss values zero, left out" in footer_of(training_curves(changed(tables, curves=curves), **RUN))
+    figure = training_curves(changed(tables, curves=curves), **RUN)
+    assert "12 of 492 loss values zero, below the axis" in footer_of(figure)
+    assert figure.axes[1].get_ylim()[0] > 0
 
 
 @pytest.mark.parametrize("kind", ["linear", "curved"])
@@ -92,7 +109,7 @@ def test_path_draws_every_seed_and_the_median(tables, kind):
             assert all(drawn(axes, seeds[seed], thick=False) for seed in seeds)
             assert drawn(axes, seeds.median(axis=1), thick=True)
     assert {text.get_text() for text in figure.axes[0].texts} == {"small batch", "large batch"}
-    assert "Thin: single seeds, thick: their median." in footer_of(figure)
+    assert "Thin: single seeds, thick: the median over 3 seeds." in footer_of(figure)
 
 
 def test_high_wall_gets_a_logarithmic_axis_that_says_so(tables):
@@ -185,11 +202,17 @@ def test_sharpness_dots_bars_and_ratios_are_the_table(tables):
     assert sorted(line.get_ydata()[0] for line in dots) == sorted(rows["sharpness"])
     hollow = [line.get_ydata()[0] for line in dots if line.get_markerfacecolor() == "white"]
     assert sorted(hollow) == sorted(rows.loc[~rows["converged"], "sharpness"])
-    means = rows.groupby(["method", "batch_norm", "regime"], sort=False)["sharpness"].mean().unstack()
+    logs = np.log(rows["sharpness"]).groupby([rows["method"], rows["batch_norm"], rows["regime"]], sort=False)
+    means = np.exp(logs.mean()).unstack()
     ratios = means["large_batch"] / means["small_batch"]
     assert [text.get_text() for text in axes.texts if "×" in text.get_text()] == [f"×{ratio:.0f}" for ratio in ratios]
-    bars = [bar.get_segments()[0][0, 1] for bar in axes.collections]
+    segments = [bar.get_segments()[0] for bar in axes.collections]
+    bars = [segment[0, 1] for segment in segments if segment[0, 1] == segment[1, 1]]
     np.testing.assert_allclose(sorted(bars), sorted(means.to_numpy().ravel()))
+    reach = stdtrit(2, 0.975) * logs.std() / np.sqrt(3)
+    lows = [segment[:, 1].min() for segment in segments if segment[0, 1] != segment[1, 1]]
+    np.testing.assert_allclose(sorted(lows), sorted(np.maximum(np.exp(logs.mean() - reach), axes.get_ylim()[0])))
+    assert "geometric mean over 3 seeds, pale: its 95\xa0% interval (Student's t on logarithms" in footer_of(figure)
 
 
 def test_zero_and_infinite_sharpness_are_triangles_at_the_edges(tables):

@@ -32,7 +32,8 @@ def test_rows_hold_means_deviations_and_ratios(tables):
     wide = rows[rows["batch_norm"] == "batch"].pivot(index="seed", columns="regime", values="sharpness")
     each = wide["large_batch"] / wide["small_batch"]
     ratio = wide["large_batch"].mean() / wide["small_batch"].mean()
-    found = frame.set_index(["quantity", "setting"]).loc[("sharpness (%), full space, ε 0.001", "strong, batch BN")]
+    place = ("sharpness (%), full space, ε 0.001", "strong, batch stats")
+    found = frame.set_index(["quantity", "setting"]).loc[place]
     assert found["ratio"] == f"{ratio:.1f} [{each.min():.1f}, {each.max():.1f}]"
 
 
@@ -85,7 +86,7 @@ def test_latex_has_one_line_per_row_and_as_many_cells(tables):
     assert len(body) == len(frame) + 1 + 4
     assert all(line.count("&") == 4 or line.startswith(r"\multicolumn{5}{l}{") for line in body)
     assert all(line.endswith(r"\\") for line in body)
-    assert r"\quad strong, batch BN & " in text
+    assert r"\quad strong, batch stats & " in text
     assert text.isascii()
 
 

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex, to_rgb
 from flatmin.core.errors import ResultsError
 from flatmin.figures import sharpness_figure, training_curves
 from flatmin.figures.along_training import along_training
+from flatmin.figures.curves import variation_curves
 from flatmin.figures.distributions import distributions
 from flatmin.figures.effort import effort
 from flatmin.figures.groups import grouped, on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
@@ -80,16 +81,15 @@ def test_sweep_draws_the_means_against_the_batch_sizes_the_pair_included(studies
     tables = studies["sweep"]
     figure = sweep(tables, **SEARCH, series="sweep")
     minima = tables.minima.groupby("regime")[["batch_size", "test_accuracy"]].mean()
-    lefts, rights = figure.axes[:2], figure.axes[2:]
+    top, bottom = figure.axes
     assert sorted(minima["batch_size"]) == [100, 256, 497, 1027, 3013, 5000]
-    for axes in lefts:
-        assert has_curve(axes, sorted(zip(minima["batch_size"], 100 * minima["test_accuracy"], strict=True)))
-        assert (axes.get_xscale(), axes.get_ylabel()) == ("log", "test accuracy (%)")
-    for axes, method in zip(rights, ("paper", "strong"), strict=True):
-        for epsilon in (1e-3, 5e-4):
-            assert has_curve(axes, means(tables, minima["batch_size"], method=method, epsilon=epsilon))
-        assert (axes.get_yscale(), axes.get_ylabel()) == ("log", "sharpness (%), log axis")
-    assert rights[0].get_ylim() == rights[1].get_ylim()
+    assert has_curve(top, sorted(zip(minima["batch_size"], 100 * minima["test_accuracy"], strict=True)))
+    assert (top.get_xscale(), top.get_ylabel()) == ("log", "test accuracy (%)")
+    for method, epsilon in product(("paper", "strong"), (1e-3, 5e-4)):
+        assert has_curve(bottom, means(tables, minima["batch_size"], method=method, epsilon=epsilon))
+    assert (bottom.get_yscale(), bottom.get_ylabel()) == ("log", "sharpness (%), log axis")
+    assert top.get_xlim() == bottom.get_xlim()
+    assert "Line: mean over 2 seeds, band: lowest to highest seed." in figure.get_supxlabel().replace("\n", " ")
 
 
 @pytest.mark.parametrize("settings", [{"augmentation": {"flip": True}}, {"method": "robust"}, None])
@@ -155,21 +155,41 @@ def test_remedies_are_dots_in_their_lines(studies):
         assert sorted(drawn) == pytest.approx(sorted(sharpness_of(tables, method=method)["sharpness"]))
 
 
-def test_effort_draws_every_climb_to_the_last_evaluation(studies):
+def test_effort_draws_the_median_over_all_seeds_in_their_band(studies):
     tables = studies["effort"]
     figure = effort(tables, network="C1", data="cifar10", space="full", epsilon=1e-3)
     titles = [axes.get_title("left") for axes in figure.axes[:3]]
     assert titles == ["L-BFGS-B", "corner steps", "projected gradient"]
     panel = figure.axes[4]
     same = (tables.effort["climber"] == "corner_steps") & (tables.effort["batch_norm"] == "running")
-    climbs = tables.effort[same].groupby(["regime", "start", "seed"])
-    assert len(panel.lines) == len(climbs) == 12
-    for (regime, _, _), climb in climbs:
-        shown = [*climb["sharpness"].where(climb["sharpness"] > 0)]
-        match = [line for line in panel.lines if np.array_equal(line.get_ydata(), shown, equal_nan=True)]
+    climbs = tables.effort[same].groupby(["regime", "start"])
+    assert len(panel.lines) == len(climbs) == len(panel.collections) == 6
+    for (regime, _), seeds in climbs:
+        values = seeds.groupby("evaluations")["sharpness"]
+        shown = [*values.median().where(values.median() > 0)]
+        match = [line for line in panel.lines if np.allclose(line.get_ydata(), shown, equal_nan=True)]
         assert [to_hex(line.get_color()).upper() for line in match] == [REGIMES[regime].color]
         assert match[0].get_drawstyle() == "steps-post"
-    assert len(figure.axes[0].lines) == 13  # the twelve and the mark of the published search
+        tops = [band.get_paths()[0].vertices[:, 1].max() for band in panel.collections]
+        assert any(np.isclose(top, values.max().max()) for top in tops)
+    assert "Median over 2 seeds, band: lowest to highest seed." in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_published_search_is_marked_where_it_ended(studies):
+    tables = studies["effort"]
+    assert len(effort(tables, network="C1", data="cifar10", space="full", epsilon=1e-3).axes[0].lines) == 6
+    known = changed(tables, sharpness=tables.sharpness.assign(evaluations=13))
+    lines = effort(known, network="C1", data="cifar10", space="full", epsilon=1e-3).axes[0].lines
+    assert [list(line.get_xdata()) for line in lines if len(line.get_xdata()) == 2] == [[13, 13]]
+
+
+def test_climber_without_a_reading_has_no_panel(studies):
+    tables = studies["effort"]
+    absent = (tables.effort["climber"] == "corner_steps") & (tables.effort["batch_norm"] == "running")
+    figure = effort(
+        changed(tables, effort=tables.effort[~absent]), network="C1", data="cifar10", space="full", epsilon=1e-3
+    )
+    assert [axes.get_visible() for axes in figure.axes] == [True] * 4 + [False, True]
 
 
 def test_climb_that_stops_early_keeps_its_value_to_the_end(studies):
@@ -178,7 +198,30 @@ def test_climb_that_stops_early_keeps_its_value_to_the_end(studies):
     figure = effort(changed(tables, effort=short), network="C1", data="cifar10", space="full", epsilon=1e-3)
     ends = [(line.get_xdata()[-1], line.get_ydata()[-1] == line.get_ydata()[-2]) for line in figure.axes[1].lines]
     assert {end for end, _ in ends} == {100.0}
-    assert sum(level for _, level in ends) == 4
+    assert sum(level for _, level in ends) == 2
+
+
+def test_iterates_below_the_axis_are_counted(studies):
+    figure = warm_start(studies["warm_start"], **SEARCH, series="warm_start")
+    curves = studies["warm_start"].curves
+    same = (curves["regime"] == "small_batch") & (curves["split"] == "test")
+    iterates = 100 * curves[same].groupby("epoch")["accuracy"].mean()
+    below = iterates[iterates < figure.axes[0].get_ylim()[0]]
+    assert len(below) > 0
+    text = f"{len(below)} of 21 iterates below the axis, the lowest at {below.min():.1f} %."
+    assert text in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_each_other_regime_has_a_panel_with_the_rest_in_grey(studies):
+    tables = studies["sweep"]
+    figure = variation_curves(tables, **RUN)
+    assert [axes.get_title("left") for axes in figure.axes] == [f"sweep {size}" for size in (100, 497, 1027, 3013)]
+    errors = tables.curves.assign(error=100 * (1 - tables.curves["accuracy"]))
+    means = errors.groupby(["regime", "split", "epoch"])["error"].mean()
+    for axes, size in zip(figure.axes, (100, 497, 1027, 3013), strict=True):
+        for split in ("train", "test"):
+            assert has_curve(axes, list(means[f"sweep_{size}", split].items()))
+        assert sum(line.get_color() == "0.82" for line in axes.lines) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -303,6 +346,11 @@ def test_on_the_way_rows_need_a_network_on_its_way(tables, studies):
     assert on_the_way_rows(tables).empty
     assert warm_start_rows(studies["sweep"]).empty
     assert set(grouped(studies["warm_start"])["group"]) == {"pair", "warm_start"}
+
+
+def test_method_looks_the_same_whatever_stands_beside_it():
+    names = ["robust", "conservative", "large_batch_augmented"]
+    assert {name: looks_of([name])[name] for name in names} == looks_of(names)
 
 
 def test_looks_are_distinct_and_a_series_goes_from_light_to_dark():

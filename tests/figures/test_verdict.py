@@ -37,7 +37,7 @@ def test_both_searches_speak_at_the_same_setting():
     paper = searches([2.0, 4, 6], [1, 2, 3], method="paper")
     assert said(paper, strong) == (
         f"the large-batch minimum is sharper, 20.0 times (means over 3 seeds, single seeds 10.0 to 30.0, {SETTING}); "
-        "by the paper's search the small-batch minimum is sharper, 2.00 times "
+        "by the published search the small-batch minimum is sharper, 2.00 times "
         "(means over 3 seeds, single seeds 2.00 to 2.00)."
     )
 
@@ -45,13 +45,13 @@ def test_both_searches_speak_at_the_same_setting():
 def test_paper_search_alone_speaks_first():
     assert said(searches([1], [4], method="paper")) == (
         "the large-batch minimum is sharper, 4.00 times "
-        "(1 seed, paper's search, full space, epsilon 0.001, batch statistics)."
+        "(1 seed, published search, full space, epsilon 0.001, batch statistics)."
     )
 
 
 def test_search_at_another_setting_is_not_compared():
     text = said(searches([1], [2]), searches([1], [9], method="paper", epsilon=5e-4))
-    assert text.endswith("; the paper's search was not run at this setting.")
+    assert text.endswith("; the published search was not run at this setting.")
 
 
 def test_setting_is_full_space_largest_epsilon_batch_statistics_whatever_the_order():
@@ -70,7 +70,7 @@ def test_without_batch_statistics_the_first_reading_and_without_the_full_space_t
     text = said(
         searches([1], [2], batch_norm="running", **random), searches([1], [9], batch_norm="reestimate", **random)
     )
-    assert text.endswith("(1 seed, strong search, random subspace, p = 20, epsilon 0.001, running statistics).")
+    assert text.endswith("(1 seed, strong search, random subspace, p = 20, epsilon 0.001, running averages).")
 
 
 def test_seeds_that_disagree_are_named_and_not_averaged_away():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from scipy.special import stdtrit
 
 from flatmin.figures.style import REGIMES, house_style
 from flatmin.report import published
@@ -115,13 +116,15 @@ def test_panels_are_the_studies_of_tables_2_to_4(studies, name):
     assert titles(drawn(name, studies)) == ["F2, digits (8×8)", "C1 (code strides), CIFAR-10"]
 
 
-def test_accuracy_is_the_mean_over_seeds_with_the_papers_crosses(studies):
+def test_error_is_the_mean_over_seeds_with_the_papers_crosses(studies):
     digits, axes = drawn("fig2", studies).axes
     curves = studies[0].tables.curves
     same = (curves["regime"] == LARGE) & (curves["split"] == "test")
-    mean = 100 * curves[same].groupby("epoch")["accuracy"].mean()
+    mean = 100 * (1 - curves[same].groupby("epoch")["accuracy"].mean())
     assert any(np.allclose(line.get_ydata(), mean) for line in axes.lines if len(line.get_ydata()) == len(mean))
-    assert lines_in(axes, "x")[0] == list(published.FIGURE_2["C1", SMALL, "train"].items())
+    accuracies = published.FIGURE_2["C1", SMALL, "train"]
+    assert lines_in(axes, "x")[0] == [(epoch, 100 - accuracy) for epoch, accuracy in accuracies.items()]
+    assert axes.get_xlim()[1] >= max(accuracies) and axes.get_ylim()[0] < 100 - max(accuracies.values())
     assert len(lines_in(axes, "x")) == len(lines_in(axes, "+")) == 2
     assert lines_in(digits, "x") == lines_in(digits, "+") == []
 
@@ -138,13 +141,20 @@ def test_paths_are_the_medians_with_the_papers_crosses(studies, name, kind, poin
 
 def test_batch_sizes_have_the_papers_accuracy_and_both_sharpnesses(studies):
     figure = drawn("fig4", studies)
-    assert titles(figure) == [f"C1 (code strides), CIFAR-10, {search} search" for search in ("paper's", "strong")]
-    left, right = figure.axes[0], figure.axes[2]
+    assert titles(figure) == ["C1 (code strides), CIFAR-10"]
+    top, bottom = figure.axes
     points = published.FIGURE_4["C1"]
-    assert lines_in(left, "x") == [[(size, point[0]) for size, point in points.items()]]
-    assert lines_in(right, "x") == [[(size, point[place]) for size, point in points.items()] for place in (1, 2)]
-    low, high = right.get_ylim()
+    assert lines_in(top, "x") == [[(size, point[0]) for size, point in points.items()]]
+    assert lines_in(bottom, "x") == [[(size, point[place]) for size, point in points.items()] for place in (1, 2)]
+    low, high = bottom.get_ylim()
     assert all(low < value < high for point in points.values() for value in point[1:])
+
+
+@pytest.mark.parametrize(("count", "panels"), [(1, 2), (3, 6), (4, 8)])
+def test_batch_sizes_of_every_study_have_two_panels(count, panels):
+    one = study("fig4")
+    several = [Study(f"fig4_{place}", one.tables) for place in range(count)]
+    assert len(drawn("fig4", several).axes) == panels
 
 
 def test_warm_starts_count_the_papers_epochs_from_one(studies):
@@ -158,41 +168,70 @@ def test_sharpness_along_training_has_the_papers_points(studies):
     assert lines_in(axes, "x") == [list(published.FIGURE_6["C1", regime]) for regime in (SMALL, LARGE)]
 
 
-def test_readings_stand_in_four_places_with_the_papers_means_across(studies):
+READINGS = list(product(("paper", "strong"), ("batch", "running")))
+
+
+def test_readings_stand_on_four_lines_with_the_papers_means_across(studies):
     figure = drawn("landscape_or_optimiser", studies)
-    axes = figure.axes[3]
+    axes = figure.axes[1]
     assert axes.get_title("left") == "C1 (code strides), CIFAR-10"
     rows = studies[0].tables.sharpness
     rows = rows[(rows["space"] == "full") & (rows["epsilon"] == 1e-3)]
     dots = [point for marker in "os" for line in lines_in(axes, marker) for point in line]
-    for place, (method, reading) in enumerate(product(("paper", "strong"), ("batch", "running"))):
+    for place, (method, reading) in enumerate(READINGS):
         values = rows.loc[(rows["method"] == method) & (rows["batch_norm"] == reading), "sharpness"]
-        assert sorted(y for x, y in dots if round(x) == place) == pytest.approx(sorted(values))
-    heights = {line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1}
-    assert {published.TABLE_3["C1"][regime, 1e-3].mean for regime in REGIMES} <= heights
-    assert [label.get_text() for label in axes.get_xticklabels()] == [
-        f"{reading}\n{method}" for method, reading in product(("paper", "strong"), ("batch", "running"))
+        assert sorted(x for x, y in dots if round(y) == place) == pytest.approx(sorted(values))
+    across = {line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1}
+    assert {published.TABLE_3["C1"][regime, 1e-3].mean for regime in REGIMES} <= across
+    searches, statistics = ("published search", "strong search"), ("batch statistics", "running averages")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        ",\n".join(name) for name in product(searches, statistics)
     ]
 
 
-def test_effort_stands_beside_the_readings_on_their_axis_or_says_not_run(studies):
-    axes = drawn("landscape_or_optimiser", studies).axes
-    absent, climbs = axes[1:3], axes[4:6]
-    assert [panel.texts[0].get_text() for panel in absent] == ["not run"] * 2
-    assert all(panel.get_ylim() == axes[3].get_ylim() for panel in climbs)
+def test_readings_have_the_interval_of_the_geometric_mean(studies):
+    axes = drawn("subspace", studies).axes[1]
+    rows = studies[0].tables.sharpness
+    rows = rows[(rows["space"] == "random") & (rows["epsilon"] == 1e-3) & (rows["batch_norm"] == "batch")]
+    logs = np.log(rows.loc[(rows["method"] == "paper") & (rows["regime"] == SMALL), "sharpness"])
+    reach = stdtrit(len(logs) - 1, 0.975) * logs.std() / math.sqrt(len(logs))
+    ends = np.clip(np.exp([logs.mean() - reach, logs.mean() + reach]), *axes.get_xlim())
+    spans = [part[:, 0] for part in (found.get_segments()[0] for found in axes.collections) if part[0, 1] == part[1, 1]]
+    assert any(np.allclose(span, ends) for span in spans)
+
+
+def test_effort_is_drawn_for_the_studies_that_have_it(studies):
+    figure = drawn("search_effort", studies)
+    assert titles(figure) == ["C1 (code strides), CIFAR-10"]
     effort = studies[0].tables.effort
-    for panel, climber in zip(climbs, ("lbfgsb", "corner_steps"), strict=True):
-        for _, climb in effort[effort["climber"] == climber].groupby(["regime", "start", "seed"]):
-            assert any(list(line.get_ydata()[:3]) == list(climb["sharpness"]) for line in panel.lines)
+    for panel, climber in zip(figure.axes, ("lbfgsb", "corner_steps"), strict=True):
+        for _, climbs in effort[effort["climber"] == climber].groupby(["regime", "start"]):
+            median = list(climbs.groupby("evaluations")["sharpness"].median())
+            assert any(list(line.get_ydata()[:3]) == median for line in panel.lines)
+    assert drawn("search_effort", studies[1:]) is None
 
 
-def test_reading_that_was_not_run_is_said(studies):
+def test_reading_that_one_study_lacks_is_said_and_one_that_all_lack_has_no_line(studies):
     tables = studies[0].tables
     rows = tables.sharpness[tables.sharpness["method"] == "paper"]
     half = Study("keskar_c1", Tables(**tables.frames | {"sharpness": rows}, provenance=tables.provenance))
-    texts = [text.get_text() for text in drawn("subspace", [half]).axes[0].texts]
-    assert texts.count("not run") == 2
-    assert sum(text.startswith("×") for text in texts) == 2
+    alone = drawn("subspace", [half]).axes[0]
+    assert len(alone.get_yticks()) == 2
+    assert all(text.get_text().startswith("×") for text in alone.texts)
+    beside = drawn("subspace", [studies[1], half]).axes[1]
+    assert [text.get_text() for text in beside.texts].count("not run") == 2
+
+
+def test_remedies_share_one_look_and_one_legend(studies):
+    other = study("remedies", "F2", "digits")
+    minima = other.tables.minima[other.tables.minima["regime"] != "conservative"]
+    fewer = Study("other", Tables(**other.tables.frames | {"minima": minima}, provenance=other.tables.provenance))
+    figure = drawn("remedies", [*studies, fewer])
+    firsts = (figure.axes[0], figure.axes[3])
+    looks = [{line.get_marker() for line in axes.lines} - {"x", "None"} for axes in firsts]
+    assert {frozenset(look) for look in looks} == {frozenset("osD^X"), frozenset("osD^vX")}
+    assert legend_of(figure)[:4] == ["small batch", "large batch", "small batch augmented", "large batch augmented"]
+    assert len(legend_of(figure)) == len(set(legend_of(figure)))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +281,9 @@ def legend_of(figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-@pytest.mark.parametrize("name", ["fig4", "fig5", "fig6", "remedies", "fig2", "fig3", "landscape_or_optimiser"])
+@pytest.mark.parametrize(
+    "name", ["fig4", "fig5", "fig6", "remedies", "fig2", "fig3", "landscape_or_optimiser", "search_effort"]
+)
 def test_legend_promises_the_papers_values_only_where_they_are_drawn(studies, name):
     def elsewhere(one):
         frames = {table: frame.assign(data="digits") for table, frame in one.tables.frames.items()}

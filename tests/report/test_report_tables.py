@@ -6,7 +6,7 @@ import pytest
 
 from flatmin.report.cells import Cell, tidy
 from flatmin.report.effort import EFFORT
-from flatmin.report.layout import sheet
+from flatmin.report.layout import not_run_sheet, sheet
 from flatmin.report.published import LARGE, NETWORKS, SMALL
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 
@@ -24,11 +24,12 @@ def row(text: str, start: str) -> str:
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
-def test_networks_without_a_study_are_shown_as_not_run(table):
+def test_networks_without_a_study_are_left_to_the_table_of_what_was_not_run(table):
     text = latex(table, [])
-    for network in table.networks:
-        assert f"{network}, " in text
-    assert text.count("not run") == len(table.networks)
+    assert text.count("not run") == 1
+    assert not any(f"{network}, " in text for network in table.networks)
+    absent = not_run_sheet([(table, [])]).frame
+    assert absent.to_numpy().tolist() == [[table.title, ", ".join(table.networks)]]
     frame = tidy(table, [])
     assert set(frame["network"]) == set(table.networks)
     assert frame["mean"].isna().all()
@@ -41,12 +42,24 @@ def test_accuracy_by_hand(study, both):
         r"99.66 $\pm$ 0.05 & 99.92 $\pm$ 0.01 & 98.03 $\pm$ 0.07 & 97.81 $\pm$ 0.07 \\"
     )
     numbers = r"100.00 $\pm$ 0.00 & 100.00 $\pm$ 0.00 & 81.00 $\pm$ 1.41 & 70.50 $\pm$ 0.71 \\"
-    assert row(text, "100 epochs, 2 seeds").endswith(numbers)
+    assert row(text, "batch statistics").endswith(numbers)
+
+
+def test_accuracy_has_a_row_for_each_reading_of_batch_norm(study, both):
+    minima = both("running_test_accuracy", [0.60], [0.50], test_accuracy=0.7, running_train_accuracy=0.9)
+    text = latex(TABLES["accuracy"], [study(minima=minima)])
+    assert row(text, "batch statistics").endswith(r"& 0.00 & 0.00 & 70.00 & 70.00 \\")
+    assert row(text, "running averages").endswith(r"& 90.00 & 90.00 & 60.00 & 50.00 \\")
+
+
+def test_reading_that_was_not_recorded_has_no_row(study, both):
+    minima = both("test_accuracy", [0.8], [0.7], running_test_accuracy=math.nan, running_train_accuracy=math.nan)
+    assert "running averages &" not in latex(TABLES["accuracy"], [study(minima=minima)])
 
 
 def test_one_seed_has_no_deviation(study, both):
     text = latex(TABLES["accuracy"], [study(minima=both("test_accuracy", [0.80], [0.70]))])
-    assert row(text, "100 epochs, 1 seed").endswith(r"& 80.00 & 70.00 \\")
+    assert row(text, "batch statistics").endswith(r"& 80.00 & 70.00 \\")
 
 
 def test_diverged_networks_are_said(study):
@@ -54,7 +67,7 @@ def test_diverged_networks_are_said(study):
         {"regime": SMALL, "seed": 0, "test_accuracy": 0.8},
         {"regime": LARGE, "seed": 0, "status": "diverged", "test_accuracy": math.nan},
     ]
-    assert row(latex(TABLES["accuracy"], [study(minima=minima)]), "100 epochs").endswith(r"80.00 & diverged \\")
+    assert row(latex(TABLES["accuracy"], [study(minima=minima)]), "batch statistics").endswith(r"80.00 & diverged \\")
 
 
 def test_ratio_is_that_of_the_means(study, both):
@@ -87,8 +100,8 @@ def test_a_row_says_that_it_rests_on_fewer_seeds_or_another_search(study, both):
 def test_the_four_readings_stand_below_their_study(complete):
     text = latex(TABLES["readings"], [complete()])
     for search in ("strong", "published"):
-        for statistics in ("batch", "running"):
-            assert row(text, f"{search} search, {statistics} statistics").count("&") == 6
+        for reading in ("batch statistics", "running averages"):
+            assert row(text, f"{search} search, {reading}").count("&") == 6
     assert r"\multicolumn{7}{l}{\quad 100 epochs, 4 seeds:}" in text
 
 
@@ -105,7 +118,8 @@ def test_distributions_are_compared_only_where_there_are_several(study, both):
 
 def test_reductions_stand_below_the_table_they_concern(study, both):
     reduced = ("Sharpness on the first 5 of 60 training examples", "Trained for 30 epochs, not 100", "Planes on less")
-    own = study(minima=both("test_accuracy", [0.8], [0.7]), reduced=reduced)
+    phi = both("sharpness", [1.0], [9.0])
+    own = study(minima=both("test_accuracy", [0.8], [0.7]), sharpness=phi, reduced=reduced)
     accuracy, sharpness = (latex(TABLES[name], [own]) for name in ("accuracy", "sharpness"))
     assert r"\textsuperscript{1} Trained for 30 epochs, not 100." in accuracy
     assert "Sharpness on the first" not in accuracy
@@ -121,8 +135,10 @@ def test_remedies_by_hand(study, both):
     ]
     phi = [{"regime": regime, "seed": 0, "sharpness": 100 * value} for regime, value in named.items()]
     own = study("remedies_c1", "C1", "cifar10", minima=minima, sharpness=phi)
-    assert "80.00 & 75.00 & 83.00 & 82.00 & 82.0 & not run" in row(latex(TABLES["augmentation"], [own]), "code strides")
-    assert "80.00 & 75.00 & 78.00 & 78.0 & not run" in row(latex(TABLES["conservative"], [own]), "code strides")
+    assert "80.00 & 75.00 & 83.00 & 82.00 & 82.0 & not run" in row(
+        latex(TABLES["augmentation"], [own]), "batch statistics"
+    )
+    assert "80.00 & 75.00 & 78.00 & 78.0 & not run" in row(latex(TABLES["conservative"], [own]), "batch statistics")
     text = latex(TABLES["robust"], [own])
     assert "90.00 & 74.00 & 74.0 & not run" in row(text, "adversarial")
     assert "100.00 & 75.00 & not run & not run" in row(text, "large batch")
@@ -138,6 +154,39 @@ def test_effort_is_the_highest_that_a_climb_found(study, both):
     text = latex(TABLES["effort"], [study(minima=both("test_accuracy", [0.8], [0.7]), effort=rows)])
     assert "& 7.00 & 70.0 & 10.0 & not run" in row(text, "L-BFGS-B from the centre")
     assert "& 9.00 & 9.00 & 1.00 & not run" in row(text, "corner steps from the gradient's sign")
+
+
+def test_value_on_a_subset_has_its_standard_error_in_a_note(study, both):
+    rows = both("sharpness", [1.0, 3.0], [10.0, 30.0], standard_error=0.5, examples=500)
+    rows += both("sharpness", [0.5, 0.5], [4.0, 4.0], standard_error=0.2, examples=500, epsilon=5e-4)
+    own = study(minima=both("test_accuracy", [0.8] * 2, [0.7] * 2), sharpness=rows)
+    note = "Standard error over the 500 examples searched on (%): small 0.50 at ε = 0.001; large 0.50 at ε = 0.001; "
+    assert sheet(TABLES["sharpness"], [own]).notes == [f"¹ {note}small 0.20 at ε = 0.0005; large 0.20 at ε = 0.0005."]
+    rows += both("sharpness", [1.0, 3.0], [10.0, 30.0], standard_error=0.5, examples=500, method="paper")
+    own = study(minima=both("test_accuracy", [0.8] * 2, [0.7] * 2), sharpness=rows)
+    assert sheet(TABLES["readings"], [own]).notes == [
+        "¹ Standard error over the 500 examples searched on: 2.5 to 40 % of the value."
+    ]
+
+
+def test_value_on_all_examples_has_no_standard_error(study, both):
+    own = study(minima=both("test_accuracy", [0.8], [0.7]), sharpness=both("sharpness", [1.0], [9.0]))
+    assert sheet(TABLES["sharpness"], [own]).notes == []
+
+
+def test_less_than_in_a_smaller_box_is_marked_with_its_ratio(study, both):
+    rows = both("sharpness", [1.0, 1.0], [10.0, 600.0]) + both("sharpness", [0.5, 0.5], [50.0, 50.0], epsilon=5e-4)
+    own = study(minima=both("test_accuracy", [0.8] * 2, [0.7] * 2), sharpness=rows)
+    ready = sheet(TABLES["sharpness"], [own])
+    assert [cell.endswith("†") for cell in ready.frame.iloc[-1]][1:] == [False, True, True, False, False, False]
+    assert ready.notes == ["† In one seed or more less than in a smaller box: not a maximum."]
+    assert r"$\dagger$" in ready.latex
+
+
+def test_boxes_of_other_searches_do_not_count_as_smaller(study, both):
+    rows = both("sharpness", [1.0], [9.0]) + both("sharpness", [5.0], [50.0], epsilon=5e-4, method="paper")
+    own = study(minima=both("test_accuracy", [0.8], [0.7]), sharpness=rows)
+    assert sheet(TABLES["readings"], [own]).notes == []
 
 
 def test_every_cell_is_traceable(complete):
