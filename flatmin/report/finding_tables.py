@@ -91,8 +91,8 @@ def partition_notes(one: Evidence) -> list[str]:
     for _, mine in rows.groupby(["method", "examples"]) if len(rows) else ():
         search = {PUBLISHED: "published", STRONG: "strong"}.get(str(mine["method"].iloc[0]), "")
         parts = "; ".join(
-            f"in batches of {row.partition:,.0f}, {significant(row.small_batch)} and {significant(row.large_batch)} %"
-            for row in mine.itertuples()
+            f"in batches of {size:,.0f}, {significant(small)} and {significant(large)} %"
+            for size, small, large in mine[["partition", SMALL, LARGE]].to_numpy(float)
         )
         seeds = counted(int(mine["seeds"].iloc[0]), "seed")
         notes.append(f"{one.name}, sharpness of small and large batch by the {search} search ({seeds}): {parts}.")
@@ -113,8 +113,8 @@ def seeds_text(found: Interval) -> str:
     """The mean with the range over single seeds, such as ``18 (1.6 to 63)``; a dash without seeds."""
     if not found.values:
         return "–"
-    center = significant(found.center, 2)
-    return f"{center} ({spread(found.values)})" if len(found.values) > 1 else center
+    center, ends = significant(found.center, 2), spread(found.values)
+    return center if ends == center else f"{center} ({ends})"
 
 
 def spread(values: Sequence[float]) -> str:

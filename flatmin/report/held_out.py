@@ -12,8 +12,7 @@ import pandas as pd
 from flatmin.figures.captions import significant
 from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import Study
-from flatmin.report.subjects import PUBLISHED, READING, STRONG, searches_of
+from flatmin.report.subjects import PUBLISHED, READING, STRONG, Subject
 from flatmin.results.intervals import Interval, of_ratio
 
 FEW = {"sharpness": "φ", "heldout_sharpness": "held out", "test_sharpness": "test"}
@@ -21,24 +20,24 @@ ERRORS = {"sharpness": "standard_error", "heldout_sharpness": "heldout_standard_
     "test_sharpness": "test_standard_error"
 }
 CAPTION = (
-    "Sharpness on a part of the training examples, full space, batch statistics, strong search where there is one: φ on "
-    "that part, the rise at its worst points on training examples held out from the search and on test examples, and φ "
-    f"at ε = {EPSILONS[0]:g} searched on more or all examples. Mean over seeds ± mean standard error from the choice of "
-    "examples (none on all of them); ratio: geometric mean over seeds with its 95 % interval."
+    "Sharpness on a part of the training examples, full space, batch statistics, strong search where there is one, "
+    f"ε = {EPSILONS[0]:g}: φ on that part, the rise at its worst points on training examples held out from the search "
+    "and on test examples, and φ searched on more or all examples. Mean over seeds ± mean standard error from the "
+    "choice of examples (none on all of them); ratio: geometric mean over seeds with its 95 % interval."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What one study has of a sharpness on few examples.
+    """The sharpness of one subject's minima on few examples, and on more.
 
     Attributes:
-        study: The study.
+        subject: The networks.
         few: The searches on the fewest examples that have a rise on held-out ones.
         more: The same networks searched on the most examples; none where there is one number of examples.
     """
 
-    study: Study
+    subject: Subject
     few: pd.DataFrame
     more: pd.DataFrame
 
@@ -56,9 +55,9 @@ class HeldOut:
         return f"on {examples} examples, {search}"
 
 
-def held_out(study: Study) -> HeldOut | None:
+def held_out(subject: Subject) -> HeldOut | None:
     """The searches at both minima on few examples with the rise on held-out ones; ``None`` where there are none."""
-    rows = searches_of(study)
+    rows = subject.searches
     rows = rows[(rows["space"] == "full") & (rows["batch_norm"] == READING) & rows["epoch"].isna()]
     rows = rows[np.isclose(rows["epsilon"].astype(float), EPSILONS[0], rtol=1e-6)]
     for method in (STRONG, PUBLISHED):
@@ -67,7 +66,7 @@ def held_out(study: Study) -> HeldOut | None:
         if len(few):
             few = few[few["examples"] == few["examples"].min()]
             more = mine[mine["examples"] > few["examples"].min()]
-            return HeldOut(study, few, more[more["examples"] == more["examples"].max()])
+            return HeldOut(subject, few, more[more["examples"] == more["examples"].max()])
     return None
 
 
@@ -78,13 +77,13 @@ def ratio(rows: pd.DataFrame, column: str) -> Interval:
     return of_ratio(large, small)
 
 
-def held_out_sheet(studies: Iterable[Study]) -> Sheet:
-    """The sharpness on few examples and on all, study by study."""
+def held_out_sheet(subjects: Iterable[Subject]) -> Sheet:
+    """The sharpness on few examples and on all, subject by subject."""
     lines: list[list[str]] = []
-    for study in studies:
-        if (found := held_out(study)) is None:
+    for subject in subjects:
+        if (found := held_out(subject)) is None:
             continue
-        lines.append([f"{study.label}, {found.facts}", *[""] * (len(FEW) + 1)])
+        lines.append([f"{subject.lead.label}, {found.facts}", *[""] * (len(FEW) + 1)])
         for regime, name in ((SMALL, "small batch"), (LARGE, "large batch")):
             lines.append([f"  {name}", *(mean(rows[rows["regime"] == regime], of) for rows, of in found.columns)])
         lines.append(["  ratio", *(interval_text(ratio(rows, column)) for rows, column in found.columns)])

@@ -65,13 +65,13 @@ class Subject:
         published = published.rename(columns={"sharpness": "published"})
         strong = methods[1][[*SAME, "sharpness"]].rename(columns={"sharpness": "strong"})
         both = published.merge(strong, on=SAME)
-        both = both[(both["strong"] > 0) & np.isfinite(both["published"]) & np.isfinite(both["strong"])]
-        return both.assign(share=both["published"] / both["strong"]).reset_index(drop=True)
+        shared: pd.DataFrame = both[(both["strong"] > 0) & np.isfinite(both["published"]) & np.isfinite(both["strong"])]
+        return shared.assign(share=shared["published"] / shared["strong"]).reset_index(drop=True)
 
     def minima(self, epsilon: float = EPSILONS[0]) -> pd.DataFrame:
         """The `pairs` at the minima in one box, on the examples that most of them were searched on."""
-        rows = self.pairs[np.isinf(self.pairs["epoch"]) & np.isclose(self.pairs["epsilon"], epsilon, rtol=1e-6)]
-        return in_one_setting(rows)
+        at_end = np.isinf(self.pairs["epoch"])
+        return in_one_setting(self.pairs[at_end & np.isclose(self.pairs["epsilon"], epsilon, rtol=1e-6)])
 
     def along(self, epsilon: float = EPSILONS[0]) -> pd.DataFrame:
         """The `pairs` along training and at its end in one box, in time; none where nothing was measured on the way."""
@@ -97,7 +97,7 @@ def in_one_setting(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def subjects(studies: Iterable[Study]) -> list[Subject]:
-    """The networks that were searched both ways, in the paper's order.
+    """The networks that were searched both ways, in the paper's order, those on other data than the paper's last.
 
     Args:
         studies: All studies. Of those of the same networks, one made for Tables 2 to 4 leads, then one of more seeds.
@@ -107,7 +107,7 @@ def subjects(studies: Iterable[Study]) -> list[Subject]:
     for study in sorted(found, key=lambda study: (not study.compares_the_pair, -len(study.seeds))):
         home = next((group for group in groups if same_networks(group[0], study)), None)
         groups.append([study]) if home is None else home.append(study)
-    groups.sort(key=lambda group: (NETWORKS.index(group[0].network), found.index(group[0])))
+    groups.sort(key=lambda group: (NETWORKS.index(group[0].network), not group[0].on_their_kind, found.index(group[0])))
     able = [group for group in groups if len(Subject(group).pairs)]
     names = short_names([group[0] for group in able])
     return [Subject(tuple(group), name) for group, name in zip(able, names, strict=True)]
