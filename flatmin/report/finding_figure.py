@@ -34,7 +34,7 @@ LETTER, HANDLE = 0.058, 0.43
 """Inches that a letter of the legend takes, and an entry beside its text."""
 ROOM = 0.22
 """Share of the panel of boxes that the words on its greatest step get."""
-STEP: dict[str, Any] = {"color": "#111111", "linewidth": 2.4, "solid_capstyle": "butt", "zorder": 4}
+STEP: dict[str, Any] = {"color": "#111111", "linewidth": 2.0, "solid_capstyle": "butt", "zorder": 4}
 COLUMNS = [
     *("panel", "subject", "regime", "seed", "epoch", "epsilon", "method", "gradient_norm"),
     *("published", "strong", "share", "sharpness", "smaller_epsilon", "found_there"),
@@ -87,7 +87,8 @@ def draw(found: Sequence[Evidence]) -> Figure:
     markers = {one.name: SERIES_MARKERS[place % len(SERIES_MARKERS)] for place, one in enumerate(found)}
     columns = legend_columns([subject_handles(markers), [*regime_handles(), *method_handles()]])
     figure = blank(PAGE_WIDTH, 2.5 + 0.16 * len(columns[0]))
-    figure.legend(handles=sum(columns, []), loc="outside upper left", ncols=len(columns), columnspacing=1.2)
+    handles = [handle for column in columns for handle in column]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(columns), columnspacing=1.2)
     left, middle, right = figure.subplots(1, 3)
     for one in found:
         draw_minima(left, one, markers[one.name])
@@ -208,7 +209,7 @@ def method_handles() -> list[Line2D]:
     """Return the legend entries of the panel of boxes."""
     names = {method: f"{name} search" for method, name in SEARCHES.items()}
     lines = [Line2D([], [], color="0.25", **STROKES[method], label=name) for method, name in names.items()]
-    return [*lines, Line2D([], [], **STEP, label="less than in a smaller box")]
+    return [Line2D([], [], **STEP, label="less than in a smaller box"), *lines]
 
 
 def notes(found: Sequence[Evidence]) -> list[str]:

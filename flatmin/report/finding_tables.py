@@ -6,7 +6,7 @@ import pandas as pd
 
 from flatmin.figures.captions import counted, significant
 from flatmin.report.finding import Count, Evidence, partitions
-from flatmin.report.held_out import interval_text
+from flatmin.report.held_out import interval_text, rounded
 from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
 from flatmin.report.subjects import PUBLISHED, STRONG
@@ -113,16 +113,16 @@ def seeds_text(found: Interval) -> str:
     """The mean with the range over single seeds, such as ``18 (1.6 to 63)``; a dash without seeds."""
     if not found.values:
         return "–"
-    center, ends = significant(found.center, 2), spread(found.values)
+    center, ends = rounded(found.center), spread(found.values)
     return center if ends == center else f"{center} ({ends})"
 
 
 def spread(values: Sequence[float]) -> str:
-    """A range of numbers, or the one.
+    """A range of numbers to two digits, or the one.
 
     Example:
-        >>> spread([4.0, 70.0]), spread([98.5])
-        ('4.0 to 70', '98')
+        >>> spread([4.0, 11214.0]), spread([98.5])
+        ('4.0 to 11,000', '98')
     """
-    low, high = significant(min(values), 2), significant(max(values), 2)
+    low, high = rounded(min(values)), rounded(max(values))
     return low if low == high else f"{low} to {high}"

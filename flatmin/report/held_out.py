@@ -99,16 +99,25 @@ def mean(rows: pd.DataFrame, column: str) -> str:
     return f"{significant(value)} ± {significant(error, 2)}" if error > 0 else significant(value)
 
 
-def interval_text(found: Interval, digits: int = 2) -> str:
-    """A number with its interval, where there is one, such as ``4.0 [2.1, 7.6]``; a dash without seeds.
+def interval_text(found: Interval) -> str:
+    """A number with its interval, where there is one, to two digits each; a dash without seeds.
 
     Example:
-        >>> interval_text(Interval(4.0, 2.1, 7.6, (3.0, 5.3))), interval_text(Interval(4.0, float("nan"), 5.0, (4.0,)))
-        ('4.0 [2.1, 7.6]', '4.0')
+        >>> interval_text(Interval(4.04, 2.1, 31307.0, (3.0, 5.3)))
+        '4.0 [2.1, 31,000]'
     """
     if not found.values:
         return "–"
-    center = significant(found.center, digits)
-    if not found.exists:
-        return center
-    return f"{center} [{significant(found.low, digits)}, {significant(found.high, digits)}]"
+    ends = f" [{rounded(found.low)}, {rounded(found.high)}]" if found.exists else ""
+    return f"{rounded(found.center)}{ends}"
+
+
+def rounded(value: float) -> str:
+    """A number to two digits, with zeros for the rest of a large one.
+
+    Example:
+        >>> rounded(11214.0), rounded(0.0321), rounded(-0.5)
+        ('11,000', '0.032', '−0.50')
+    """
+    text = significant(float(f"{value:.1e}"), 2)
+    return f"−{text[1:]}" if text.startswith("-") else text

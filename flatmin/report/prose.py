@@ -1,193 +1,233 @@
 """Sentences of the report that must follow the numbers: its answer, what does not reproduce, and its limits.
 
-The answer is to one question: is the paper's sharpness the landscape's, or the optimiser's that looks for it? It
-compares the published search with the strong one at the same minima: batch statistics, full space, the larger epsilon,
-the seeds that have both searches at both minima.
+The answer is to one question: is the paper's sharpness the landscape's, or the optimiser's that looks for it? It leads
+with what the published search owes to the gradient where training stopped, and says where that is so and where not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS
+from flatmin.report.finding import SEARCHES, Count, Evidence
+from flatmin.report.finding_tables import single_seeds, spread
+from flatmin.report.held_out import interval_text
 from flatmin.report.published import EPSILONS, LARGE, NETWORKS, SMALL, TABLE_4
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
+from flatmin.report.subjects import PUBLISHED, READING, STRONG
 from flatmin.report.values import Reading, distributions_of, sharpness
 from flatmin.results import markdown
+from flatmin.results.intervals import Interval, of_ratio
 from flatmin.results.latex import escaped
 
-LIKE = 1.5
-"""Two sharpnesses within this factor of each other are called alike."""
+OPEN = "No study has both searches, so the question is open here."
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Both searches, or both readings of BatchNorm, at the minima of one study, over the seeds that have all.
-
-    Attributes:
-        study: The study.
-        seeds: How many.
-        lost: Further seeds where a sharpness is 0 or infinite, which have no ratio.
-        first: Sharpness of large over small batch by the first, geometric mean over seeds.
-        second: The same by the second.
-        small: The first over the second at the small-batch minima.
-        large: The same at the large-batch minima.
-    """
-
-    study: Study
-    seeds: int
-    lost: int
-    first: float
-    second: float
-    small: float
-    large: float
-
-
-def compared(study: Study, first: Reading, second: Reading) -> Comparison | None:
-    """Compare two readings; ``None`` where no seed has both at both minima, all positive and finite."""
-    columns = [sharpness(study, regime, reading) for reading in (first, second) for regime in (SMALL, LARGE)]
-    table = pd.concat(columns, axis="columns", join="inner").to_numpy(float).reshape(-1, 4)
-    logs = np.log(table[np.all((table > 0) & np.isfinite(table), axis=1)])
-    if not len(logs):
-        return None
-    first_small, first_large, second_small, second_large = (float(value) for value in logs.mean(axis=0))
-    return Comparison(
-        study,
-        len(logs),
-        len(table) - len(logs),
-        first=float(np.exp(first_large - first_small)),
-        second=float(np.exp(second_large - second_small)),
-        small=float(np.exp(first_small - second_small)),
-        large=float(np.exp(first_large - second_large)),
-    )
-
-
-def answer(studies: Sequence[Study]) -> str:
+def answer(found: Sequence[Evidence], studies: Sequence[Study] = ()) -> str:
     """Say whether the paper's sharpness is the landscape's or the optimiser's.
 
     Args:
-        studies: Those that Tables 2 to 4 show.
+        found: What both searches say, subject by subject.
+        studies: Those that Table 4 shows, for what the distribution of A does in random subspaces.
 
     Returns:
         Plain text; it says so where no study has both searches.
     """
-    published, strong = Reading("paper", "batch"), Reading("strong", "batch")
-    found = [one for study in studies if (one := compared(study, published, strong))]
     if not found:
-        return "No study has both searches, so the question is open here."
-    said = verdict(found)
-    if all(one.seeds == 1 for one in found):
-        said = f"As far as single seeds tell, {said[:1].lower()}{said[1:]}"
-    return " ".join([said, orders(found), sizes(found), *statistics(studies), *subspaces(studies)])
+        return OPEN
+    lead = gradient(found)
+    rest = [boxes(found), orders(found), doubts(found), same_loss(found), subspaces(studies)]
+    return " ".join(part for part in [lead, shares(found, named=not lead), *rest] if part)
 
 
-def verdict(found: Sequence[Comparison]) -> str:
-    """Return the answer in one sentence."""
-    reversed_by_strong = [one for one in found if one.second <= 1]
-    missed = [one for one in found if one.second > 1 >= one.first]
-    if any(one.first > 1 for one in reversed_by_strong):
-        made = [one for one in reversed_by_strong if one.first > 1]
-        return f"In part it is the optimiser's: for {names(made)} the paper's order vanishes under a strong search."
-    if reversed_by_strong:
-        return f"It is the landscape's, but for {names(reversed_by_strong)} the order is not the paper's."
-    if missed:
-        return (
-            "The order is the landscape's, but the published search does not always see it: "
-            f"for {names(missed)} it reverses the order that a strong search finds."
-        )
-    if all(1 / LIKE < share < LIKE for one in found for share in (one.small, one.large)):
-        return "Order and size are the landscape's: both searches find about the same."
-    return "The order is the landscape's; the size is in part the optimiser's."
-
-
-def orders(found: Sequence[Comparison]) -> str:
-    """Return by how much the large-batch minimum is the sharper one, by either search."""
-    strong, published = spread([one.second for one in found]), spread([one.first for one in found])
-    seeds = counted(sum(one.seeds for one in found), "seed")
-    lost = sum(one.lost for one in found)
-    text = (
-        f"In {counted(len(found), 'study')} ({names(found)}; {seeds} in all) the sharpness of the large-batch minimum "
-        f"is {strong} times that of the small-batch one by a strong search and {published} times by the published one."
-    )
-    return f"{text} Left out: {counted(lost, 'seed')} with a sharpness of 0 or infinity." if lost else text
-
-
-def sizes(found: Sequence[Comparison]) -> str:
-    """Return how much of the strong search's value the published one finds."""
-    small, large = ([100 * getattr(one, regime) for one in found] for regime in ("small", "large"))
+def gradient(found: Sequence[Evidence]) -> str:
+    """Say where the share that the published search finds falls with the gradient; empty without such data."""
+    measured = [one for one in found if one.correlation[LARGE].values]
+    falling = [one for one in measured if one.correlation[LARGE].low > 0]
+    rising = [one for one in measured if one.correlation[LARGE].high < 0]
+    undecided = [one for one in measured if one not in falling and one not in rising]
+    rest = [f"{said} {ranks(some)}" for said, some in (("undecided on", undecided), ("not so on", rising)) if some]
+    if not falling:
+        claim = "That the published search finds less of a strong one's sharpness where the gradient is smaller is"
+        return f"{claim} {'; '.join(rest)} (rank correlation along the large batch's training)." if rest else ""
     return (
-        f"The published search finds {spread(small)} % of what the strong one finds at small-batch minima and "
-        f"{spread(large)} % at large-batch ones."
+        f"The published search measures the size of the gradient where training stopped{as_much(falling)} the share of a "
+        "strong search's sharpness that it finds falls with the gradient along training (rank correlation "
+        f"{'; '.join([correlations(falling), *rest])}), at the large batch by a factor of {swings(falling, 'share')} "
+        f"where the strong value varies by {swings(falling, 'strong')}."
     )
 
 
-def statistics(studies: Sequence[Study]) -> list[str]:
-    """Return what running instead of batch statistics do to the sharpness; nothing where no study has both."""
-    running, batch = Reading("strong", "running"), Reading("strong", "batch")
-    found = [one for study in studies if (one := compared(study, running, batch))]
-    if not found:
-        return []
-    small, large = spread([one.small for one in found]), spread([one.large for one in found])
-    return [
-        f"With BatchNorm's running statistics in place of the batch's the strong search finds {small} times as much at "
-        f"small-batch minima and {large} times at large-batch ones ({names(found)})."
+def as_much(found: Sequence[Evidence]) -> str:
+    """Say whether the share varies as much as the strong value, their product being what is found, and name networks."""
+    much = [one for one in found if one.swing[LARGE]["share"].center >= one.swing[LARGE]["strong"].center]
+    less = [one for one in found if one not in much]
+    if much and less:
+        return f": on {names(much)} (there as much as the landscape) and {names(less)}"
+    return f"{' as much as' if much else ' beside'} the landscape: on {names(found)}"
+
+
+def correlations(found: Sequence[Evidence]) -> str:
+    """Return the range of the rank correlations at the large batch, and how many are positive at either batch."""
+    large, small = ([value for one in found for value in one.correlation[regime].values] for regime in (LARGE, SMALL))
+    positive, beside = (Count.of(pd.Series(values, dtype=float) > 0).text for values in (large, small))
+    return f"{spread(large)} at the large batch, above 0 in {positive} seeds; at the small batch in {beside}"
+
+
+def ranks(found: Sequence[Evidence]) -> str:
+    """Return the rank correlation of share and gradient at the large batch, network by network."""
+    return ", ".join(f"{one.name} {interval_text(one.correlation[LARGE])}" for one in found)
+
+
+def swings(found: Sequence[Evidence], column: str) -> str:
+    """Return the range over single seeds of the factor by which a column varies along the large batch's training."""
+    return spread([value for one in found for value in one.swing[LARGE][column].values])
+
+
+def shares(found: Sequence[Evidence], *, named: bool) -> str:
+    """Return how much of the strong value the published search finds at the minima, naming both where asked."""
+    values = {name: single_seeds(found, regime) for name, regime in (("small", SMALL), ("large", LARGE))}
+    parts = [f"{spread(some)} % ({name} batch)" for name, some in values.items() if some]
+    search, whole = ("the published search", "what a strong one does") if named else ("it", "the strong value")
+    return f"At single minima {search} finds {' and '.join(parts)} of {whole}." if parts else ""
+
+
+def boxes(found: Sequence[Evidence]) -> str:
+    """Return how often a search finds less than in a smaller box; empty where there is one box."""
+    published, strong = (Count.total(one.impossible[method] for one in found) for method in (PUBLISHED, STRONG))
+    if not published.all:
+        return ""
+    return (
+        f"In {published.text} searches it finds less than in a smaller box inside, which no maximum does; the strong "
+        f"one, which starts there too, in {strong.text}."
+    )
+
+
+def orders(found: Sequence[Evidence]) -> str:
+    """Return in how many seeds the large-batch minimum is the sharper one, and where the published search differs."""
+    sharper = Count.total(one.sharper for one in found)
+    if not sharper.all:
+        return ""
+    against = [f"{one.name} {one.sharper.text}" for one in found if one.sharper.of_these < one.sharper.all]
+    turned = [f"{one.name} {one.turned.text}" for one in found if one.turned.of_these]
+    ratios = spread([value for one in found for value in one.order[STRONG].values])
+    along = Count.total(one.turned_along for one in found)
+    way = f" and in {along.text} pairs on the way" if along.all else ""
+    return (
+        f"By the strong search the large-batch minimum is the sharper one in {sharper.text} seeds of "
+        f"{counted(sum(bool(one.sharper.all) for one in found), 'study')}{brackets(against)}, {ratios} times; the "
+        f"published one turns this round in {Count.total(one.turned for one in found).text}{brackets(turned)}{way}."
+    )
+
+
+def doubts(found: Sequence[Evidence]) -> str:
+    """Return the networks whose ratio has an interval that includes 1, or none; empty where there are none."""
+    wide = [f"{one.name} ({' and '.join(including_one(one))} search)" for one in found if including_one(one)]
+    lone = [one for one in found if len(one.order[STRONG].values) == 1]
+    parts = [
+        *([f"the interval of the ratio includes 1 for {', '.join(wide)}"] if wide else []),
+        *([f"a single seed speaks for {names(lone)}"] if lone else []),
     ]
+    said = "; ".join(parts)
+    return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
-def subspaces(studies: Sequence[Study]) -> list[str]:
-    """Return what the distribution of A does in random subspaces; nothing where no study has several."""
-    sharper: dict[str, list[bool]] = {}
+def including_one(one: Evidence) -> list[str]:
+    """Return the searches by which the interval of the ratio at the minima includes 1."""
+    return [name for method, name in SEARCHES.items() if one.order[method].low <= 1 <= one.order[method].high]
+
+
+def same_loss(found: Sequence[Evidence]) -> str:
+    """Return the order of the networks where both have come to the same loss; empty where none was measured."""
+    strong, published = (
+        [value for one in found for value in one.equal_loss.order[method].values] for method in (STRONG, PUBLISHED)
+    )
+    if not strong:
+        return ""
+    counts = [Count.of(pd.Series(values) > 1).text for values in (strong, published)]
+    return (
+        f"At equal loss on the way the large-batch network is the sharper one in {counts[0]} seeds by the strong and in "
+        f"{counts[1]} by the published search."
+    )
+
+
+def subspaces(studies: Sequence[Study]) -> str:
+    """Return what the distribution of A does in random subspaces; empty where no study has several."""
+    ratios: dict[str, list[Interval]] = {}
     off: dict[str, list[float]] = {}
     for study in studies:
         several = distributions_of(study)
         for name in several if len(several) > 1 else []:
-            if (logs := mean_logs(study, name)) is None:
-                continue
-            sharper.setdefault(name, []).append(bool(logs[1] > logs[0]))
-            if study.on_the_papers_data:
-                paper = np.log([TABLE_4[study.network][regime, EPSILONS[0]].mean for regime in (SMALL, LARGE)])
-                off.setdefault(name, []).append(float(np.abs(logs - paper).mean()))
-    if not sharper:
-        return []
-    counts = [f"{sum(found)} of {len(found)} with {name} entries" for name, found in sharper.items()]
-    text = (
-        "In random subspaces, whose distribution the paper does not state, the published search finds the large-batch "
-        f"minimum the sharper one in this share of the studies: {', '.join(counts)}"
+            small, large = in_subspaces(study, name)
+            if (ratio := of_ratio(large, small)).values:
+                ratios.setdefault(name, []).append(ratio)
+                off.setdefault(name, []).extend(from_the_paper(study, small, large))
+    if not ratios:
+        return ""
+    counts = "; ".join(f"{name} {sides(found)}" for name, found in ratios.items())
+    return (
+        "In random subspaces, by entries of A, which the paper does not state, the published search has the large batch "
+        f"sharper, undecided and flatter in so many studies: {counts}{nearest(off)}."
     )
-    nearest = min(off, key=lambda name: float(np.mean(off[name]))) if len(off) > 1 else ""
-    return [f"{text}; {nearest} entries come nearest to the paper's values." if nearest else f"{text}."]
 
 
-def mean_logs(study: Study, distribution: str) -> NDArray[np.float64] | None:
-    """Return the mean logarithm over seeds of the published search's sharpness in random subspaces, small and large."""
-    reading = Reading("paper", "batch")
-    pair = [sharpness(study, regime, reading, space="random", distribution=distribution) for regime in (SMALL, LARGE)]
-    table = pd.concat(pair, axis="columns", join="inner").to_numpy(float).reshape(-1, 2)
-    table = table[np.all((table > 0) & np.isfinite(table), axis=1)]
-    return np.log(table).mean(axis=0) if len(table) else None
+def nearest(off: Mapping[str, Sequence[float]]) -> str:
+    """Return which entries come nearest to the paper's values; empty where fewer than two can be compared."""
+    means = {name: float(np.exp(np.mean(values))) for name, values in off.items() if values}
+    if len(means) < 2:
+        return ""
+    name = min(means, key=lambda name: means[name])
+    return f" ({name} nearest to the paper's values, off by a factor of {significant(means[name], 2)})"
 
 
-def spread(values: Sequence[float]) -> str:
-    """Return a range of numbers, or the one.
+def from_the_paper(study: Study, *found: "pd.Series[float]") -> list[float]:
+    """Return how far the geometric means of small and large batch are from the paper's: mean distance of logarithms."""
+    positive = [values[(values > 0) & np.isfinite(values)] for values in found]
+    if not study.on_the_papers_data or any(values.empty for values in positive):
+        return []
+    paper = [TABLE_4[study.network][regime, EPSILONS[0]].mean for regime in (SMALL, LARGE)]
+    logs = [float(np.log(values).mean()) for values in positive]
+    return [float(np.abs(np.array(logs) - np.log(paper)).mean())]
+
+
+def in_subspaces(study: Study, distribution: str) -> "tuple[pd.Series[float], pd.Series[float]]":
+    """Return the published search's sharpness in random subspaces by seed, of small and large batch."""
+    reading = Reading(PUBLISHED, READING)
+    small, large = (
+        sharpness(study, regime, reading, space="random", distribution=distribution) for regime in (SMALL, LARGE)
+    )
+    return small, large
+
+
+def sides(ratios: Sequence[Interval]) -> str:
+    """Return in how many studies the interval of a ratio lies above 1, does neither or does not exist, and lies below.
 
     Example:
-        >>> spread([4.0, 70.0]), spread([98.5])
-        ('4.0 to 70', '98')
+        >>> sides([Interval(4.0, 2.0, 8.0, (3.0, 5.0)), Interval(3.0, 0.5, 9.0, (1.0, 9.0))])
+        '1, 1, 0'
     """
-    low, high = significant(min(values), 2), significant(max(values), 2)
-    return low if low == high else f"{low} to {high}"
+    above, below = sum(one.low > 1 for one in ratios), sum(one.high < 1 for one in ratios)
+    return f"{above}, {len(ratios) - above - below}, {below}"
 
 
-def names(found: Sequence[Comparison]) -> str:
-    """Return the networks, with the variant of those that have two."""
-    labels = [f"{one.study.network}{f' ({one.study.variant})' if one.study.variant else ''}" for one in found]
-    return ", ".join(dict.fromkeys(labels))
+def names(found: Sequence[Evidence]) -> str:
+    """Return the networks."""
+    return ", ".join(one.name for one in found)
+
+
+def brackets(parts: Sequence[str]) -> str:
+    """Return parts in brackets after a blank; empty for none.
+
+    Example:
+        >>> brackets(["F1 1 of 3", "C1 2 of 3"]), brackets([])
+        (' (F1 1 of 3, C1 2 of 3)', '')
+    """
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 @dataclass(frozen=True)

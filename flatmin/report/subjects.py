@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from flatmin.report.published import EPSILONS, LARGE, NETWORKS, SMALL
-from flatmin.report.studies import Study
+from flatmin.report.studies import STRIDES, Study
 from flatmin.results.nesting import SEARCH
 
 PUBLISHED, STRONG = "paper", "strong"
@@ -123,13 +123,22 @@ def same_networks(one: Study, other: Study) -> bool:
 
 
 def short_names(studies: Sequence[Study]) -> list[str]:
-    """Names of studies beside each other: the network, with what tells it from the others in brackets."""
-    facts = [[study.variant, "" if study.on_their_kind else study.data.partition(" (")[0]] for study in studies]
-    for further in ("epochs", "name"):
+    """Names of studies beside each other: the network with strides and other data, and more where needed."""
+    facts = [
+        [*(part for part in study.variant.split(", ") if part in STRIDES.values()), other_data(study)]
+        for study in studies
+    ]
+    for further in ("variant", "epochs", "name"):
         names = [named(study.network, known) for study, known in zip(studies, facts, strict=True)]
         for study, known, name in zip(studies, facts, names, strict=True):
-            known += [str(getattr(study, further))] if names.count(name) > 1 else []
+            more = str(getattr(study, further)).split(", ") if names.count(name) > 1 else []
+            known += [part for part in more if part not in known]
     return [named(study.network, known) for study, known in zip(studies, facts, strict=True)]
+
+
+def other_data(study: Study) -> str:
+    """The data in a word where they are neither the paper's nor a sample of them."""
+    return "" if study.on_their_kind else study.data.partition(" (")[0]
 
 
 def named(network: str, facts: Iterable[str]) -> str:
