@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flatmin.report.answer import answer
 from flatmin.report.break_even import break_even_sheet, break_even_table
 from flatmin.report.cells import tidy
 from flatmin.report.claim import Judgement
@@ -16,7 +17,7 @@ from flatmin.report.finding_tables import finding_sheet
 from flatmin.report.held_out import held_out_sheet
 from flatmin.report.layout import sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
-from flatmin.report.prose import answer, limits, misses, studies_sheet
+from flatmin.report.prose import limits, misses, studies_sheet
 from flatmin.report.protocol import networks_sheet
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study, main_studies

@@ -1,6 +1,6 @@
 """The finding as text: numbers by name, and a table with a row for each subject."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
@@ -16,8 +16,8 @@ CAPTION = (
     "What the published search owes to the gradient where training stopped. Share: what it finds at the minima in per "
     "cent of a strong search's value, geometric mean and range of single seeds. Less than in a smaller box: its "
     "searches, in every space and reading, that found less than it had in a box inside, which no maximum does. Order "
-    "turned: seeds whose large-batch minimum is the sharper one by the strong search and not by the published one; in "
-    "brackets, pairs of networks on the way. Rank correlation of share and length of the gradient along training: mean "
+    "turned: seeds whose large-batch minimum is the sharper one by the strong search and not by the published one, and "
+    "pairs of networks on the way. Rank correlation of share and length of the gradient along training: mean "
     "over seeds. Equal loss: sharpness of large over small batch at the lowest loss that both reach on the way, "
     f"geometric mean over seeds. 95 % intervals in square brackets. ε = {EPSILONS[0]:g}, full space, batch statistics."
 )
@@ -25,34 +25,40 @@ COLUMNS = {
     "ShareSmall": ("share (%)", "small"),
     "ShareLarge": ("share (%)", "large"),
     "Impossible": ("", "less than in a smaller box"),
-    "Turned": ("", "order turned"),
+    "Turned": ("order turned", "minima"),
+    "TurnedAlong": ("order turned", "on the way"),
     "RankSmall": ("rank correlation", "small"),
     "RankLarge": ("rank correlation", "large"),
     "EqualLossPublished": ("equal loss", "published"),
     "EqualLossStrong": ("equal loss", "strong"),
 }
-WIDTHS = (0.12, 0.09, 0.09, 0.08, 0.09, 0.08, 0.08, 0.1, 0.1)
+WIDTHS = (0.11, 0.09, 0.09, 0.08, 0.06, 0.06, 0.08, 0.08, 0.09, 0.09)
 NOTHING = "No study has both searches."
 
 
+NUMBERS: dict[str, Callable[[Evidence], str]] = {
+    "ShareSmall": lambda one: seeds_text(percent(one.share[SMALL])),
+    "ShareLarge": lambda one: seeds_text(percent(one.share[LARGE])),
+    "Impossible": lambda one: one.impossible[PUBLISHED].text,
+    "ImpossibleStrong": lambda one: one.impossible[STRONG].text,
+    "Sharper": lambda one: one.sharper.text,
+    "Turned": lambda one: one.turned.text,
+    "TurnedAlong": lambda one: one.turned_along.text,
+    "OrderPublished": lambda one: interval_text(one.order[PUBLISHED]),
+    "OrderStrong": lambda one: interval_text(one.order[STRONG]),
+    "RankSmall": lambda one: interval_text(one.correlation[SMALL]),
+    "RankLarge": lambda one: interval_text(one.correlation[LARGE]),
+    "SwingShare": lambda one: seeds_text(one.swing[LARGE]["share"]),
+    "SwingStrong": lambda one: seeds_text(one.swing[LARGE]["strong"]),
+    "EqualLossPublished": lambda one: interval_text(one.equal_loss.order[PUBLISHED]),
+    "EqualLossStrong": lambda one: interval_text(one.equal_loss.order[STRONG]),
+}
+"""What the text quotes of a subject, by name."""
+
+
 def numbers_of(one: Evidence) -> dict[str, str]:
-    """What the text quotes of a subject, by name."""
-    shares, ranks = ({"Small": found[SMALL], "Large": found[LARGE]} for found in (one.share, one.correlation))
-    orders = {"Order": one.order, "EqualLoss": one.equal_loss.order}
-    along = f" ({one.turned_along.text})" if one.turned_along.all else ""
-    return {
-        **{f"Share{name}": seeds_text(percent(found)) for name, found in shares.items()},
-        "Impossible": one.impossible[PUBLISHED].text,
-        "ImpossibleStrong": one.impossible[STRONG].text,
-        "Sharper": one.sharper.text,
-        "Turned": f"{one.turned.text}{along}",
-        **{f"Rank{name}": interval_text(found) for name, found in ranks.items()},
-        **{
-            f"{name}{search}": interval_text(found[method])
-            for name, found in orders.items()
-            for search, method in (("Published", PUBLISHED), ("Strong", STRONG))
-        },
-    }
+    """The numbers of a subject as text, by name."""
+    return {name: text(one) for name, text in NUMBERS.items()}
 
 
 def totals(found: Sequence[Evidence]) -> dict[str, str]:
