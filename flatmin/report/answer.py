@@ -47,24 +47,25 @@ def gradient(found: Sequence[Evidence]) -> str:
     """
     measured = [one for one in found if one.correlation[LARGE].values]
     falling = [one for one in measured if one.correlation[LARGE].low > 0]
-    much = [one for one in falling if one.swing[LARGE]["share"].center >= one.swing[LARGE]["strong"].center]
-    less = [one for one in falling if one not in much]
     rising = [one for one in measured if one.correlation[LARGE].high < 0]
     undecided = [one for one in measured if one not in falling and one not in rising]
-    share = "the share of a strong search's sharpness that the published one finds"
-    if much:
-        lead = f"On {names(much)} the published search measures the size of the gradient where training stopped as much"
-        said = [f"{lead} as the landscape: the share of a strong search's sharpness that it finds {falls(much)}"]
-        said += [f"on {names(less)} it falls too ({above_zero(less)}), but {by_how_much(less)}"] if less else []
-    else:
-        said = (
-            [f"on {names(less)} {share} {falls(less)}"]
-            if less
-            else [f"{share} is nowhere shown to fall with the gradient"]
-        )
-        said[0] = f"{said[0][0].upper()}{said[0][1:]}"
     parts = [f"{words} {ranks(some)}" for words, some in (("undecided for", undecided), ("not so for", rising)) if some]
-    return f"{'; '.join([*said, *parts])}." if measured else ""
+    return f"{'; '.join([leading(falling), *parts])}." if measured else ""
+
+
+def leading(falling: Sequence[Evidence]) -> str:
+    """Say of networks where the share falls with the gradient whether it does so by as much as the landscape varies."""
+    much = [one for one in falling if one.swing[LARGE]["share"].center >= one.swing[LARGE]["strong"].center]
+    less = [one for one in falling if one not in much]
+    if not falling:
+        return "That the published search finds a smaller share of the sharpness at a smaller gradient is nowhere shown"
+    if not much:
+        return f"On {names(less)} the share of a strong search's sharpness that the published one finds {falls(less)}"
+    text = (
+        f"On {names(much)} the published search measures the size of the gradient where training stopped as much as "
+        f"the landscape: the share of a strong search's sharpness that it finds {falls(much)}"
+    )
+    return f"{text}; on {names(less)} it falls too ({above_zero(less)}), but {by_how_much(less)}" if less else text
 
 
 def falls(found: Sequence[Evidence]) -> str:

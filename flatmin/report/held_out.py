@@ -96,7 +96,8 @@ def mean(rows: pd.DataFrame, column: str) -> str:
     if rows[column].dropna().empty:
         return "–"
     value, error = float(rows[column].mean()), float(rows[ERRORS[column]].mean())
-    return f"{significant(value)} ± {significant(error, 2)}" if error > 0 else significant(value)
+    text = signed(significant(value))
+    return f"{text} ± {significant(error, 2)}" if error > 0 else text
 
 
 def interval_text(found: Interval) -> str:
@@ -119,5 +120,9 @@ def rounded(value: float) -> str:
         >>> rounded(11214.0), rounded(0.0321), rounded(-0.5)
         ('11,000', '0.032', '−0.50')
     """
-    text = significant(float(f"{value:.1e}"), 2)
+    return signed(significant(float(f"{value:.1e}"), 2))
+
+
+def signed(text: str) -> str:
+    """A number with a minus sign in place of a hyphen."""
     return f"−{text[1:]}" if text.startswith("-") else text
