@@ -35,7 +35,7 @@ def answer(found: Sequence[Evidence], studies: Sequence[Study] = ()) -> str:
     if not found:
         return OPEN
     lead = gradient(found)
-    rest = [boxes(found), orders(found), doubts(found), same_loss(found), subspaces(studies)]
+    rest = [orders(found), same_loss(found), doubts(found), subspaces(studies)]
     return " ".join(part for part in [lead, shares(found, named=not lead), *rest] if part)
 
 
@@ -60,10 +60,11 @@ def leading(falling: Sequence[Evidence]) -> str:
     if not falling:
         return "That the published search finds a smaller share of the sharpness at a smaller gradient is nowhere shown"
     if not much:
-        return f"On {names(less)} the share of a strong search's sharpness that the published one finds {falls(less)}"
+        share = "the share of a strong search's sharpness that the published one finds"
+        return f"Along training on {names(less)} {share} {falls(less)}"
     text = (
         f"On {names(much)} the published search measures the size of the gradient where training stopped as much as "
-        f"the landscape: the share of a strong search's sharpness that it finds {falls(much)}"
+        f"the landscape: along training the share of a strong search's sharpness that it finds {falls(much)}"
     )
     return f"{text}; on {names(less)} it falls too ({above_zero(less)}), but {by_how_much(less)}" if less else text
 
@@ -72,8 +73,8 @@ def falls(found: Sequence[Evidence]) -> str:
     """Say how surely and how far the share falls with the gradient."""
     values = [value for one in found for value in one.correlation[LARGE].values]
     return (
-        f"falls with the gradient along training (rank correlation at the large batch {spread(values)}, "
-        f"{above_zero(found)}), there {by_how_much(found)}"
+        f"falls with the gradient (rank correlation {spread(values)} at the large batch, {above_zero(found)}), "
+        f"{by_how_much(found)}"
     )
 
 
@@ -91,7 +92,7 @@ def above_zero(found: Sequence[Evidence]) -> str:
         Count.of(pd.Series([value for one in found for value in one.correlation[regime].values], dtype=float) > 0).text
         for regime in (LARGE, SMALL)
     )
-    return f"above 0 in {large} seeds, at the small batch in {small}"
+    return f"above 0 in {large} seeds, small batch {small}"
 
 
 def ranks(found: Sequence[Evidence]) -> str:
@@ -104,7 +105,7 @@ def shares(found: Sequence[Evidence], *, named: bool) -> str:
     values = {name: single_seeds(found, regime) for name, regime in (("small", SMALL), ("large", LARGE))}
     parts = [f"{spread(some)} % ({name} batch)" for name, some in values.items() if some]
     search, whole = ("the published search", "what a strong one does") if named else ("it", "the strong value")
-    return f"At single minima {search} finds {' and '.join(parts)} of {whole}." if parts else ""
+    return f"At single minima {search} finds {' and '.join(parts)} of {whole}{boxes(found)}." if parts else ""
 
 
 def boxes(found: Sequence[Evidence]) -> str:
@@ -113,8 +114,8 @@ def boxes(found: Sequence[Evidence]) -> str:
     if not published.all:
         return ""
     return (
-        f"In {published.text} searches it finds less than in a smaller box inside, which no maximum does; the strong "
-        f"one, which starts there too, in {strong.text}."
+        f", and in {published.text} searches less than in a smaller box inside, which no maximum does (the strong "
+        f"search, which starts there: {strong.text})"
     )
 
 
@@ -129,7 +130,7 @@ def orders(found: Sequence[Evidence]) -> str:
     along = Count.total(one.turned_along for one in found)
     way = f" and in {along.text} pairs on the way" if along.all else ""
     return (
-        f"By the strong search the large-batch minimum is the sharper one in {sharper.text} seeds of "
+        f"The large-batch minimum is the sharper one by the strong search in {sharper.text} seeds of "
         f"{counted(sum(bool(one.sharper.all) for one in found), 'study')}{brackets(against)}, {ratios} times; the "
         f"published one turns this round in {Count.total(one.turned for one in found).text}{brackets(turned)}{way}."
     )
@@ -137,7 +138,7 @@ def orders(found: Sequence[Evidence]) -> str:
 
 def doubts(found: Sequence[Evidence]) -> str:
     """Return the networks whose ratio has an interval that includes 1, or none; empty where there are none."""
-    wide = [f"{one.name} ({' and '.join(including_one(one))} search)" for one in found if including_one(one)]
+    wide = [f"{one.name} ({' and '.join(including_one(one))})" for one in found if including_one(one)]
     lone = [one for one in found if len(one.order[STRONG].values) == 1]
     parts = [
         *([f"the interval of the ratio includes 1 for {', '.join(wide)}"] if wide else []),
@@ -161,8 +162,8 @@ def same_loss(found: Sequence[Evidence]) -> str:
         return ""
     counts = [Count.of(pd.Series(values) > 1).text for values in (strong, published)]
     return (
-        f"At equal loss on the way the large-batch network is the sharper one in {counts[0]} seeds by the strong and "
-        f"in {counts[1]} by the published search."
+        f"Compared at equal loss, the large-batch network is the sharper one in {counts[0]} by the strong and in "
+        f"{counts[1]} by the published search."
     )
 
 
@@ -181,8 +182,8 @@ def subspaces(studies: Sequence[Study]) -> str:
         return ""
     counts = "; ".join(f"{name} {sides(found)}" for name, found in ratios.items())
     return (
-        "In random subspaces, by entries of A, which the paper does not state, the published search has the large "
-        f"batch sharper, undecided and flatter in so many studies: {counts}{nearest(off)}."
+        "In random subspaces, by entries of A, which the paper leaves open, the published search has the large batch "
+        f"sharper, undecided and flatter in so many studies: {counts}{nearest(off)}."
     )
 
 
@@ -192,7 +193,7 @@ def nearest(off: Mapping[str, Sequence[float]]) -> str:
     if len(means) < 2:
         return ""
     name = min(means, key=lambda name: means[name])
-    return f" ({name} nearest to the paper's values, off by a factor of {significant(means[name], 2)})"
+    return f" ({name} nearest to the paper, off by a factor of {significant(means[name], 2)})"
 
 
 def from_the_paper(study: Study, *found: "pd.Series[float]") -> list[float]:

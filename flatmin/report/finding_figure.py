@@ -30,6 +30,9 @@ STROKES: dict[str, dict[str, Any]] = {
     PUBLISHED: {"linestyle": (0, (1, 1.2)), "linewidth": 1.1},
     STRONG: {"linestyle": "-", "linewidth": 0.9},
 }
+REGIMES_AND_STEP = 3
+LONGEST = 18
+"""Letters of a subject's name that the title of a panel has room for."""
 LETTER, HANDLE = 0.058, 0.43
 """Inches that a letter of the legend takes, and an entry beside its text."""
 ROOM = 0.22
@@ -85,7 +88,8 @@ def boxes(one: Evidence) -> pd.DataFrame:
 def draw(found: Sequence[Evidence]) -> Figure:
     """Draw the three panels."""
     markers = {one.name: SERIES_MARKERS[place % len(SERIES_MARKERS)] for place, one in enumerate(found)}
-    columns = legend_columns([subject_handles(markers), [*regime_handles(), *method_handles()]])
+    boxed = of_boxes(found)
+    columns = legend_columns(subject_handles(markers), [*regime_handles(), *step_handles(boxed), *method_handles()])
     figure = blank(PAGE_WIDTH, 2.5 + 0.16 * len(columns[0]))
     handles = [handle for column in columns for handle in column]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(columns), columnspacing=1.2)
@@ -95,7 +99,6 @@ def draw(found: Sequence[Evidence]) -> Figure:
         draw_along(middle, one, markers[one.name])
     finish_minima(left)
     finish_along(middle)
-    boxed = of_boxes(found)
     if boxed is None:
         missing(right)
     else:
@@ -156,7 +159,8 @@ def draw_boxes(axes: Axes, one: Evidence, marker: str) -> None:
     steps = rows[is_impossible(rows)]
     for step in steps[["smaller_epsilon", "epsilon", "found_there", "sharpness"]].to_numpy(float):
         axes.plot(step[:2], step[2:], **STEP)
-    axes.set(xscale="log", yscale="log", title=f"(c) {one.subject.network}, box by box")
+    name = one.name if len(one.name) <= LONGEST else one.subject.network
+    axes.set(xscale="log", yscale="log", title=f"(c) boxes, {name}")
     axes.set(xlabel="half-width ε of the box (10⁻³)", ylabel="sharpness φ (%)")
     sizes = sorted(rows["epsilon"].unique())
     axes.set_xticks(sizes, [f"{1000 * size:g}" for size in sizes])
@@ -180,11 +184,13 @@ def name_worst(axes: Axes, steps: pd.DataFrame) -> None:
     axes.annotate(text, (middle, height), arrowprops=pointer, fontsize=7, **named)
 
 
-def legend_columns(groups: Sequence[Sequence[Line2D]]) -> list[list[Line2D]]:
-    """Return the columns of a legend, each group in its own, as low as the page's width allows and filled up alike."""
+def legend_columns(names: Sequence[Line2D], strokes: Sequence[Line2D]) -> list[list[Line2D]]:
+    """Return the columns of a legend, names and strokes apart, as low as the page allows and filled up alike."""
     columns: list[list[Line2D]] = []
-    for rows in range(3, max(3, *map(len, groups)) + 1):
-        columns = [list(group[start : start + rows]) for group in groups for start in range(0, len(group), rows)]
+    for rows in range(REGIMES_AND_STEP, max(len(names), len(strokes)) + 1):
+        columns = [list(names[start : start + rows]) for start in range(0, len(names), rows)]
+        cut = len(strokes) if rows >= len(strokes) else REGIMES_AND_STEP
+        columns += [list(part) for part in (strokes[:cut], strokes[cut:]) if part]
         lengths = [max(len(str(handle.get_label())) for handle in column) for column in columns]
         if sum(LETTER * length + HANDLE for length in lengths) <= PAGE_WIDTH:
             break
@@ -205,11 +211,17 @@ def regime_handles() -> list[Line2D]:
     return [Line2D([], [], linestyle="", **dots(regime, "o", 4), label=look.label) for regime, look in REGIMES.items()]
 
 
+def step_handles(boxed: Evidence | None) -> list[Line2D]:
+    """Return the legend entry of impossible steps, if there are any to be seen."""
+    seen = boxed is not None and bool(is_impossible(boxes(boxed)).any())
+    return [Line2D([], [], **STEP, label="less than in a smaller box")] if seen else []
+
+
 def method_handles() -> list[Line2D]:
     """Return the legend entries of the panel of boxes."""
-    names = {method: f"{name} search" for method, name in SEARCHES.items()}
-    lines = [Line2D([], [], color="0.25", **STROKES[method], label=name) for method, name in names.items()]
-    return [Line2D([], [], **STEP, label="less than in a smaller box"), *lines]
+    return [
+        Line2D([], [], color="0.25", **STROKES[method], label=f"{name} search") for method, name in SEARCHES.items()
+    ]
 
 
 def notes(found: Sequence[Evidence]) -> list[str]:
@@ -218,7 +230,8 @@ def notes(found: Sequence[Evidence]) -> list[str]:
     zeros = sum(int((rows["published"] <= 0).sum()) for one in found for rows in (one.minima, one.along))
     return [
         f"Full space, batch statistics, ε = {EPSILON:g} in (a) and (b). Point: one network of one seed; line in (b): "
-        "one seed from epoch to epoch, in (c): one seed from box to box. A larger box holds the smaller ones",
+        "one seed from epoch to epoch, in (c): one seed from box to box. Grey: both searches find the same. A larger "
+        "box holds the smaller ones",
         f"(c): {boxed.name}" if boxed else "",
         f"Published sharpness 0 in {counted(zeros, 'search')}, left out" if zeros else "",
     ]
