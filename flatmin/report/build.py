@@ -70,7 +70,8 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     yield printed(*by_study, networks_sheet(), named)
     found = evidence(subjects(studies))
     of_the_finding = [finding_sheet(found), held_out_sheet(one.subject for one in found)]
-    yield finding_files(found)
+    if drawn := finding_files(found):
+        yield drawn
     yield printed(*of_the_finding)
     answered, missed, limited = answer(found, main), misses(judgements, studies), limits(studies)
     yield {
