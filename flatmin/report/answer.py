@@ -124,8 +124,8 @@ def orders(found: Sequence[Evidence]) -> str:
     sharper = Count.total(one.sharper for one in found)
     if not sharper.all:
         return ""
-    against = [f"{one.name} {one.sharper.text}" for one in found if one.sharper.of_these < one.sharper.all]
-    turned = [f"{one.name} {one.turned.text}" for one in found if one.turned.of_these]
+    against = [f"{one.name}: {one.sharper.text}" for one in found if one.sharper.of_these < one.sharper.all]
+    turned = [f"{one.name}: {one.turned.text}" for one in found if one.turned.of_these]
     ratios = spread([value for one in found for value in one.order[STRONG].values])
     along = Count.total(one.turned_along for one in found)
     way = f" and in {along.text} pairs on the way" if along.all else ""
@@ -138,10 +138,14 @@ def orders(found: Sequence[Evidence]) -> str:
 
 def doubts(found: Sequence[Evidence]) -> str:
     """Return the networks whose ratio has an interval that includes 1, or none; empty where there are none."""
-    wide = [f"{one.name} ({' and '.join(including_one(one))})" for one in found if including_one(one)]
+    groups = {
+        "both searches": [one for one in found if len(including_one(one)) == len(SEARCHES)],
+        **{f"the {name} search": [one for one in found if including_one(one) == [name]] for name in SEARCHES.values()},
+    }
+    wide = [f"by {searches} for {names(some)}" for searches, some in groups.items() if some]
     lone = [one for one in found if len(one.order[STRONG].values) == 1]
     parts = [
-        *([f"the interval of the ratio includes 1 for {', '.join(wide)}"] if wide else []),
+        *([f"the interval of the ratio includes 1 {' and '.join(wide)}"] if wide else []),
         *([f"a single seed speaks for {names(lone)}"] if lone else []),
     ]
     said = "; ".join(parts)

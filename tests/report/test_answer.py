@@ -111,7 +111,7 @@ def test_order_is_counted_in_seeds_and_networks_that_differ_are_named(searched):
     text = said(turned, other)
     assert (
         "The large-batch minimum is the sharper one by the strong search in 4 of 5 seeds of 2 studies (C1 (code "
-        "strides) 1 of 2), 0.20 to 4.0 times; the published one turns this round in 2 of 5 (F1 2 of 3)."
+        "strides): 1 of 2), 0.20 to 4.0 times; the published one turns this round in 2 of 5 (F1: 2 of 3)."
     ) in text
 
 
@@ -119,8 +119,12 @@ def test_intervals_that_include_one_are_named_by_search_and_lone_seeds_as_such(s
     wide = searched(([1, 1, 1], [300, 0.5, 300]), ([1, 1, 1], [250, 240, 260]))
     lone = searched(([1], [9]), ([5], [10]), name="keskar_c1", network="C1", data="cifar10")
     text = said(wide, lone)
-    assert "The interval of the ratio includes 1 for F1 (published); a single seed speaks for C1 (code" in text
+    assert (
+        "The interval of the ratio includes 1 by the published search for F1; a single seed speaks for C1 (code" in text
+    )
     assert "A single seed speaks for C1 (code strides)." in said(lone)
+    both = said(searched(([1, 1], [300, 0.5]), ([1, 1], [250, 0.5])))
+    assert "The interval of the ratio includes 1 by both searches for F1." in both
     none = said(searched(([1, 1], [9, 9.1]), ([1, 1], [9, 9.1])))
     assert "interval" not in none
     assert "single seed" not in none
