@@ -30,7 +30,10 @@ STROKES: dict[str, dict[str, Any]] = {
     PUBLISHED: {"linestyle": (0, (1, 1.2)), "linewidth": 1.1},
     STRONG: {"linestyle": "-", "linewidth": 0.9},
 }
-REGIMES_AND_STEP = 3
+LOWEST = 3
+"""Rows of a legend, at least: those of the regimes and of the impossible step."""
+MARGIN = 0.03
+"""Share of the panel of minima below the lowest."""
 LONGEST = 18
 """Letters of a subject's name that the title of a panel has room for."""
 LETTER, HANDLE = 0.058, 0.43
@@ -126,9 +129,12 @@ def finish_minima(axes: Axes) -> None:
     """Scale the panel of minima and draw the line where both searches find the same."""
     axes.set(xscale="log", yscale="log", title="(a) at the minima")
     axes.set(xlabel="strong search, φ (%)", ylabel="published search, φ (%)")
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    axes.axline((left, left), (right, right), color="0.6", linewidth=0.7, zorder=0)
+    high = max(high, right)
+    axes.set(xlim=(left, right), ylim=(low * (low / high) ** MARGIN, high))
     few_log_ticks(axes.xaxis, crowded=100)
     few_log_ticks(axes.yaxis, crowded=100)
-    axes.axline((1, 1), (10, 10), color="0.6", linewidth=0.7, zorder=0)
 
 
 def draw_along(axes: Axes, one: Evidence, marker: str) -> None:
@@ -187,13 +193,14 @@ def name_worst(axes: Axes, steps: pd.DataFrame) -> None:
 def legend_columns(names: Sequence[Line2D], strokes: Sequence[Line2D]) -> list[list[Line2D]]:
     """Return the columns of a legend, names and strokes apart, as low as the page allows and filled up alike."""
     columns: list[list[Line2D]] = []
-    for rows in range(REGIMES_AND_STEP, max(len(names), len(strokes)) + 1):
+    for rows in range(LOWEST, max(len(names), len(strokes)) + 1):
         columns = [list(names[start : start + rows]) for start in range(0, len(names), rows)]
-        cut = len(strokes) if rows >= len(strokes) else REGIMES_AND_STEP
+        cut = len(strokes) if rows >= len(strokes) else len(strokes) - len(SEARCHES)
         columns += [list(part) for part in (strokes[:cut], strokes[cut:]) if part]
         lengths = [max(len(str(handle.get_label())) for handle in column) for column in columns]
         if sum(LETTER * length + HANDLE for length in lengths) <= PAGE_WIDTH:
             break
+    rows = max(map(len, columns))
     empty = Line2D([], [], linestyle="", label=" ")
     return [[*column, *[empty] * (rows - len(column))] for column in columns]
 

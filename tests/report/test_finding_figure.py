@@ -149,3 +149,20 @@ def test_published_values_of_zero_are_counted_below(measured, study):
     minima = [{"regime": regime, "seed": 0} for regime in REGIMES]
     figure = drawn(study(minima=minima, sharpness=rows))
     assert "Published sharpness 0 in 1 search, left out" in figure._supxlabel.get_text().replace("\n", " ")
+
+
+def test_axis_of_minima_has_numbers_and_the_line_of_equal_values_whatever_their_range(study):
+    """Searches that find a thousandth of what there is, in a narrow range."""
+    rows = [
+        {"regime": regime, "seed": 0, "method": method, "sharpness": value}
+        for regime, values in ((SMALL, (0.002, 0.3)), (LARGE, (0.0007, 28.0)))
+        for method, value in zip(("paper", "strong"), values, strict=True)
+    ]
+    minima = [{"regime": regime, "seed": 0} for regime in REGIMES]
+    axes = drawn(study(minima=minima, sharpness=rows)).axes[0]
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        assert sum(low <= place <= high for place in axis.get_ticklocs()) >= 2
+    low, high = axes.get_ylim()
+    assert high >= 28.0
+    assert low * (high / low) ** 0.02 < 0.0007
