@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flatmin.report.answer import answer
 from flatmin.report.break_even import break_even_sheet, break_even_table
 from flatmin.report.cells import tidy
 from flatmin.report.claim import Judgement
@@ -10,12 +11,17 @@ from flatmin.report.claims import frame, judge
 from flatmin.report.claims_tables import judgements_sheet, overview_sheet, readings_sheet
 from flatmin.report.effort import EFFORT
 from flatmin.report.figures import report_figures
+from flatmin.report.finding import evidence
+from flatmin.report.finding_figure import finding_files
+from flatmin.report.finding_tables import finding_sheet
+from flatmin.report.held_out import held_out_sheet
 from flatmin.report.layout import sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
-from flatmin.report.prose import answer, limits, misses, studies_sheet
+from flatmin.report.prose import limits, misses, studies_sheet
 from flatmin.report.protocol import networks_sheet
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study, main_studies
+from flatmin.report.subjects import subjects
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 from flatmin.results import markdown
 from flatmin.results.atomic import write_files
@@ -62,7 +68,12 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     by_study = [judgements_sheet(judgements, studies), readings_sheet(judgements, main)]
     named = studies_sheet(studies)
     yield printed(*by_study, networks_sheet(), named)
-    answered, missed, limited = answer(main), misses(judgements, studies), limits(studies)
+    found = evidence(subjects(studies))
+    of_the_finding = [finding_sheet(found), held_out_sheet(one.subject for one in found)]
+    if drawn := finding_files(found):
+        yield drawn
+    yield printed(*of_the_finding)
+    answered, missed, limited = answer(found, main), misses(judgements, studies), limits(studies)
     yield {
         "answer.tex": f"{escaped(answered)}\n".encode(),
         "misses.tex": "".join(passage.latex for passage in missed).encode(),
@@ -71,7 +82,10 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     numbers = macros(studies, judgements)
     yield {"numbers.csv": to_csv(numbers_frame(numbers)), "numbers.tex": numbers_tex(numbers).encode()}
     parts = {
-        "Is the sharpness the landscape's or the optimiser's?": [f"{markdown.escaped(answered)}\n"],
+        "Is the sharpness the landscape's or the optimiser's?": [
+            f"{markdown.escaped(answered)}\n",
+            *(one.markdown for one in of_the_finding),
+        ],
         "The claims": [verdicts.markdown],
         "What does not reproduce": [passage.markdown for passage in missed],
         "Tables": [ready.markdown for ready in (*sheets, pays_sheet)],

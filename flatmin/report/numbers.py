@@ -3,7 +3,8 @@ r"""Every number that the report's text quotes as a LaTeX macro, so that none is
 ``\flatminFOneTestSmall`` is a mean with its spread, ``\flatminFOneTestSmallMean`` the mean alone. A name is made of the
 study (``keskar_f1`` gives ``FOne``, ``keskar_c1_text`` gives ``COneText``, ``fig4_c1`` gives ``FigFourCOne``), the row
 where a table has several of a study, and the column; ``Paper`` before it is the paper's number for a network. The six
-studies ``keskar_f1`` ... ``keskar_c4`` have all their macros whether they were run or not.
+studies ``keskar_f1`` ... ``keskar_c4`` have all their macros whether they were run or not. ``Finding`` before a name is
+a number on both searches, of all networks or, as in ``FindingFOneShareLarge``, of those of one study.
 """
 
 import re
@@ -16,10 +17,13 @@ from flatmin.report.cells import Table
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS, OUTCOMES, overview, readings_sentence
 from flatmin.report.effort import EFFORT
+from flatmin.report.finding import Evidence, evidence
+from flatmin.report.finding_tables import NUMBERS, numbers_of, totals
 from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.protocol import PROTOCOL
 from flatmin.report.published import NETWORKS
 from flatmin.report.studies import Study, main_studies
+from flatmin.report.subjects import subjects
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 from flatmin.report.values import READINGS, readings_of, searches
 from flatmin.results.latex import escaped
@@ -54,6 +58,7 @@ def macros(studies: Sequence[Study], judgements: Sequence[Judgement]) -> dict[st
     for study in studies:
         found |= dict(of_a_study(study))
     found |= dict(of_the_claims(judgements))
+    found |= dict(of_the_finding(evidence(subjects(studies))))
     found |= {f"Protocol{name}": text for name, text in PROTOCOL.items()}
     return found
 
@@ -93,6 +98,8 @@ def of_absent_studies() -> Iterator[tuple[str, str]]:
         for claim in CLAIMS:
             for part in ("Verdict", "Ours", "Evidence", "Readings"):
                 yield f"{words(network)}{words(claim.name)}{part}", NOT_RUN
+        for name in NUMBERS:
+            yield f"Finding{words(network)}{name}", NOT_RUN
 
 
 def of_the_paper(table: Table) -> Iterator[tuple[str, str]]:
@@ -126,6 +133,15 @@ def of_a_study(study: Study) -> Iterator[tuple[str, str]]:
         examples = searches(study, reading)["examples"].max()
         yield f"{name}Reading", reading.label
         yield f"{name}Examples", f"{examples:,.0f}"
+
+
+def of_the_finding(found: Sequence[Evidence]) -> Iterator[tuple[str, str]]:
+    """What both searches say of all networks, and of those of each study that leads."""
+    for name, text in totals(found).items():
+        yield f"Finding{name}", text
+    for one in found:
+        for name, text in numbers_of(one).items():
+            yield f"Finding{words(one.subject.lead.name)}{name}", text
 
 
 def of_the_claims(judgements: Sequence[Judgement]) -> Iterator[tuple[str, str]]:

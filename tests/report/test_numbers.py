@@ -81,3 +81,14 @@ def test_list_of_names(complete):
 def test_studies_with_the_same_name_in_words_are_refused(numbers, study):
     with pytest.raises(ResultsError, match=r"keskar_f1 and f1 have the same name in words; rename one folder"):
         numbers(study("keskar_f1"), study("f1"))
+
+
+def test_finding_has_numbers_of_each_study_and_of_all(numbers, study, both):
+    rows = both("sharpness", [2.0], [8.0]) + both("sharpness", [1.0], [0.5], method="paper")
+    first = study(minima=both("test_accuracy", [0.8], [0.7]), sharpness=rows)
+    other = study("fig6_digits", data="digits", minima=both("test_accuracy", [0.8], [0.7]), sharpness=rows)
+    found = numbers(first, other)
+    assert (found["FindingFOneShareSmall"], found["FindingFOneOrderStrong"]) == ("50", "4.0")
+    assert (found["FindingFOneTurned"], found["FindingFigSixDigitsTurned"]) == ("1 of 1", "1 of 1")
+    assert (found["FindingTurned"], found["FindingSharper"]) == ("2 of 2", "2 of 2")
+    assert (found["FindingFOneRankLarge"], found["FindingFTwoRankLarge"]) == ("–", "not run")

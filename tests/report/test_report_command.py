@@ -32,6 +32,7 @@ def flatmin(monkeypatch, capsys, tmp_path):
 def undrawn(monkeypatch):
     """Leaves out the figures, which take the most time and have tests of their own."""
     monkeypatch.setattr("flatmin.report.build.report_figures", lambda studies, out: [])
+    monkeypatch.setattr("flatmin.report.build.finding_files", lambda found: {})
 
 
 def test_report_of_a_checkout_goes_to_paper_generated(flatmin, complete, tmp_path):
@@ -43,6 +44,8 @@ def test_report_of_a_checkout_goes_to_paper_generated(flatmin, complete, tmp_pat
     assert max(map(len, out.splitlines())) <= 80
     written = tmp_path / "paper" / "generated"
     for name in ("accuracy.tex", "sharpness.tex", "claims.csv", "numbers.tex", "judgements.tex", "break_even.tex"):
+        assert (written / name).stat().st_size > 0
+    for name in ("finding.tex", "heldout.tex", "finding.pdf", "finding.png", "finding.csv"):
         assert (written / name).stat().st_size > 0
     claims = pd.read_csv(written / "claims.csv")
     held = claims[(claims["claim"] == "K2") & (claims["network"] == "F1")]
@@ -104,9 +107,17 @@ def test_markdown_report_holds_every_table_and_the_answer(undrawn, flatmin, comp
     text = (tmp_path / "out" / "report.md").read_text()
     for caption in ("Table 2 of the paper", "Table 3 of the paper", "Table 4 of the paper", "appendix C of the paper"):
         assert caption in text
-    for line in ("| K20 |", "**F1, MNIST**", "| keskar_f1 | F1, MNIST, 100 epochs, 4 seeds |", "by a strong search"):
+    for line in ("| K20 |", "**F1, MNIST**", "| keskar_f1 | F1, MNIST, 100 epochs, 4 seeds |", "by the strong search"):
         assert line in text
     assert "\\textsuperscript" not in text
+
+
+def test_report_of_a_study_without_both_searches_says_that_the_question_is_open(flatmin, study, tmp_path):
+    study(minima=[{"regime": "small_batch", "seed": 0}]).tables.write(tmp_path / "keskar_f1")
+    status, _, err = flatmin("report", "keskar_f1", "--out", "out")
+    assert (status, err) == (0, "")
+    assert not (tmp_path / "out" / "finding.png").exists()
+    assert "so the question is open here" in (tmp_path / "out" / "answer.tex").read_text()
 
 
 @pytest.mark.skipif(not FROZEN.is_dir(), reason="no frozen results beside these tests")
