@@ -15,7 +15,7 @@ from flatmin.report.finding import evidence
 from flatmin.report.finding_figure import finding_files
 from flatmin.report.finding_tables import finding_sheet
 from flatmin.report.held_out import held_out_sheet
-from flatmin.report.layout import sheet
+from flatmin.report.layout import not_run_sheet, sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
 from flatmin.report.prose import limits, misses, studies_sheet
 from flatmin.report.protocol import networks_sheet
@@ -67,7 +67,8 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     yield {"claims.csv": to_csv(frame(judgements))} | printed(verdicts)
     by_study = [judgements_sheet(judgements, studies), readings_sheet(judgements, main)]
     named = studies_sheet(studies)
-    yield printed(*by_study, networks_sheet(), named)
+    absent = not_run_sheet(shown)
+    yield printed(*by_study, networks_sheet(), named, absent)
     found = evidence(subjects(studies))
     of_the_finding = [finding_sheet(found), held_out_sheet(one.subject for one in found)]
     if drawn := finding_files(found):
@@ -88,7 +89,7 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
         ],
         "The claims": [verdicts.markdown],
         "What does not reproduce": [passage.markdown for passage in missed],
-        "Tables": [ready.markdown for ready in (*sheets, pays_sheet)],
+        "Tables": [ready.markdown for ready in (*sheets, pays_sheet, absent)],
         "The claims, study by study": [one.markdown for one in by_study],
         "Studies": [named.markdown, limited.markdown],
     }

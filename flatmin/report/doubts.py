@@ -8,39 +8,16 @@ import pandas as pd
 from flatmin.figures.captions import significant, span
 from flatmin.report.cells import RATIO, Column, Row
 from flatmin.report.studies import Study
+from flatmin.results.nesting import impossible
 
 DAGGER = "†"
 DAGGER_NOTE = f"{DAGGER} In one seed or more less than in a smaller box: not a maximum."
-BOX = [
-    *("network", "data", "regime", "seed", "epoch", "space", "subspace_dim", "distribution", "draw"),
-    *("method", "batch_norm", "examples", "partition"),
-]
-"""What tells searches apart whose boxes lie one in the other."""
-
-
-def less_than_in_a_smaller_box(searches: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether each search found less than the same search found in a smaller box, so that it is no maximum.
-
-    Args:
-        searches: Rows of the table ``sharpness``, all boxes of a network.
-
-    Example:
-        >>> rows = pd.DataFrame({"seed": [0, 0, 1, 1], "epsilon": [1e-3, 5e-4] * 2, "sharpness": [10, 50, 9, 3]})
-        >>> less_than_in_a_smaller_box(rows).tolist()
-        [True, False, False, False]
-    """
-    keys = [column for column in BOX if column in searches]
-    ordered = searches.sort_values("epsilon", kind="stable")
-    best = ordered.assign(best=ordered.groupby(keys, dropna=False)["sharpness"].cummax())
-    found: pd.Series[bool] = ordered["sharpness"] < best.groupby(keys, dropna=False)["best"].shift()
-    return found.reindex(searches.index)
 
 
 def dagger(column: Column, study: Study, row: Row) -> str:
     """The mark of a cell behind which a search found less than in a smaller box; empty for others."""
-    rows = column.searched(study, row)
-    flags = less_than_in_a_smaller_box(study.tables.sharpness)
-    return DAGGER if len(rows) and flags.loc[rows.index].any() else ""
+    less = impossible(study.tables.sharpness).index
+    return DAGGER if column.searched(study, row).index.isin(less).any() else ""
 
 
 def error_of(column: Column, study: Study, row: Row) -> float:

@@ -86,10 +86,11 @@ def check_names(studies: Sequence[Study]) -> None:
 
 def of_absent_studies() -> Iterator[tuple[str, str]]:
     """The macros of the six studies of the pair, as if none was run."""
-    rows = ["", *(reading.macro for reading in READINGS)]
+    rows = {name: ["", *(reading.macro for reading in READINGS)] for name in ("readings", "sharpness")}
+    rows["accuracy"] = ["", "Running"]
     for network in NETWORKS:
         for table in MAIN_TABLES:
-            for row in rows if table.name in ("readings", "sharpness") else [""]:
+            for row in rows.get(table.name, [""]):
                 for column in table.columns:
                     yield f"{words(network)}{row}{column.macro}", NOT_RUN
                     yield f"{words(network)}{row}{column.macro}Mean", NOT_RUN

@@ -46,9 +46,11 @@ def test_accuracy_by_hand(study, both):
 
 
 def test_accuracy_has_a_row_for_each_reading_of_batch_norm(study, both):
-    minima = both("running_test_accuracy", [0.60], [0.50], test_accuracy=0.7, running_train_accuracy=0.9)
+    minima = both(
+        "running_test_accuracy", [0.60], [0.50], test_accuracy=0.7, train_accuracy=0.99, running_train_accuracy=0.9
+    )
     text = latex(TABLES["accuracy"], [study(minima=minima)])
-    assert row(text, "batch statistics").endswith(r"& 0.00 & 0.00 & 70.00 & 70.00 \\")
+    assert row(text, "batch statistics").endswith(r"& 99.00 & 99.00 & 70.00 & 70.00 \\")
     assert row(text, "running averages").endswith(r"& 90.00 & 90.00 & 60.00 & 50.00 \\")
 
 
