@@ -1,6 +1,5 @@
 """Batches as slices of one tensor: in fixed order for a loss, in a seeded permutation for training."""
 
-import itertools
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import whole
+from flatmin.core.cuts import cuts
 
 
 class Pair(NamedTuple):
@@ -42,19 +42,6 @@ def resolved_size(batch_size: int | str, examples: int) -> int:
     if batch_size > examples:
         raise ValueError(f"`batch_size` must be at most the {examples} training examples, got {batch_size}.")
     return batch_size
-
-
-def cuts(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """First and last index of each batch; a tail of a single example joins the batch before it (BatchNorm needs two).
-
-    Example:
-        >>> cuts(10, 4), cuts(9, 4)
-        ([(0, 4), (4, 8), (8, 10)], [(0, 4), (4, 9)])
-    """
-    edges = [*range(0, examples, batch_size), examples]
-    if len(edges) > 2 and batch_size > 1 and edges[-1] - edges[-2] == 1:
-        del edges[-2]
-    return list(itertools.pairwise(edges))
 
 
 def fixed_batches(inputs: Tensor, targets: Tensor, batch_size: int) -> list[Pair]:

@@ -7,12 +7,11 @@ batches of 356 96 %.
 
 from collections.abc import Iterator
 
+from flatmin.core.cuts import small_tail, tail, without_small_tail
 from flatmin.data import Dataset
-from flatmin.data.batches import cuts
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.training_step import TrainingStep
 
-SMALL_TAIL = 0.25
 ENOUGH_EXAMPLES = 5000
 
 
@@ -58,29 +57,3 @@ def of_searches(experiment: Experiment) -> Iterator[str]:
     for name, section in (("Sharpness", experiment.sharpness), ("Effort of the search", experiment.effort)):
         if section and section.examples and section.examples < ENOUGH_EXAMPLES:
             yield f"{name} on less than {ENOUGH_EXAMPLES:,} examples is too high: the worst point is theirs"
-
-
-def small_tail(examples: int, size: int) -> bool:
-    """Whether cutting so many examples leaves a last batch of less than a quarter of the others."""
-    return examples > size and tail(examples, size) < SMALL_TAIL * size
-
-
-def tail(examples: int, size: int) -> int:
-    """Examples in the last batch."""
-    first, last = cuts(examples, size)[-1]
-    return last - first
-
-
-def without_small_tail(examples: int, size: int) -> int:
-    """The nearest batch size that leaves no small last batch, the larger of two.
-
-    Example:
-        >>> without_small_tail(34_086, 355), without_small_tail(60_000, 256)
-        (356, 256)
-    """
-    away = 0
-    while True:
-        for near in (size + away, size - away):
-            if near >= 1 and not small_tail(examples, near):
-                return near
-        away += 1

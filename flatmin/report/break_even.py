@@ -69,7 +69,7 @@ def break_even(study: Study) -> pd.DataFrame:
         the seeds that make it are the fast ones. Without both regimes, curves, or the number of examples in the
         provenance, no rows.
     """
-    examples = study.tables.provenance.get("examples", {}).get("curves")
+    examples = study.training_examples
     sizes = batches(study)
     rows = []
     for target in TARGETS if examples and len(sizes) == 2 and not disorder(study) else ():

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from flatmin.core.cuts import small_tail
 from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, Claim, Finding, Side
 from flatmin.report.eligible import disorder, eligible
@@ -110,20 +111,30 @@ def falls_with_epsilon(study: Study, reading: Reading) -> list[Finding]:
 
 
 def grows_with_batch_size(study: Study, reading: Reading) -> list[Finding]:
-    """K13: rank correlation of batch size with test accuracy (below 0) and with sharpness (above 0)."""
+    """K13: rank correlation of batch size with test accuracy (below 0) and with sharpness (above 0).
+
+    Networks whose batches leave a small last one in each epoch are left out: it would decide, not the size.
+    """
     minima = study.tables.minima
-    frame = with_sharpness(study, proper(minima[minima["regime"].isin(batch_sizes(study))]), reading)
+    minima = proper(minima[minima["regime"].isin(batch_sizes(study))])
+    cut_off = sorted({int(size) for size in minima["batch_size"] if small_tail(study.training_examples, int(size))})
+    minima = minima[~minima["batch_size"].isin(cut_off)]
+    note = f"without batches of {', '.join(f'{size:,}' for size in cut_off)}: a small last one" if cut_off else ""
     found = []
-    sides: tuple[tuple[str, Side], ...] = (("test_accuracy", "below"), ("sharpness", "above"))
-    for column, wanted in sides:
+    sides: tuple[tuple[str, pd.DataFrame, Side], ...] = (
+        ("test_accuracy", minima, "below"),
+        ("sharpness", with_sharpness(study, minima, reading), "above"),
+    )
+    for column, frame, wanted in sides:
+        known = frame.dropna(subset=[column])
         by_seed = {
             seed: rank_correlation(rows["batch_size"], rows[column])
-            for seed, rows in frame.groupby("seed")
+            for seed, rows in known.groupby("seed")
             if rows["batch_size"].nunique() >= MANY
         }
         name = f"rank correlation of batch size and {column.replace('_', ' ')}"
         correlations = of_mean(pd.Series(by_seed, dtype=float), bounds=CORRELATION)
-        found.append(Finding(name, correlations, 0.0, wanted))
+        found.append(Finding(name, correlations, 0.0, wanted, note=note))
     return found
 
 

@@ -91,6 +91,11 @@ class Study:
         return sorted({int(seed) for seed in self.pair["seed"]})
 
     @property
+    def training_examples(self) -> int:
+        """How many it was trained on, 0 where the provenance does not say."""
+        return int(self.tables.provenance.get("examples", {}).get("curves", 0))
+
+    @property
     def epochs(self) -> str:
         """How long was trained, such as ``100 epochs``."""
         return span(self.pair["epochs"].dropna(), "epoch")

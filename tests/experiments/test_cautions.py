@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from flatmin.core.errors import ConfigError
-from flatmin.data.batches import cuts
 from flatmin.experiments import run, sharpness_step
-from flatmin.experiments.cautions import small_tail, tail, without_small_tail
 from flatmin.experiments.training_step import at_chance
 
 
@@ -20,15 +18,6 @@ def test_a_small_last_batch_is_named_with_a_size_that_leaves_none(make):
 
 def test_no_caution_where_tails_are_large_or_absent(make):
     assert make().cautions == []
-
-
-@pytest.mark.parametrize(("examples", "size"), [(34_086, 355), (34_086, 256), (80, 79), (1437, 300), (7, 3)])
-def test_the_size_named_leaves_no_small_tail_and_is_the_nearest(examples, size):
-    near = without_small_tail(examples, size)
-    assert not small_tail(examples, near)
-    closer = range(size - abs(near - size) + 1, size + abs(near - size))
-    assert all(small_tail(examples, other) for other in closer)
-    assert tail(examples, size) == cuts(examples, size)[-1][1] - cuts(examples, size)[-1][0]
 
 
 def test_variations_and_partitions_are_looked_at_too(make):

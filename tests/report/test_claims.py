@@ -408,6 +408,16 @@ def test_k13_leaves_out_networks_that_differ_in_more_than_their_batch(change, st
     assert verdict("K13", of_sizes(study, SIZES, b={"batch_size": [1000, 2000]} | change)) == "not run"
 
 
+def test_k13_leaves_out_batches_with_a_small_last_one(study):
+    """Of 60,000 examples, 1,999 leave 30: a network that would turn the correlation round does not count."""
+    points = [*SIZES, ("b_1999", 1999, 0.10, 0.5), ("b_5000", 3000, 0.775, 3.5)]
+    found, evidence = judged(
+        "K13", of_sizes(study, points, b={"batch_size": [1000, 2000, 1999]}, b_5000={"batch_size": 1})
+    )
+    assert found == "holds"
+    assert "without batches of 1,999: a small last one" in evidence
+
+
 def test_k13_asks_for_the_sign_of_a_correlation_alone(study):
     """The four sizes have sharpness 1, 3, 2, 4: a rank correlation of exactly 0.8, which is what was asked for once."""
     points = [(name, size, accuracy, {2.0: 3.0, 3.0: 2.0}.get(phi, phi)) for name, size, accuracy, phi in SIZES]

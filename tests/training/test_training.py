@@ -19,8 +19,9 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flatmin.core.cuts import cuts
 from flatmin.core.objective import Evaluation
-from flatmin.data.batches import Pair, ShuffledBatches, cuts, epoch_seed, fixed_batches, resolved_size
+from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed, fixed_batches, resolved_size
 from flatmin.training import Classifier, Trained, TrainingSettings, record_keeping, train
 from flatmin.training.record_keeping import RecordKeeper
 
