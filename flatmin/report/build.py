@@ -17,7 +17,7 @@ from flatmin.report.finding_tables import finding_sheet
 from flatmin.report.held_out import held_out_sheet
 from flatmin.report.layout import not_run_sheet, sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
-from flatmin.report.prose import limits, misses, studies_sheet
+from flatmin.report.prose import limits, misses, scope, studies_sheet
 from flatmin.report.protocol import networks_sheet
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study, main_studies
@@ -74,15 +74,18 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     if drawn := finding_files(found):
         yield drawn
     yield printed(*of_the_finding)
-    answered, missed, limited = answer(found, main), misses(judgements, studies), limits(studies)
+    answered, covered = answer(found, main), scope(main)
+    missed, limited = misses(judgements, studies), limits(studies)
     yield {
         "answer.tex": f"{escaped(answered)}\n".encode(),
+        "scope.tex": f"{escaped(covered)}\n".encode(),
         "misses.tex": "".join(passage.latex for passage in missed).encode(),
         "limits.tex": limited.latex.encode(),
     }
     numbers = macros(studies, judgements)
     yield {"numbers.csv": to_csv(numbers_frame(numbers)), "numbers.tex": numbers_tex(numbers).encode()}
     parts = {
+        "Scope": [f"{markdown.escaped(covered)}\n"],
         "Is the sharpness the landscape's or the optimiser's?": [
             f"{markdown.escaped(answered)}\n",
             *(one.markdown for one in of_the_finding),

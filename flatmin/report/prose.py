@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flatmin.figures.captions import counted
+from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS
+from flatmin.report.protocol import SET_UPS
 from flatmin.report.published import NETWORKS
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
@@ -35,6 +36,24 @@ class Passage:
         items = [f"- {markdown.escaped(line)}" for line in self.lines]
         parts = [markdown.escaped(self.lead), "\n".join(items)]
         return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def scope(studies: Sequence[Study]) -> str:
+    """Return what was run of the paper and how much of it, network by network, and what was not.
+
+    Args:
+        studies: Those that Tables 2 to 4 show.
+    """
+    parts = [f"{study.label}{share_of_examples(study)}" for study in studies]
+    absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
+    run = f"Run were {'; '.join(parts)}." if parts else "Nothing was run."
+    return f"{run} {', '.join(absent)} were not run." if parts and absent else run
+
+
+def share_of_examples(study: Study) -> str:
+    """How much of the paper's training examples a study has, where less than all; empty where it is not known."""
+    share = study.training_examples / SET_UPS[study.network].train
+    return f" on {significant(100 * share, 2)} % of the training examples" if 0 < share < 1 else ""
 
 
 def misses(judgements: Sequence[Judgement], studies: Sequence[Study]) -> list[Passage]:

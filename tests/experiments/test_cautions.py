@@ -1,13 +1,17 @@
 """What would decide a verdict without being asked is refused, or said before anything runs and kept."""
 
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from flatmin.core.cuts import small_tail
 from flatmin.core.errors import ConfigError
+from flatmin.data.batches import resolved_size
 from flatmin.experiments import run, sharpness_step
+from flatmin.experiments.loading import load_experiment
 from flatmin.experiments.training_step import at_chance
 
 
@@ -117,3 +121,17 @@ def test_tables_alone_where_nothing_is_to_be_drawn(make, drawings):
     assert drawings == [] and (study.folder / "tables" / "provenance.json").exists()
     run(study)
     assert len(drawings) == 1
+
+
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+PUBLISHED = {"digits": 1437, "mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000, "timit": 721_329}
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_no_shipped_experiment_leaves_a_small_last_batch(path):
+    experiment = load_experiment(path)
+    examples = PUBLISHED[experiment.data.name]
+    sizes = [regime.batch_size for regime in experiment.regimes.values()]
+    for variation in experiment.variations.values():
+        sizes += variation.batch_size if isinstance(variation.batch_size, tuple) else [variation.batch_size]
+    assert not [size for size in sizes if small_tail(examples, resolved_size(size, examples))]

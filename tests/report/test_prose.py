@@ -6,7 +6,7 @@ import pytest
 
 from flatmin import networks
 from flatmin.report.claims import judge
-from flatmin.report.prose import limits, misses, studies_sheet
+from flatmin.report.prose import limits, misses, scope, studies_sheet
 from flatmin.report.protocol import SET_UPS, networks_sheet
 from flatmin.report.published import LARGE, SMALL
 
@@ -45,3 +45,16 @@ def test_set_up_counts_the_weights_of_our_networks(name):
     assert math.prod(network.input_shape) == setup.features
     line = next(line for line in networks_sheet().latex.splitlines() if line.startswith(name))
     assert f"{setup.weights:,}" in line
+
+
+def test_the_scope_says_what_share_of_the_examples_was_trained_on_and_what_was_not_run(study, both):
+    found = study(minima=both("train_loss", [0.1], [0.1]))
+    found.tables.provenance["examples"] = {"curves": 6000}
+    text = scope([found])
+    assert (
+        text
+        == "Run were F1, MNIST, 100 epochs, 1 seed on 10 % of the training examples. F2, C1, C2, C3, C4 were not run."
+    )
+    found.tables.provenance["examples"] = {"curves": 60_000}
+    assert scope([found]).startswith("Run were F1, MNIST, 100 epochs, 1 seed. ")
+    assert scope([]) == "Nothing was run."
