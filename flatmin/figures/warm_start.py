@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -82,7 +83,8 @@ def draw_accuracy(axes: Axes, rows: pd.DataFrame, iterates: pd.DataFrame) -> Non
     solutions = once.assign(test_accuracy=100 * once["test_accuracy"])
     draw_band(axes, solutions, "start_epoch", "test_accuracy", **SOLUTION)
     low, high = solutions["test_accuracy"].min(), 100 * iterates["accuracy"].max()
-    axes.set_ylim(bottom=low - max(2.0, high - low))
+    if np.isfinite(low) and np.isfinite(high):
+        axes.set_ylim(bottom=low - max(2.0, high - low))
 
 
 def below_note(axes: Axes, iterates: pd.DataFrame) -> str:

@@ -192,7 +192,8 @@ def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
     earliest start with the latest.
     """
     minima = study.tables.minima
-    warm = with_sharpness(study, proper(minima[minima["start_epoch"].notna()]), reading)
+    warm = proper(minima[minima["start_epoch"].notna()]).dropna(subset=["test_accuracy"])
+    warm = with_sharpness(study, warm, reading)
     if warm["start_epoch"].nunique() < 2:
         return []
     trained = minima_of(study, SMALL)["epochs"].max()

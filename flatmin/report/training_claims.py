@@ -12,7 +12,7 @@ from flatmin.report.claim import Claim, Finding
 from flatmin.report.eligible import FITTED
 from flatmin.report.published import DISTANCE_RATIO, FIGURE_2, FIGURE_3, LARGE, SMALL, TABLE_2
 from flatmin.report.studies import Study
-from flatmin.report.values import Reading, curve, minimum
+from flatmin.report.values import Reading, at_start, curve, minimum
 from flatmin.results.intervals import NOT_NEGATIVE, PERCENT, POINTS, Interval, of_difference, of_mean, of_ratio
 
 RUNNING = "running_"
@@ -68,7 +68,7 @@ def losses_are_close(study: Study, reading: Reading) -> list[Finding]:
 def difference_of_losses(study: Study, statistics: str) -> Interval:
     """Difference of the training losses at both minima in per cent of the loss at the start."""
     small, large = (minimum(study, regime, f"{statistics}train_loss") for regime in NAMES)
-    start = curve(study, SMALL, "train", f"{statistics}loss").reindex([0]).T[0]
+    start = at_start(study, "train", f"{statistics}loss")
     return of_mean(100 * (small - large).abs() / start, bounds=NOT_NEGATIVE)
 
 

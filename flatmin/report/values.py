@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from flatmin.report.published import SMALL
 from flatmin.report.studies import Study
 from flatmin.results.statistics import of_minima, proper
 
@@ -98,10 +99,22 @@ def readings_of(study: Study, *, space: str = "full", epsilon: float = 1e-3) -> 
 
 
 def curve(study: Study, regime: str, split: str, column: str) -> pd.DataFrame:
-    """Loss or accuracy along training: one row per epoch, one column per seed."""
+    """Loss or accuracy along training: one row per epoch, one column per seed.
+
+    Seeds with an epoch in which it was not recorded are left out: the best of some epochs is not the best of all.
+    """
     curves = study.tables.curves
     rows = curves[(curves["regime"] == regime) & (curves["split"] == split)]
+    rows = rows[~rows["seed"].isin(rows.loc[rows[column].isna(), "seed"])]
     return rows.groupby(["epoch", "seed"])[column].mean().unstack("seed")
+
+
+def at_start(study: Study, split: str, column: str) -> "pd.Series[float]":
+    """Loss or accuracy before training by seed."""
+    curves = study.tables.curves
+    rows = curves[(curves["regime"] == SMALL) & (curves["split"] == split) & (curves["epoch"] == 0)]
+    found: pd.Series[float] = rows.groupby("seed")[column].mean().dropna()
+    return found
 
 
 def path(study: Study, kind: str, *, batch_norm: str = "batch", split: str = "train") -> pd.DataFrame:

@@ -69,7 +69,7 @@ def test_what_is_left_out_is_the_papers_protocol(load):
         ),
         effort=None,
         slices=Slices(
-            paths=Paths(alphas=Grid(low=-1, high=2, points=25), curves=("linear", "curved"), batch_norm=("batch",)),
+            paths=Paths(alphas=Grid(low=-1, high=2, points=49), curves=("linear", "curved"), batch_norm=("batch",)),
             random_lines=RandomLines(alphas=Grid(low=-1, high=1, points=51), batch_norm=("batch",)),
             planes=Planes(
                 kinds=("random", "three_points"),
