@@ -20,11 +20,16 @@ LEAST = 3
 
 def sweep_rows(tables: Tables) -> pd.DataFrame:
     """Return the searches at the minima of every sweep, with `series`, `batch_size` and `test_accuracy`."""
+    return searches_of(tables, sweep_minima(tables), ["series", "batch_size", "test_accuracy"])
+
+
+def sweep_minima(tables: Tables) -> pd.DataFrame:
+    """Return the minima of every sweep with their `series`, measured or not."""
     minima = grouped(tables)
     members = minima[minima["group"] == "sweep"]
     pair = minima[minima["group"] == "pair"]
     joined = [pair.assign(series=name) for name in members["series"].unique() if is_plain(tables, name)]
-    return searches_of(tables, pd.concat([*joined, members]), ["series", "batch_size", "test_accuracy"])
+    return pd.concat([*joined, members])
 
 
 def warm_start_rows(tables: Tables) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import footer
-from flatmin.figures.groups import per_network, sweep_rows
+from flatmin.figures.groups import per_network, sweep_minima, sweep_rows
 from flatmin.figures.legends import heading, mark_handles, mark_regime
 from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import (
@@ -50,7 +50,9 @@ def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, b
     rows = select(sweep_rows(tables), "sharpness", **where)
     figure = blank(COLUMN_WIDTH, 4.4)
     top, bottom = figure.subplots(2, 1, sharex=True)
-    draw_sweep(top, bottom, rows)
+    minima = sweep_minima(tables)
+    same = (minima["network"] == network) & (minima["data"] == data) & (minima["series"] == series)
+    draw_sweep(top, bottom, rows, minima[same])
     top.set_ylabel("test accuracy (%)")
     bottom.set(ylabel="sharpness (%), log axis", xlabel="batch size, log axis", ylim=limits(rows["sharpness"]))
     pair = [regime for regime in REGIMES if regime in set(rows["regime"])]
@@ -60,17 +62,17 @@ def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, b
     return figure
 
 
-def draw_sweep(top: Axes, bottom: Axes, rows: pd.DataFrame) -> None:
+def draw_sweep(top: Axes, bottom: Axes, rows: pd.DataFrame, minima: pd.DataFrame) -> None:
     """Draw the accuracy above and the sharpness of every search and epsilon below.
 
     Args:
         top: For the accuracy.
         bottom: For the sharpness; shares the axis of batch sizes.
         rows: The searches of the sweep.
+        minima: Its networks, measured or not.
     """
     networks = per_network(rows, "batch_size", "test_accuracy")
-    once = networks.drop_duplicates(["regime", "seed"])
-    accuracy = once.assign(test_accuracy=100 * once["test_accuracy"])
+    accuracy = minima.assign(test_accuracy=100 * minima["test_accuracy"]).dropna(subset=["test_accuracy"])
     draw_band(top, accuracy, "batch_size", "test_accuracy", color=ACCURACY_COLOR, marker="^", markersize=3.5)
     strokes = epsilon_strokes(networks["epsilon"])
     for method, (epsilon, line) in product(methods_of(networks), strokes.items()):

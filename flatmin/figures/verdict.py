@@ -10,6 +10,7 @@ from flatmin.figures.searches import METHODS, SPACES
 from flatmin.figures.sharpness import pair_rows, per_seed
 from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables
+from flatmin.results.statistics import CHANCE, with_minima
 
 SMALL, LARGE = REGIMES
 PREFERRED = {"space": "full", "batch_norm": "batch"}
@@ -26,18 +27,29 @@ def verdict(tables: Tables) -> list[str]:
         tables: The results.
 
     Returns:
-        The sentences, in the order of the tables. Seeds that disagree, searches that did not converge, zeros,
-        infinities and a missing regime are said, not averaged away.
+        The sentences, in the order of the tables. Networks no better than a guess have no minimum to judge and are
+        left out. Seeds that disagree, searches that did not converge, zeros, infinities, a missing regime and what was
+        left out are said, not averaged away.
     """
+    guesses = tables.minima[tables.minima["status"] == CHANCE]
     frames = (tables.minima, tables.sharpness)
+    tables = with_minima(tables)
     runs = dict.fromkeys(run for frame in frames for run in zip(frame["network"], frame["data"], strict=True))
     sentences = []
     for network, data in runs:
         rows = pair_rows(tables)
         rows = rows[(rows["network"] == network) & (rows["data"] == data)]
-        text = sentence(rows) if len(rows) else "no verdict, the sharpness was not measured"
-        sentences.append(f"{network} on {DATA_NAMES.get(data, data)}: {text}.")
+        no_better = guesses[(guesses["network"] == network) & (guesses["data"] == data)]
+        reason = "no network has learnt anything" if len(no_better) else "the sharpness was not measured"
+        text = sentence(rows) if len(rows) else f"no verdict, {reason}"
+        note = f"; {guessing(no_better)}" if len(no_better) and len(rows) else ""
+        sentences.append(f"{network} on {DATA_NAMES.get(data, data)}: {text}{note}.")
     return sentences
+
+
+def guessing(minima: pd.DataFrame) -> str:
+    """Return how many networks were left out because they are no better than a guess."""
+    return f"{counted(len(minima), 'network')} no better than a guess left out"
 
 
 def sentence(rows: pd.DataFrame) -> str:

@@ -17,7 +17,7 @@ from flatmin.figures.along_training import draw_way, epsilon_handles, loss_to_th
 from flatmin.figures.bands import band_note
 from flatmin.figures.curves import curve_rows, draw_curves, epoch_axis, reading_handles, with_errors
 from flatmin.figures.curves import zeros_note as zero_errors
-from flatmin.figures.groups import on_the_way_rows, sweep_rows, warm_start_rows
+from flatmin.figures.groups import on_the_way_rows, sweep_minima, sweep_rows, warm_start_rows
 from flatmin.figures.legends import split_handles
 from flatmin.figures.paths import MEDIAN, draw_path, path_handles
 from flatmin.figures.render import image
@@ -106,6 +106,8 @@ def figure_2(studies: Sequence[Study]) -> Figure | None:
     legend(figure, handles)
     keys = ["network", "data", "regime", "split", "epoch"]
     notes = ["BatchNorm: batch statistics", band_note(every, *keys), zero_errors(every, "error")]
+    gaps = [study.name for study, rows in shown if rows["accuracy"].isna().any()]
+    notes += [f"Thin lines alone: with batch statistics not recorded ({', '.join(gaps)})"] if gaps else []
     footer(figure, shown, *notes, tables=["curves"])
     return figure
 
@@ -143,7 +145,7 @@ def figure_4(studies: Sequence[Study]) -> Figure | None:
     for (top, bottom), (study, rows) in zip(pairs, shown, strict=True):
         points = published.FIGURE_4.get(study.network, {}) if study.on_the_papers_data else {}
         values = [value for point in points.values() for value in point[1:]]
-        draw_sweep(top, bottom, rows)
+        draw_sweep(top, bottom, rows, sweep_minima(study.tables))
         crosses(top, study, {size: point[0] for size, point in points.items()}, ACCURACY_COLOR)
         for place in (1, 2):
             crosses(bottom, study, {size: point[place] for size, point in points.items()}, "black")

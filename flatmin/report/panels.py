@@ -146,8 +146,9 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> Legend:
 
 
 def title(study: Study) -> str:
-    """Return the network with its variant and data."""
-    return f"{study.network}{f' ({study.variant})' if study.variant else ''}, {study.data}"
+    """Return the network with its variant, and below it the data and the epochs."""
+    name = f"{study.network} ({study.variant})" if study.variant else study.network
+    return f"{name}\n{', '.join(fact for fact in (study.data, study.epochs) if fact)}"
 
 
 def reading_fact(shown: Shown) -> str:

@@ -20,8 +20,8 @@ SETTING = ["space", "subspace_dim", "distribution", "epsilon", "method", "batch_
 def summary(tables: Tables) -> pd.DataFrame:
     """Mean and sample standard deviation over seeds of accuracy and sharpness.
 
-    Trainings without a minimum are left out (`proper`); `seeds` counts those that are in. Draws of a random subspace
-    are averaged within a seed first. One seed has no standard deviation: it is NaN, not zero.
+    Diverged trainings are left out; `seeds` counts those that are in. Draws of a random subspace are averaged within a
+    seed first. One seed has no standard deviation: it is NaN, not zero.
 
     Args:
         tables: An experiment's tables.
@@ -31,7 +31,8 @@ def summary(tables: Tables) -> pd.DataFrame:
         sharpness, setting of the search (NaN for the accuracies), with `mean`, `std` and `seeds`. Networks that
         were measured on their way are not among them.
     """
-    accuracies = proper(tables.minima).melt(
+    finite = tables.minima[tables.minima["status"] != "diverged"]
+    accuracies = finite.melt(
         id_vars=[*RUN, "seed"], value_vars=["test_accuracy", "train_accuracy"], var_name="quantity"
     )
     sharpness = per_seed(tables).rename(columns={"sharpness": "value"}).assign(quantity="sharpness")
@@ -78,8 +79,7 @@ def per_seed(tables: Tables) -> pd.DataFrame:
         One row per network, data set, regime, seed and setting of the search, with `sharpness` in per cent.
     """
     keys = [*RUN, "seed", *SETTING]
-    found = of_minima(with_minima(tables).sharpness)
-    return found.groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()
+    return of_minima(tables.sharpness).groupby(keys, dropna=False, sort=False)["sharpness"].mean().reset_index()
 
 
 def proper(minima: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,12 @@
 """The bar: what is left to do adds up to the whole, however a run goes."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import flatmin.figures
 import flatmin.training.trainer
-from flatmin.cli.progress import TerminalReporter
+from flatmin.cli.progress import TerminalReporter, found
 from flatmin.experiments import Study, load_experiment, run
 from flatmin.training.record_keeping import RecordKeeper
 
@@ -64,7 +66,19 @@ def test_diverged_run_fills_the_bar(file, tmp_path, study):
     assert completed == pytest.approx(total)
 
 
-def test_plateau_and_divergence_in_words(file, tmp_path, study, capsys):
-    changes = (*CHANGES, "training.patience=1", "training.min_improvement=0.9")
-    bar(Study.of(load_experiment(file, changes), results=tmp_path))
-    assert "F1-digits-small_batch-seed0: 1 epochs (training loss stopped improving), train " in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("state", "status", "said"),
+    [
+        ("finished", "finished", "3 epochs, train 50.00 %, test 40.00 %"),
+        ("finished", "plateau", "3 epochs (training loss stopped improving), train 50.00 %, test 40.00 %"),
+        (
+            "finished",
+            "chance",
+            "3 epochs (training accuracy no better than a guess: no minimum to judge), ",
+        ),
+        ("diverged", "diverged", "diverged in epoch 3"),
+    ],
+)
+def test_how_a_training_ended_in_words(state, status, said):
+    result = {"status": status, "epochs": 3, "train_accuracy": 0.5, "test_accuracy": 0.4}
+    assert found(SimpleNamespace(kind="trained", state=state, result=result)).startswith(said)

@@ -62,8 +62,8 @@ def test_reduced_settings_are_told(make):
         "Planes on the first 10 of 80 training examples",
     ]
     whole = {"data": {"name": "digits"}, "network": {"name": "F1"}, "training": {"epochs": 100}}
-    whole["regimes"] = {"small_batch": {"batch_size": 256}, "large_batch": {"batch_size": "10%"}}
-    assert make(**whole).reduced == []
+    assert make(**whole, regimes={"large_batch": {"batch_size": "10%"}}).reduced == []
+    assert make(**whole, regimes={"small_batch": {"batch_size": 256}}).reduced == []
 
 
 WHOLE = {"data": {"name": "digits"}}
@@ -80,7 +80,7 @@ WHOLE = {"data": {"name": "digits"}}
         ({"data": {"name": "digits", "examples": 2000}}, "data.examples must be at most the 1437 of digits, got 2000"),
         (
             {"regimes": {"small_batch": {"batch_size": 40}, "large_batch": {"batch_size": "50%"}}},
-            r"small_batch and large_batch must differ, got batches of 40 for both\.",
+            r"regimes.large_batch.batch_size must be above the small batch of 40, got 40 of 80 examples; set",
         ),
         ({"sharpness": {"subspace_dim": 9999}}, r"sharpness.subspace_dim must be at most the network's \d+ weights"),
         ({"resources": {"device": "cuda:99"}}, "resources.device is 'cuda:99', but torch sees"),

@@ -70,7 +70,7 @@ def test_a_warm_start_from_the_seeds_own_start_is_large_batch_training(tables):
 def test_sharpness_on_the_way_is_that_of_the_network_after_the_epoch(tables, regime):
     found = one(tables.sharpness, regime=regime, epoch=1)
     on_the_way = one(tables.curves, regime=regime, epoch=1, split="train")
-    assert found["base_loss"] == pytest.approx(on_the_way["loss"], rel=1e-5)
+    assert found["base_loss"] == pytest.approx(on_the_way["running_loss"], rel=1e-5)
     assert one(tables.sharpness, regime=regime, epoch=None)["base_loss"] != found["base_loss"]
 
 
@@ -101,7 +101,7 @@ def test_plain_training_keeps_its_identity(make):
     assert set(small.setup) == {"data", "network", "training", "seed"}
     assert set(small.setup["training"]) == {
         *("batch_size", "epochs", "optimizer", "learning_rate", "momentum"),
-        *("patience", "min_improvement", "evaluation_batch_size"),
+        *("patience", "min_improvement", "evaluation_batch_size", "readings"),
     }
 
 
@@ -109,6 +109,7 @@ BUDGET = """
 name: cut
 data: {name: digits, examples: 1000}
 network: F1
+regimes: {small_batch: {batch_size: 20}, large_batch: {batch_size: 10%}}
 variations: {warm: {batch_size: 10%, start: {epochs: [1, 10, 40, 100]}}}
 sharpness: {examples: 500, epochs: [0, 50]}
 slices: {planes: {examples: 200}}
@@ -124,6 +125,7 @@ def test_a_budget_is_spent_on_epochs_and_examples_alike(tmp_path):
     assert cut.variations["warm"].start.epochs == (1, 4, 10) and cut.sharpness.epochs == (0, 5)
     assert (cut.sharpness.examples, cut.slices.examples, cut.slices.planes.examples) == (50, 100, 20)
     assert study.reduced == [
+        "Small batch of 20, not 256",
         "Trained for 10 of 100 epochs",
         "Trained on the first 1,000 of 1,437 examples",
         "Sharpness on the first 50 of 1,000 training examples",

@@ -1,6 +1,7 @@
 """The sentence on which minimum is sharper, in every case that could mislead."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -122,3 +123,14 @@ def test_every_network_has_a_sentence_and_nothing_has_none(make):
     assert second.startswith("C1 on CIFAR-10: the small-batch minimum is sharper, ")
     assert verdict(Tables(minima=both.minima))[1] == "C1 on CIFAR-10: no verdict, the sharpness was not measured."
     assert verdict(Tables()) == []
+
+
+def test_networks_that_are_no_better_than_a_guess_are_not_judged(make):
+    tables = make(seeds=(0, 1), grid=3)
+    minima = tables.minima.copy()
+    minima.loc[(minima["regime"] == "large_batch") & (minima["seed"] == 1), "status"] = "chance"
+    (one,) = verdict(replace(tables, minima=minima))
+    assert "1 seed, " in one and one.endswith("; 1 network no better than a guess left out.")
+    minima["status"] = "chance"
+    (none,) = verdict(replace(tables, minima=minima))
+    assert none == "F1 on digits (8×8): no verdict, no network has learnt anything."

@@ -90,7 +90,7 @@ def lines_in(axes, marker: str) -> list[list[tuple[float, float]]]:
 
 
 def titles(figure) -> list[str]:
-    return [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
+    return [axes.get_title("left").replace("\n", ", ") for axes in figure.axes if axes.get_title("left")]
 
 
 def test_every_figure_is_a_pdf_and_a_png(studies, tmp_path):
@@ -113,7 +113,7 @@ def test_nothing_is_written_where_no_study_has_the_rows(found, tmp_path):
 
 @pytest.mark.parametrize("name", ["fig2", "fig3", "fig7", "subspace"])
 def test_panels_are_the_studies_of_tables_2_to_4(studies, name):
-    assert titles(drawn(name, studies)) == ["F2, digits (8×8)", "C1 (code strides), CIFAR-10"]
+    assert titles(drawn(name, studies)) == ["F2, digits (8×8), 4 epochs", "C1 (code strides), CIFAR-10, 4 epochs"]
 
 
 def test_error_is_the_mean_over_seeds_with_the_papers_crosses(studies):
@@ -141,7 +141,7 @@ def test_paths_are_the_medians_with_the_papers_crosses(studies, name, kind, poin
 
 def test_batch_sizes_have_the_papers_accuracy_and_both_sharpnesses(studies):
     figure = drawn("fig4", studies)
-    assert titles(figure) == ["C1 (code strides), CIFAR-10"]
+    assert titles(figure) == ["C1 (code strides), CIFAR-10, 4 epochs"]
     top, bottom = figure.axes
     points = published.FIGURE_4["C1"]
     assert lines_in(top, "x") == [[(size, point[0]) for size, point in points.items()]]
@@ -174,7 +174,7 @@ READINGS = list(product(("paper", "strong"), ("batch", "running")))
 def test_readings_stand_on_four_lines_with_the_papers_means_across(studies):
     figure = drawn("landscape_or_optimiser", studies)
     axes = figure.axes[1]
-    assert axes.get_title("left") == "C1 (code strides), CIFAR-10"
+    assert titles(figure)[1] == "C1 (code strides), CIFAR-10, 4 epochs"
     rows = studies[0].tables.sharpness
     rows = rows[(rows["space"] == "full") & (rows["epsilon"] == 1e-3)]
     dots = [point for marker in "os" for line in lines_in(axes, marker) for point in line]
@@ -202,7 +202,7 @@ def test_readings_have_the_interval_of_the_geometric_mean(studies):
 
 def test_effort_is_drawn_for_the_studies_that_have_it(studies):
     figure = drawn("search_effort", studies)
-    assert titles(figure) == ["C1 (code strides), CIFAR-10"]
+    assert titles(figure) == ["C1 (code strides), CIFAR-10, 4 epochs"]
     effort = studies[0].tables.effort
     for panel, climber in zip(figure.axes, ("lbfgsb", "corner_steps"), strict=True):
         for _, climbs in effort[effort["climber"] == climber].groupby(["regime", "start"]):
