@@ -22,12 +22,11 @@ from flatmin.results.intervals import Interval, of_ratio
 OPEN = "No study has both searches, so the question is open here."
 
 
-def answer(found: Sequence[Evidence], studies: Sequence[Study] = ()) -> str:
+def answer(found: Sequence[Evidence]) -> str:
     """Say whether the paper's sharpness is the landscape's or the optimiser's.
 
     Args:
         found: What both searches say, subject by subject.
-        studies: Those that Table 4 shows, for what the distribution of A does in random subspaces.
 
     Returns:
         Plain text; it says so where no study has both searches.
@@ -35,7 +34,7 @@ def answer(found: Sequence[Evidence], studies: Sequence[Study] = ()) -> str:
     if not found:
         return OPEN
     lead = gradient(found)
-    rest = [orders(found), same_loss(found), doubts(found), subspaces(studies)]
+    rest = [orders(found), same_loss(found), doubts(found)]
     return " ".join(part for part in [lead, shares(found, named=not lead), *rest] if part)
 
 
@@ -172,7 +171,11 @@ def same_loss(found: Sequence[Evidence]) -> str:
 
 
 def subspaces(studies: Sequence[Study]) -> str:
-    """Return what the distribution of A does in random subspaces; empty where no study has several."""
+    """Return what the distribution of A does in random subspaces; empty where no study has several.
+
+    Args:
+        studies: Those that Table 4 shows.
+    """
     ratios: dict[str, list[Interval]] = {}
     off: dict[str, list[float]] = {}
     for study in studies:

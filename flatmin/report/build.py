@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flatmin.report.answer import answer
+from flatmin.report.answer import answer, subspaces
 from flatmin.report.break_even import break_even_sheet, break_even_table
 from flatmin.report.cells import tidy
 from flatmin.report.claim import Judgement
@@ -74,11 +74,12 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     if drawn := finding_files(found):
         yield drawn
     yield printed(*of_the_finding)
-    answered, covered = answer(found, main), scope(main)
+    answered, covered, drawn_from = answer(found), scope(main), subspaces(main)
     missed, limited = misses(judgements, studies), limits(studies)
     yield {
         "answer.tex": f"{escaped(answered)}\n".encode(),
         "scope.tex": f"{escaped(covered)}\n".encode(),
+        "subspaces.tex": f"{escaped(drawn_from)}\n".encode(),
         "misses.tex": "".join(passage.latex for passage in missed).encode(),
         "limits.tex": limited.latex.encode(),
     }
@@ -88,6 +89,7 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
         "Scope": [f"{markdown.escaped(covered)}\n"],
         "Is the sharpness the landscape's or the optimiser's?": [
             f"{markdown.escaped(answered)}\n",
+            f"{markdown.escaped(drawn_from)}\n",
             *(one.markdown for one in of_the_finding),
         ],
         "The claims": [verdicts.markdown],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flatmin.report.answer import OPEN, answer
+from flatmin.report.answer import OPEN, answer, subspaces
 from flatmin.report.finding import evidence
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.subjects import subjects
@@ -48,7 +48,7 @@ def way():
 
 
 def said(*studies):
-    return answer(evidence(subjects(studies)), studies)
+    return answer(evidence(subjects(studies)))
 
 
 def test_without_both_searches_the_question_is_open(study):
@@ -175,9 +175,9 @@ def test_distributions_of_a_tell_decided_from_undecided_studies_and_the_one_near
         normal=([2.0, 2.1, 2.2], [100.0, 1.0, 90.0]),
         uniform=([300.0, 300.0, 300.0], [400.0, 200.0, 500.0]),
     )
-    text = said(first, other)
+    text = subspaces([first, other])
     assert "sharper, undecided and flatter in so many studies: normal 1, 1, 0; uniform 0, 1, 1 (normal nearest" in text
-    assert "random subspaces" not in said(in_subspaces("keskar_f1", "F1", "mnist", normal=([0.1], [9.0])))
+    assert subspaces([in_subspaces("keskar_f1", "F1", "mnist", normal=([0.1], [9.0]))]) == ""
 
 
 def test_answer_of_everything_at_once_is_an_abstract(searched, way, in_subspaces):
