@@ -62,7 +62,8 @@ def remedy_rows(tables: Tables) -> pd.DataFrame:
 def on_the_way_rows(tables: Tables) -> pd.DataFrame:
     """Return the searches at networks on their way and at the minima they end in, with their `train_loss`.
 
-    Epochs and training losses are those of the table `curves`; a minimum has the last one.
+    Epochs and training losses are those of the table `curves`; a minimum has the last one. Where a loss was not
+    recorded it is that on the examples searched on.
     """
     rows = with_standard_a(tables.sharpness)
     on_the_way = rows[rows["epoch"].notna()]
@@ -70,7 +71,8 @@ def on_the_way_rows(tables: Tables) -> pd.DataFrame:
     ends = ends.rename(columns={"epochs": "epoch"}).merge(on_the_way[RUN].drop_duplicates(), on=RUN)
     curves = tables.curves[tables.curves["split"] == "train"].rename(columns={"loss": "train_loss"})
     found = pd.concat([on_the_way, ends]).drop_duplicates([*RUN, *SEARCH, "epoch", "subspace_dim", "draw", "examples"])
-    return found.merge(curves[[*RUN, "epoch", "train_loss"]], on=[*RUN, "epoch"]).reset_index(drop=True)
+    found = found.merge(curves[[*RUN, "epoch", "train_loss"]], on=[*RUN, "epoch"]).reset_index(drop=True)
+    return found.assign(train_loss=found["train_loss"].fillna(found["base_loss"]))
 
 
 def per_network(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -81,13 +83,25 @@ def per_network(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 def grouped(tables: Tables) -> pd.DataFrame:
     """Return the minima with `series`, and with their `group`: pair, sweep, warm_start or remedy."""
-    minima = tables.minima.assign(series=[series_of(regime) for regime in tables.minima["regime"]], group="remedy")
+    minima = recorded(tables.minima, "test_accuracy")
+    minima = minima.assign(series=[series_of(regime) for regime in minima["regime"]], group="remedy")
     warm = minima["start_epoch"].notna()
     sizes = minima.groupby(["network", "data", "series"])["batch_size"].transform("nunique")
     minima.loc[(minima["series"] != "") & (sizes >= LEAST), "group"] = "sweep"
     minima.loc[warm, "group"] = "warm_start"
     minima.loc[minima["regime"].isin(REGIMES), "group"] = "pair"
     return minima
+
+
+def recorded(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return rows with running averages where a number was not recorded with batch statistics."""
+    return rows.assign(**{column: rows[column].fillna(rows[f"running_{column}"])})
+
+
+def averages_note(*tables: Tables) -> str:
+    """Return that `recorded` had to take running averages for some networks; empty where it had not."""
+    lacking = any(frames.minima["test_accuracy"].isna().any() for frames in tables)
+    return "Accuracy with running averages where it was not recorded with batch statistics" if lacking else ""
 
 
 def variation_of(tables: Tables, series: str) -> dict[str, Any] | None:

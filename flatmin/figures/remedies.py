@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flatmin.figures.captions import footer, seeds_behind
-from flatmin.figures.groups import per_network, remedy_rows
+from flatmin.figures.groups import averages_note, per_network, remedy_rows
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import PAGE_WIDTH, Look, blank, few_log_ticks, label_of, looks_of, regimes_of, select, styled
@@ -45,7 +45,7 @@ def remedies(tables: Tables, *, network: str, data: str, space: str, batch_norm:
     draw_remedies(panels, rows)
     panels[0].set_yticklabels([regime_name(tables, regime, network, data) for regime in regimes_of(rows)])
     heading(figure, "remedies for large batches", network, data, epsilon_handles(rows))
-    footer(figure, tables, "sharpness", rows, remedies_note(rows), *searches_note(rows))
+    footer(figure, tables, "sharpness", rows, remedies_note(rows), averages_note(tables), *searches_note(rows))
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import footer
-from flatmin.figures.groups import per_network, sweep_minima, sweep_rows
+from flatmin.figures.groups import averages_note, per_network, sweep_minima, sweep_rows
 from flatmin.figures.legends import heading, mark_handles, mark_regime
 from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import (
@@ -58,7 +58,9 @@ def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, b
     pair = [regime for regime in REGIMES if regime in set(rows["regime"])]
     handles = sweep_handles(rows) + mark_handles(tables, pair, network, data)
     heading(figure, "accuracy and sharpness by batch size", network, data, handles)
-    footer(figure, tables, "sharpness", rows, band_note(rows, "batch_size"), *searches_note(rows))
+    footer(
+        figure, tables, "sharpness", rows, band_note(rows, "batch_size"), averages_note(tables), *searches_note(rows)
+    )
     return figure
 
 

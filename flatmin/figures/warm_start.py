@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import counted, footer
-from flatmin.figures.groups import origin_of, per_network, warm_start_rows
+from flatmin.figures.groups import averages_note, origin_of, per_network, recorded, warm_start_rows
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, epsilon_strokes, looks_of, select, styled
@@ -59,14 +59,14 @@ def warm_start(tables: Tables, *, network: str, data: str, series: str, space: s
     origin = regime_name(tables, origin_of(tables, series), network, data)
     heading(figure, f"large batch from iterates of the {origin}", network, data, warm_start_handles(tables, rows))
     notes = [band_note(rows, "start_epoch"), cold_note(rows), below_note(panels[0, 0], iterates)]
-    footer(figure, tables, "sharpness", rows, *notes, *searches_note(rows))
+    footer(figure, tables, "sharpness", rows, *notes, averages_note(tables), *searches_note(rows))
     return figure
 
 
 def iterates_of(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the test accuracy, epoch by epoch, of the training that the warm start goes out from."""
     first = rows.iloc[0]
-    curves = tables.curves
+    curves = recorded(tables.curves, "accuracy")
     same = (curves["network"] == first["network"]) & (curves["data"] == first["data"]) & (curves["split"] == "test")
     origin = curves["regime"] == origin_of(tables, str(first["series"]))
     found: pd.DataFrame = curves[same & origin & curves["seed"].isin(rows["seed"])]

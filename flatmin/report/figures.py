@@ -17,7 +17,7 @@ from flatmin.figures.along_training import draw_way, epsilon_handles, loss_to_th
 from flatmin.figures.bands import band_note
 from flatmin.figures.curves import curve_rows, draw_curves, epoch_axis, reading_handles, with_errors
 from flatmin.figures.curves import zeros_note as zero_errors
-from flatmin.figures.groups import on_the_way_rows, sweep_minima, sweep_rows, warm_start_rows
+from flatmin.figures.groups import averages_note, on_the_way_rows, sweep_minima, sweep_rows, warm_start_rows
 from flatmin.figures.legends import split_handles
 from flatmin.figures.paths import MEDIAN, draw_path, path_handles
 from flatmin.figures.render import image
@@ -158,7 +158,8 @@ def figure_4(studies: Sequence[Study]) -> Figure | None:
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*sweep_handles(every), *mark_lines(), cross("0.2", label=READ_OFF)])
     band = band_note(every, "network", "data", "series", "batch_size")
-    footer(figure, shown, f"{reading_fact(shown)}. Full space", band, tables=["sharpness"])
+    averages = averages_note(*(study.tables for study, _ in shown))
+    footer(figure, shown, f"{reading_fact(shown)}. Full space", band, averages, tables=["sharpness"])
     return figure
 
 
@@ -188,6 +189,7 @@ def figure_5(studies: Sequence[Study]) -> Figure | None:
     legend(figure, [*warm_start_handles(study.tables, every), marks])
     notes = [band_note(every, "network", "data", "series", "start_epoch"), cold_note(every)]
     notes += [f"{name}: {note}" for name, note in below.items() if note]
+    notes += [averages_note(*(study.tables for study, _ in shown))]
     footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
     return figure
 

@@ -27,7 +27,7 @@ from flatmin.figures.effort import (
     published_end,
     start_handles,
 )
-from flatmin.figures.groups import remedy_rows
+from flatmin.figures.groups import averages_note, remedy_rows
 from flatmin.figures.remedies import draw_remedies, remedies_note, way_handles
 from flatmin.figures.remedies import epsilon_handles as dot_handles
 from flatmin.figures.searches import METHODS, SPACES, methods_of
@@ -147,7 +147,8 @@ def remedies(studies: Sequence[Study]) -> Figure | None:
     every = pd.concat([rows for _, rows in shown])
     paper = cross("black", label=f"paper, sharpness at ε = {EPSILON:g}")
     legend(figure, [*way_handles(every), *dot_handles(every), paper])
-    footer(figure, shown, f"{reading_fact(shown)}. Full space", remedies_note(every), tables=["sharpness"])
+    notes = [remedies_note(every), averages_note(*(study.tables for study, _ in shown))]
+    footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
     return figure
 
 

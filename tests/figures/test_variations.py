@@ -1,5 +1,7 @@
 """Figures of studies with more than the pair: what is drawn equals the table, and the pair's figures stay its own."""
 
+import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -14,7 +16,7 @@ from flatmin.figures.along_training import along_training
 from flatmin.figures.curves import variation_curves
 from flatmin.figures.distributions import distributions
 from flatmin.figures.effort import effort
-from flatmin.figures.groups import grouped, on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
+from flatmin.figures.groups import averages_note, grouped, on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
 from flatmin.figures.remedies import remedies
 from flatmin.figures.render import FAMILIES, contents, figures_of
 from flatmin.figures.style import REGIMES, looks_of
@@ -370,3 +372,15 @@ def test_looks_are_distinct_and_a_series_goes_from_light_to_dark():
     gray = {name: np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for name, look in series.items()}
     assert gray["sweep_100"] > gray["sweep_497"] > gray["sweep_5000"]
     assert series["sweep_497"].label == "sweep 497"
+
+
+def test_running_averages_stand_in_where_an_accuracy_was_not_recorded_and_are_said(make_study):
+    tables = make_study("sweep")
+    minima = tables.minima.assign(running_test_accuracy=0.5)
+    minima.loc[minima["regime"] == "sweep_100", "test_accuracy"] = math.nan
+    lacking = replace(tables, minima=minima)
+    rows = sweep_rows(lacking)
+    assert set(rows.loc[rows["regime"] == "sweep_100", "test_accuracy"]) == {0.5}
+    assert 0.5 not in set(rows.loc[rows["regime"] != "sweep_100", "test_accuracy"])
+    assert averages_note(lacking).startswith("Accuracy with running averages where")
+    assert averages_note(tables) == ""
