@@ -16,7 +16,7 @@ from flatmin.results import Record, Tables
 DONE = ("finished", "diverged")
 ENDINGS = {
     "plateau": " (training loss stopped improving)",
-    "chance": " (training accuracy no better than a guess: no minimum to judge)",
+    "chance": " (training accuracy cannot be told from a guess: no minimum to judge)",
 }
 KINDS = {
     "trained": "networks to train",

@@ -36,7 +36,7 @@ def small_tail(examples: int, batch_size: int) -> bool:
 
 
 def without_small_tail(examples: int, batch_size: int) -> int:
-    """The nearest batch size that leaves no small last batch, the larger of two.
+    """The nearest batch size that leaves no small last batch and more than one, the larger of two.
 
     Example:
         >>> without_small_tail(34_086, 355), without_small_tail(60_000, 256)
@@ -45,6 +45,6 @@ def without_small_tail(examples: int, batch_size: int) -> int:
     away = 0
     while True:
         for near in (batch_size + away, batch_size - away):
-            if near >= 1 and not small_tail(examples, near):
+            if near >= 1 and len(cuts(examples, near)) > 1 and not small_tail(examples, near):
                 return near
         away += 1

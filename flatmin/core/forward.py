@@ -54,7 +54,7 @@ class Forward:
                 outputs = self._outputs(parameters, batch)
                 total = total + self._loss(outputs, batch).double() * batch.share
                 correct = correct + accuracy(outputs, batch.targets) * batch.share
-        return Score(total, float(correct))
+        return Score(total, min(float(correct), 1.0))  # the shares of batches sum to one but for rounding
 
     def each(self, function: Callable[[Any, Any], Tensor], parameters: Parameters) -> Tensor:
         """One number an example, float64."""

@@ -23,7 +23,11 @@ def cautions(experiment: Experiment, dataset: Dataset, trainings: list[TrainingS
         dataset: Its data, already cut to ``data.examples``.
         trainings: What it trains.
     """
-    return [*dict.fromkeys([*of_training(trainings), *of_partitions(experiment, dataset), *of_searches(experiment)])]
+    return [
+        *dict.fromkeys(
+            [*of_training(trainings), *of_partitions(experiment, dataset), *of_searches(experiment, dataset)]
+        )
+    ]
 
 
 def of_training(trainings: list[TrainingStep]) -> Iterator[str]:
@@ -42,6 +46,10 @@ def of_partitions(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
     partitions: list[tuple[str, int, int | None]] = [("Records", experiment.training.evaluation_batch_size, None)]
     for name, section in (("Sharpness", experiment.sharpness), ("Slices", experiment.slices)):
         partitions += [(name, section.batch_size, section.examples)] if section else []
+    if experiment.sharpness:
+        partitions += [
+            ("Sharpness", experiment.sharpness.batch_size, count) for count in experiment.sharpness.subsets or ()
+        ]
     for name, size, wanted in partitions:
         for split, data in (("training", dataset.train), ("test", dataset.test)):
             examples = min(wanted or len(data), len(data))
@@ -52,8 +60,9 @@ def of_partitions(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
                 )
 
 
-def of_searches(experiment: Experiment) -> Iterator[str]:
+def of_searches(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
     """Searches on so few examples that the maximum is theirs."""
     for name, section in (("Sharpness", experiment.sharpness), ("Effort of the search", experiment.effort)):
-        if section and section.examples and section.examples < ENOUGH_EXAMPLES:
-            yield f"{name} on less than {ENOUGH_EXAMPLES:,} examples is too high: the worst point is theirs"
+        enough = min(ENOUGH_EXAMPLES, len(dataset.train))
+        if section and section.examples and section.examples < enough:
+            yield f"{name} on fewer than {ENOUGH_EXAMPLES:,} examples is biased upwards: the worst point is theirs"

@@ -11,6 +11,7 @@ import pandas as pd
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from flatmin.core.cuts import SMALL_TAIL
 from flatmin.core.objective import Objective
 from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
@@ -97,9 +98,12 @@ class SharpnessStep:
 
     @property
     def held_out(self) -> int:
-        """Training examples on which the worst points are tried without having been found on them; not a single one."""
+        """Training examples on which the worst points are tried without having been found on them.
+
+        Not so few that their BatchNorm statistics are another function than those of the partition.
+        """
         others = min(self.examples, int(self.network.data["examples"]) - self.examples)
-        return others if others > 1 else 0
+        return others if others >= SMALL_TAIL * self.batch_size and others > 1 else 0
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def check_order(sizes: dict[str, int], examples: int) -> None:
     if small is not None and large is not None and large <= small:
         raise ConfigError(
             f"regimes.large_batch.batch_size must be above the small batch of {small}, got {large} of {examples} "
-            f"examples; set regimes.small_batch.batch_size to less, say {max(1, large // 10)}."
+            f"examples; set regimes.large_batch.batch_size to more, say '50%', or the small one to less."
         )
 
 

@@ -190,8 +190,19 @@ def curve_notes(rows: pd.DataFrame, *quantities: str) -> list[str]:
         "Evaluated with BatchNorm's batch statistics",
         band_note(rows, "regime", "split", "epoch"),
         *(zeros_note(rows, quantity) for quantity in quantities),
-        non_finite_note(rows, "loss value", "left out"),
+        non_finite_note(rows[rows["loss"].notna()], "loss value", "left out"),
+        unrecorded_note(rows),
     ]
+
+
+def unrecorded_note(rows: pd.DataFrame) -> str:
+    """Return in how many rows nothing was recorded with batch statistics; empty where all was."""
+    lacking = int((rows["loss"].isna() & rows["running_loss"].notna()).sum())
+    return (
+        f"Not recorded with batch statistics: {lacking:,} of {len(rows):,}; thin lines are running averages"
+        if lacking
+        else ""
+    )
 
 
 def zeros_note(rows: pd.DataFrame, quantity: str) -> str:

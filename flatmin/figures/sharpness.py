@@ -46,7 +46,7 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
         here = seeds[seeds["space"] == space]
         line[0].set(yscale="log", ylim=limits(here["sharpness"]), ylabel="sharpness (%), log axis")
         for axes, epsilon in zip(line, epsilons, strict=True):
-            axes.set_title(f"{SPACES[space]}, ε = {epsilon:g}")
+            axes.set_title(f"{SPACES[space]},\nε = {epsilon:g}")
             draw_panel(axes, here[here["epsilon"] == epsilon])
     handles = regime_handles(tables, rows, network, data)
     if not seeds["converged"].all():

@@ -27,9 +27,9 @@ def verdict(tables: Tables) -> list[str]:
         tables: The results.
 
     Returns:
-        The sentences, in the order of the tables. Networks no better than a guess have no minimum to judge and are
-        left out. Seeds that disagree, searches that did not converge, zeros, infinities, a missing regime and what was
-        left out are said, not averaged away.
+        The sentences, in the order of the tables. Networks that cannot be told from a guess have no minimum to judge
+        and are left out. Seeds that disagree, searches that did not converge, zeros, infinities, a missing regime and
+        what was left out are said, not averaged away.
     """
     guesses = tables.minima[tables.minima["status"] == CHANCE]
     frames = (tables.minima, tables.sharpness)
@@ -40,7 +40,7 @@ def verdict(tables: Tables) -> list[str]:
         rows = pair_rows(tables)
         rows = rows[(rows["network"] == network) & (rows["data"] == data)]
         no_better = guesses[(guesses["network"] == network) & (guesses["data"] == data)]
-        reason = "no network has learnt anything" if len(no_better) else "the sharpness was not measured"
+        reason = "no network can be told from a guess" if len(no_better) else "the sharpness was not measured"
         text = sentence(rows) if len(rows) else f"no verdict, {reason}"
         note = f"; {guessing(no_better)}" if len(no_better) and len(rows) else ""
         sentences.append(f"{network} on {DATA_NAMES.get(data, data)}: {text}{note}.")
@@ -48,8 +48,8 @@ def verdict(tables: Tables) -> list[str]:
 
 
 def guessing(minima: pd.DataFrame) -> str:
-    """Return how many networks were left out because they are no better than a guess."""
-    return f"{counted(len(minima), 'network')} no better than a guess left out"
+    """Return how many networks were left out because they cannot be told from a guess."""
+    return f"{counted(len(minima), 'network')} that cannot be told from a guess left out"
 
 
 def sentence(rows: pd.DataFrame) -> str:

@@ -62,8 +62,9 @@ def leading(falling: Sequence[Evidence]) -> str:
         share = "the share of a strong search's sharpness that the published one finds"
         return f"Along training on {names(less)} {share} {falls(less)}"
     text = (
-        f"On {names(much)} the published search measures the size of the gradient where training stopped as much as "
-        f"the landscape: along training the share of a strong search's sharpness that it finds {falls(much)}"
+        f"At the large batch of {names(much)} what the published search finds goes with the gradient where training "
+        f"stopped as much as with the landscape: along training the share of a strong search's sharpness that it finds "
+        f"{falls(much)}"
     )
     return f"{text}; on {names(less)} it falls too ({above_zero(less)}), but {by_how_much(less)}" if less else text
 
@@ -78,11 +79,15 @@ def falls(found: Sequence[Evidence]) -> str:
 
 
 def by_how_much(found: Sequence[Evidence]) -> str:
-    """Say by what factor the share varies along the large batch's training, and the strong value."""
-    share, strong = (
-        spread([value for one in found for value in one.swing[LARGE][column].values]) for column in ("share", "strong")
-    )
-    return f"by a factor of {share} where the strong value varies by {strong}"
+    """Say by what factor the share varies along training, and the strong value: at the large batch, then the small."""
+    parts = []
+    for name, regime in (("large", LARGE), ("small", SMALL)):
+        share, strong = (
+            spread([value for one in found for value in one.swing[regime][column].values])
+            for column in ("share", "strong")
+        )
+        parts.append(f"by a factor of {share} where the strong value varies by {strong} ({name} batch)")
+    return ", and ".join(parts)
 
 
 def above_zero(found: Sequence[Evidence]) -> str:
@@ -100,11 +105,28 @@ def ranks(found: Sequence[Evidence]) -> str:
 
 
 def shares(found: Sequence[Evidence], *, named: bool) -> str:
-    """Return how much of the strong value the published search finds at the minima, naming both where asked."""
-    values = {name: single_seeds(found, regime) for name, regime in (("small", SMALL), ("large", LARGE))}
-    parts = [f"{spread(some)} % ({name} batch)" for name, some in values.items() if some]
+    """Return how much of the strong value the published search finds at the minima, naming both where asked.
+
+    Networks where it turns the order round are told from the others.
+    """
     search, whole = ("the published search", "what a strong one does") if named else ("it", "the strong value")
-    return f"At single minima {search} finds {' and '.join(parts)} of {whole}{boxes(found)}." if parts else ""
+    parts = [f"{both_shares(some)} of {whole} {where}".rstrip() for some, where in by_order(found) if both_shares(some)]
+    return f"At single minima {search} finds {', and '.join(parts)}{boxes(found)}." if parts else ""
+
+
+def both_shares(found: Sequence[Evidence]) -> str:
+    """Return the ranges over single seeds, small and large batch apart; empty without any."""
+    values = {name: single_seeds(found, regime) for name, regime in (("small", SMALL), ("large", LARGE))}
+    return " and ".join(f"{spread(some)} % ({name} batch)" for name, some in values.items() if some)
+
+
+def by_order(found: Sequence[Evidence]) -> list[tuple[Sequence[Evidence], str]]:
+    """Return the networks where the published search turns the order round in a seed, and the others, with words."""
+    turned = [one for one in found if one.turned.of_these]
+    others = [one for one in found if one not in turned]
+    if not turned or not others:
+        return [(found, "")]
+    return [(turned, f"on {names(turned)}"), (others, "on the others")]
 
 
 def boxes(found: Sequence[Evidence]) -> str:
@@ -124,15 +146,20 @@ def orders(found: Sequence[Evidence]) -> str:
     if not sharper.all:
         return ""
     against = [f"{one.name}: {one.sharper.text}" for one in found if one.sharper.of_these < one.sharper.all]
-    turned = [f"{one.name}: {one.turned.text}" for one in found if one.turned.of_these]
     ratios = spread([value for one in found for value in one.order[STRONG].values])
-    along = Count.total(one.turned_along for one in found)
-    way = f" and in {along.text} pairs on the way" if along.all else ""
+    turned = ", ".join(f"in {turns(some)} {where}".rstrip() for some, where in by_order(found))
     return (
         f"The large-batch minimum is the sharper one by the strong search in {sharper.text} seeds of "
         f"{counted(sum(bool(one.sharper.all) for one in found), 'study')}{brackets(against)}, {ratios} times; the "
-        f"published one turns this round in {Count.total(one.turned for one in found).text}{brackets(turned)}{way}."
+        f"published one turns this round {turned}."
     )
+
+
+def turns(found: Sequence[Evidence]) -> str:
+    """Return in how many seeds the published search turns the order round, at the minima and on the way."""
+    along = Count.total(one.turned_along for one in found)
+    way = f" and {along.text} pairs on the way" if along.all else ""
+    return f"{Count.total(one.turned for one in found).text}{way}"
 
 
 def doubts(found: Sequence[Evidence]) -> str:
@@ -158,16 +185,17 @@ def including_one(one: Evidence) -> list[str]:
 
 def same_loss(found: Sequence[Evidence]) -> str:
     """Return the order of the networks where both have come to the same loss; empty where none was measured."""
-    strong, published = (
-        [value for one in found for value in one.equal_loss.order[method].values] for method in (STRONG, PUBLISHED)
-    )
-    if not strong:
+    measured = [one for one in found if one.equal_loss.order[STRONG].values]
+    if not measured:
         return ""
-    counts = [Count.of(pd.Series(values) > 1).text for values in (strong, published)]
-    return (
-        f"Compared at equal loss, the large-batch network is the sharper one in {counts[0]} by the strong and in "
-        f"{counts[1]} by the published search."
-    )
+    parts = []
+    for some, where in by_order(measured):
+        counts = (
+            Count.of(pd.Series([value for one in some for value in one.equal_loss.order[method].values]) > 1).text
+            for method in (STRONG, PUBLISHED)
+        )
+        parts.append(" by the strong and in ".join(counts) + f" by the published search {where}".rstrip())
+    return f"Compared at equal loss, the large-batch network is the sharper one in {', in '.join(parts)}."
 
 
 def subspaces(studies: Sequence[Study]) -> str:

@@ -74,7 +74,7 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     if drawn := finding_files(found):
         yield drawn
     yield printed(*of_the_finding)
-    answered, covered, drawn_from = answer(found), scope(main), subspaces(main)
+    answered, covered, drawn_from = answer(found), scope(studies), subspaces(main)
     missed, limited = misses(judgements, studies), limits(studies)
     yield {
         "answer.tex": f"{escaped(answered)}\n".encode(),

@@ -69,10 +69,13 @@ def left_out(study: Study, regimes: Sequence[str]) -> str:
 
 
 def unfitted(study: Study, regimes: Sequence[str]) -> str:
-    """Which networks of these regimes have not fitted their training set; empty where all have."""
+    """Which networks of these regimes have not fitted their training set, or were not recorded; empty otherwise."""
     found = {regime: accuracy(study, regime, "train") for regime in regimes}
     parts = [f"{named(regime)} {shortfall(values)}" for regime, values in found.items() if (values < FITTED).any()]
-    return f"not fitted: {'; '.join(parts)}" if parts else ""
+    unknown = [named(regime) for regime, values in found.items() if values.isna().any()]
+    said = [f"not fitted: {'; '.join(parts)}"] if parts else []
+    said += [f"fit not recorded with batch statistics: {', '.join(unknown)}"] if unknown else []
+    return "; ".join(said)
 
 
 def shortfall(accuracies: "pd.Series[float]") -> str:

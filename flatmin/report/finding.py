@@ -18,7 +18,7 @@ import pandas as pd
 from flatmin.report.published import EPSILONS
 from flatmin.report.sharpness_claims import rank_correlation
 from flatmin.report.subjects import PUBLISHED, READING, STRONG, Subject, of_regimes
-from flatmin.results.intervals import Interval, of_mean, of_ratio
+from flatmin.results.intervals import CORRELATION, Interval, of_mean, of_ratio
 from flatmin.results.nesting import is_impossible, nested
 
 SEARCHES = {PUBLISHED: "published", STRONG: "strong"}
@@ -104,8 +104,9 @@ class Evidence:
 
     @cached_property
     def turned_along(self) -> Count:
-        """The pairs of networks on their way whose order the published search turns round."""
-        return turned_round(self.along[np.isfinite(self.along["epoch"])])
+        """The pairs of networks on their way whose order the published search turns round; both start as one."""
+        way = self.along[np.isfinite(self.along["epoch"])]
+        return turned_round(way[way["epoch"] > 0])
 
     @cached_property
     def correlation(self) -> dict[str, Interval]:
@@ -157,8 +158,8 @@ def turned_round(rows: pd.DataFrame) -> Count:
 def correlation_of(rows: pd.DataFrame) -> Interval:
     """Mean rank correlation of share and gradient within a seed; the interval ends where correlations do."""
     ways = [way for _, way in rows.groupby("seed") if len(way) >= LEAST]
-    found = of_mean(pd.Series([rank_correlation(way["share"], way["gradient_norm"]) for way in ways], dtype=float))
-    return Interval(found.center, max(found.low, -1.0), min(found.high, 1.0), found.values) if found.exists else found
+    each = [rank_correlation(way["share"], way["gradient_norm"]) for way in ways]
+    return of_mean(pd.Series(each, dtype=float), bounds=CORRELATION)
 
 
 def swing_of(rows: pd.DataFrame, column: str) -> Interval:

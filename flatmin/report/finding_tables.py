@@ -32,7 +32,7 @@ COLUMNS = {
     "EqualLossPublished": ("equal loss", "published"),
     "EqualLossStrong": ("equal loss", "strong"),
 }
-WIDTHS = (0.1, 0.085, 0.085, 0.075, 0.06, 0.055, 0.08, 0.08, 0.09, 0.09)
+WIDTHS = (0.097, 0.085, 0.085, 0.075, 0.06, 0.055, 0.08, 0.08, 0.09, 0.09)
 NOTHING = "No study has both searches."
 
 

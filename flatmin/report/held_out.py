@@ -101,7 +101,7 @@ def mean(rows: pd.DataFrame, column: str) -> str:
 
 
 def interval_text(found: Interval) -> str:
-    """A number with its interval, where there is one, to two digits each; a dash without seeds.
+    """A number with its interval, where seeds differ, to two digits each; a dash without seeds.
 
     Example:
         >>> interval_text(Interval(4.04, 2.1, 31307.0, (3.0, 5.3)))
@@ -109,7 +109,8 @@ def interval_text(found: Interval) -> str:
     """
     if not found.values:
         return "–"
-    ends = f" [{rounded(found.low)}, {rounded(found.high)}]" if found.exists else ""
+    alike = len(set(found.values)) == 1
+    ends = f" [{rounded(found.low)}, {rounded(found.high)}]" if found.exists and not alike else ""
     return f"{rounded(found.center)}{ends}"
 
 

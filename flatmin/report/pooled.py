@@ -14,7 +14,8 @@ def pooled(judgements: Sequence[Judgement], names: Sequence[str]) -> pd.DataFram
     """The sign test of each claim over the seeds of all networks.
 
     Args:
-        judgements: The headline of each study that counts is taken, whatever its verdict.
+        judgements: The headline of each study that counts is taken, whatever its verdict; of a network with several
+            studies the one with the most seeds.
         names: Of the claims.
 
     Returns:
@@ -24,13 +25,23 @@ def pooled(judgements: Sequence[Judgement], names: Sequence[str]) -> pd.DataFram
     """
     counts = []
     for name in names:
-        mine = [one for one in judgements if one.claim == name and one.headline and one.counts]
+        mine = one_a_network([one for one in judgements if one.claim == name and one.headline and one.counts])
         counts.append((name, sum(one.seeds_for for one in mine), sum(one.seeds_against for one in mine)))
     frame = pd.DataFrame(counts, columns=["claim", "seeds_for", "seeds_against"])
     tested = frame[frame["seeds_for"] + frame["seeds_against"] > 0]
     p = [sign_test(first, second) for first, second in zip(tested["seeds_for"], tested["seeds_against"], strict=True)]
     found = pd.DataFrame({"p": p, "holm": holm(p)}, index=tested.index, dtype=float)
     return frame.join(found)
+
+
+def one_a_network(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Of each network the judgement with the most seeds, or the first: seeds of one start are not two trials."""
+    chosen: dict[str, Judgement] = {}
+    for one in judgements:
+        best = chosen.setdefault(one.network, one)
+        if one.seeds_for + one.seeds_against > best.seeds_for + best.seeds_against:
+            chosen[one.network] = one
+    return list(chosen.values())
 
 
 def share_of_seeds(seeds_for: int, seeds_against: int) -> str:

@@ -39,33 +39,29 @@ class Passage:
 
 
 def scope(studies: Sequence[Study]) -> str:
-    """Return what was run of the paper and how much of it, network by network, and what was not.
-
-    Args:
-        studies: Those that Tables 2 to 4 show.
-    """
-    parts = [f"{study.label}{share_of_examples(study)}" for study in studies]
+    """Return what was run and how much of it, network by network, and which of the paper's networks were not."""
+    parts = [*dict.fromkeys(f"{study.label}{share_of_examples(study)}" for study in studies)]
     absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
-    run = f"Run were {'; '.join(parts)}." if parts else "Nothing was run."
+    run = f"Run were {'; '.join(parts)}." if parts else "No network has left a minimum."
     return f"{run} {', '.join(absent)} were not run." if parts and absent else run
 
 
 def share_of_examples(study: Study) -> str:
     """How much of the paper's training examples a study has, where less than all; empty where it is not known."""
-    share = study.training_examples / SET_UPS[study.network].train
+    share = study.training_examples / SET_UPS[study.network].train if study.on_their_kind else 1.0
     return f" on {significant(100 * share, 2)} % of the training examples" if 0 < share < 1 else ""
 
 
 def misses(judgements: Sequence[Judgement], studies: Sequence[Study]) -> list[Passage]:
     """Return the claims that do not hold in some study, then those that lean against."""
     labels = {study.name: study.label for study in studies}
-    judged = [one for one in judgements if one.headline and one.verdict in (HOLDS, FAILS, UNDECIDED)]
+    judged = [one for one in judgements if one.headline and one.counts and one.verdict in (HOLDS, FAILS, UNDECIDED)]
     if not judged:
         return [Passage("Nothing was judged.")]
     failing = [one for one in judged if one.verdict == FAILS]
     against = [one for one in judged if one.verdict == UNDECIDED and one.leaning == "against"]
     statements = {claim.name: claim.statement for claim in CLAIMS}
-    found = [Passage(f"Of {counted(len(judged), 'judgement')} in all:")]
+    found = [Passage(f"There are {counted(len(judged), 'judgement')} on the paper's data in all.")]
     for lead, chosen in (("These claims do not hold", failing), ("These are undecided, but lean against", against)):
         lines = [
             f"{one.claim}, {statements[one.claim]}. {labels[one.study]}: {one.evidence}; the paper: {one.paper or '–'}."

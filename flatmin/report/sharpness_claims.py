@@ -22,6 +22,7 @@ from flatmin.report.published import (
     Spread,
 )
 from flatmin.report.studies import Study
+from flatmin.report.training_claims import UNRECORDED
 from flatmin.report.values import READINGS, Reading, distributions_of, minima_of, searches, sharpness
 from flatmin.results.intervals import CORRELATION, POINTS, of_difference, of_mean, of_ratio
 from flatmin.results.statistics import proper
@@ -119,6 +120,7 @@ def grows_with_batch_size(study: Study, reading: Reading) -> list[Finding]:
     minima = proper(minima[minima["regime"].isin(batch_sizes(study))])
     cut_off = sorted({int(size) for size in minima["batch_size"] if small_tail(study.training_examples, int(size))})
     minima = minima[~minima["batch_size"].isin(cut_off)]
+    minima, lacking = with_accuracies(minima)
     note = f"without batches of {', '.join(f'{size:,}' for size in cut_off)}: a small last one" if cut_off else ""
     found = []
     sides: tuple[tuple[str, pd.DataFrame, Side], ...] = (
@@ -134,8 +136,15 @@ def grows_with_batch_size(study: Study, reading: Reading) -> list[Finding]:
         }
         name = f"rank correlation of batch size and {column.replace('_', ' ')}"
         correlations = of_mean(pd.Series(by_seed, dtype=float), bounds=CORRELATION)
-        found.append(Finding(name, correlations, 0.0, wanted, note=note))
+        found.append(Finding(name, correlations, 0.0, wanted, note=note, hindrance=lacking))
     return found
+
+
+def with_accuracies(minima: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Minima with running averages where no test accuracy was recorded with batch statistics, and that it is so."""
+    lacking = minima["test_accuracy"].isna()
+    filled = minima["test_accuracy"].where(~lacking, minima["running_test_accuracy"])
+    return minima.assign(test_accuracy=filled), UNRECORDED if lacking.any() else ""
 
 
 def batch_sizes(study: Study) -> Sequence[str]:
@@ -192,7 +201,7 @@ def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
     earliest start with the latest.
     """
     minima = study.tables.minima
-    warm = proper(minima[minima["start_epoch"].notna()]).dropna(subset=["test_accuracy"])
+    warm, lacking = with_accuracies(proper(minima[minima["start_epoch"].notna()]))
     warm = with_sharpness(study, warm, reading)
     if warm["start_epoch"].nunique() < 2:
         return []
@@ -204,7 +213,7 @@ def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
     fall = of_ratio(phi.iloc[0], phi.iloc[-1])
     starts = f"epoch {phi.index[0]:g} / epoch {phi.index[-1]:g}"
     return [
-        Finding("test accuracy, late − earliest", gain, unit=" points"),
+        Finding("test accuracy, late − earliest", gain, unit=" points", hindrance=lacking),
         Finding(f"sharpness, {starts}", fall, TENFOLD, unit="×"),
     ]
 

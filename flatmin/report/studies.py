@@ -11,7 +11,7 @@ from flatmin.figures.captions import counted, span
 from flatmin.figures.style import DATA_NAMES
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
-from flatmin.results.statistics import proper
+from flatmin.results.statistics import of_minima, proper
 
 STRIDES = {"code": "code strides", "paper": "text strides"}
 TWO_VARIANTS = ("C1", "C3")
@@ -110,14 +110,32 @@ class Study:
     def label(self) -> str:
         """What it is, such as ``C1 (text strides), CIFAR-10, 30 epochs, 1 seed``."""
         variant = f" ({self.variant})" if self.variant else ""
-        facts = [f"{self.network}{variant}", self.data, self.epochs, counted(len(self.seeds), "seed")]
+        each = self.pair.groupby("regime")["seed"].nunique()
+        facts = [f"{self.network}{variant}", self.data, self.epochs, span(each, "seed") or counted(0, "seed")]
         return ", ".join(fact for fact in facts if fact)
 
     @property
     def reduced(self) -> list[str]:
         """The sentences on reduced settings, and those on what to beware of."""
         provenance = self.tables.provenance
-        return [str(sentence).rstrip(".") for key in ("reduced", "cautions") for sentence in provenance.get(key, [])]
+        told = [str(sentence).rstrip(".") for key in ("reduced", "cautions") for sentence in provenance.get(key, [])]
+        return told + self.unfinished
+
+    @property
+    def unfinished(self) -> list[str]:
+        """What of the pair was asked for and is not there, a sentence each: networks, and networks without a search."""
+        asked = self.experiment.get("seeds") or self.seeds
+        measured = of_minima(self.tables.sharpness)
+        found = []
+        for regime in (SMALL, LARGE):
+            name = regime.replace("_", " ")
+            trained = set(self.pair.loc[self.pair["regime"] == regime, "seed"])
+            searched = set(measured.loc[measured["regime"] == regime, "seed"]) & trained
+            if trained and len(trained) < len(asked):
+                found.append(f"{name.capitalize()}: {len(trained)} of {counted(len(asked), 'seed')} trained")
+            if trained and len(measured) and len(searched) < len(trained):
+                found.append(f"Sharpness of the {name} in {len(searched)} of {counted(len(trained), 'seed')}")
+        return found
 
     @property
     def commits(self) -> list[str]:

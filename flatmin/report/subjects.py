@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from flatmin.report.eligible import disorder
 from flatmin.report.published import EPSILONS, LARGE, NETWORKS, SMALL
 from flatmin.report.studies import STRIDES, Study
 from flatmin.results.nesting import SEARCH
@@ -100,9 +101,10 @@ def subjects(studies: Iterable[Study]) -> list[Subject]:
     """The networks that were searched both ways, in the paper's order, those on other data than the paper's last.
 
     Args:
-        studies: All studies. Of those of the same networks, one made for Tables 2 to 4 leads, then one of more seeds.
+        studies: All studies; a pair whose large batch is not the larger one is left out. Of those of the same networks,
+            one made for Tables 2 to 4 leads, then one of more seeds.
     """
-    found = [study for study in studies if len(study.pair) and len(study.tables.sharpness)]
+    found = [study for study in studies if len(study.pair) and len(study.tables.sharpness) and not disorder(study)]
     groups: list[list[Study]] = []
     for study in sorted(found, key=lambda study: (not study.compares_the_pair, -len(study.seeds))):
         home = next((group for group in groups if same_networks(group[0], study)), None)

@@ -20,12 +20,18 @@ RUNNING = "running_"
 PEAK = 1.0
 CLOSE = 5.0
 NAMES = {SMALL: "small batch", LARGE: "large batch"}
+UNRECORDED = "running averages alone: with batch statistics it was not recorded"
 
 
 def with_running(finding: Finding, running: Interval) -> Finding:
-    """The finding with the same number by running averages in its note."""
+    """The finding with the same number by running averages in its note.
+
+    Where the number was not recorded with batch statistics the running averages stand in, and decide nothing.
+    """
     if not running.values:
         return finding
+    if not finding.interval.values:
+        return replace(finding, interval=running, hindrance="; ".join(filter(None, (finding.hindrance, UNRECORDED))))
     beside = f"running averages: {replace(finding, interval=running).numbers}"
     return replace(finding, note="; ".join(part for part in (finding.note, beside) if part))
 

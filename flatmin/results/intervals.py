@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 LEVEL = 0.95
+ROUNDING = 1e-9
+"""By which share of a bounded range a value may lie outside of it, as sums of floats do."""
 Bounds = tuple[float, float]
 ANY: Bounds = (-math.inf, math.inf)
 NOT_NEGATIVE: Bounds = (0.0, math.inf)
@@ -82,8 +84,10 @@ def of_mean(values: "pd.Series[float]", level: float = LEVEL, *, bounds: Bounds 
     """
     values = values.dropna()
     known = np.asarray(values, dtype=np.float64)
-    if len(known) and not bounds[0] <= known.min() <= known.max() <= bounds[1]:
+    slack = ROUNDING * np.ptp(bounds) if np.isfinite(bounds).all() else 0.0
+    if len(known) and not bounds[0] - slack <= known.min() <= known.max() <= bounds[1] + slack:
         raise ValueError(f"`values` must lie within {bounds}, got {known.min()} to {known.max()}.")
+    known = np.clip(known, *bounds)
     seeds = tuple(int(seed) for seed in values.index)
     with np.errstate(invalid="ignore"):
         center = float(known.mean()) if len(known) else math.nan

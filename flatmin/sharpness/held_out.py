@@ -61,8 +61,8 @@ def rise_on(
         The rise in per cent of 1 + the loss, with its standard error.
 
     Raises:
-        ValueError: If ``perturbation`` does not fit, ``each`` does not give a loss an example, or ``population`` is
-            smaller than the number of examples.
+        ValueError: If ``perturbation`` does not fit, ``each`` does not give the loss of each example, or
+            ``population`` is smaller than the number of examples.
 
     Example:
         >>> import torch
@@ -78,11 +78,17 @@ def rise_on(
         (1.0, 0.0, 4)
     """
     theta = objective.theta
+    if perturbation.shape != theta.shape or not perturbation.isfinite().all():
+        got = tuple(perturbation.shape)
+        raise ValueError(f"`perturbation` must be a finite vector of shape {tuple(theta.shape)}, got shape {got}.")
     before, after = objective.each(each, theta), objective.each(each, theta + perturbation.to(theta))
     count = len(before)
     if population is not None and population < count:
         raise ValueError(f"`population` must be at least the {count} examples, got {population}.")
     base, worst = float(before.mean()), float(after.mean())
+    mean = float(objective.value(theta))
+    if not math.isclose(base, mean, rel_tol=1e-3, abs_tol=1e-5):
+        raise ValueError(f"`each` must be the objective's loss without its mean, {mean:.6g}, got a mean of {base:.6g}.")
     influence = after / (1 + base) - before * (1 + worst) / (1 + base) ** 2
     error = float(influence.std()) / math.sqrt(count) if count > 1 else math.nan
     if population is not None:

@@ -74,7 +74,7 @@ def test_diverged_run_fills_the_bar(file, tmp_path, study):
         (
             "finished",
             "chance",
-            "3 epochs (training accuracy no better than a guess: no minimum to judge), ",
+            "3 epochs (training accuracy cannot be told from a guess: no minimum to judge), ",
         ),
         ("diverged", "diverged", "diverged in epoch 3"),
     ],

@@ -65,7 +65,7 @@ def test_first_run_does_everything_and_the_second_nothing(file, tmp_path):
     assert first.startswith("tiny  A first look [at nothing] :smile:\n")
     assert "   2 networks to train\n" in first and "   7 slices\n" in first
     assert first.count(" s)\n") == 2 + 2 + 7
-    assert first.splitlines()[-2] == "F1 on digits (8×8): no verdict, no network has learnt anything."
+    assert first.splitlines()[-2] == "F1 on digits (8×8): no verdict, no network can be told from a guess."
     assert first.endswith(f"Figures: {study / 'figures'}   Tables: {study / 'tables'}\n")
     tables = Tables.read(study / "tables")
     assert {name: len(frame) for name, frame in tables.frames.items()} == {

@@ -38,7 +38,7 @@ def test_variations_and_partitions_are_looked_at_too(make):
 
 
 def test_a_search_on_few_examples_is_said_to_be_too_high(make):
-    told = "Sharpness on less than 5,000 examples is too high: the worst point is theirs"
+    told = "Sharpness on fewer than 5,000 examples is biased upwards: the worst point is theirs"
     assert make(sharpness={"examples": 20}).cautions == [told]
     assert make(sharpness={"subsets": [20]}).cautions == []
 

@@ -130,7 +130,7 @@ def test_networks_that_are_no_better_than_a_guess_are_not_judged(make):
     minima = tables.minima.copy()
     minima.loc[(minima["regime"] == "large_batch") & (minima["seed"] == 1), "status"] = "chance"
     (one,) = verdict(replace(tables, minima=minima))
-    assert "1 seed, " in one and one.endswith("; 1 network no better than a guess left out.")
+    assert "1 seed, " in one and one.endswith("; 1 network that cannot be told from a guess left out.")
     minima["status"] = "chance"
     (none,) = verdict(replace(tables, minima=minima))
-    assert none == "F1 on digits (8×8): no verdict, no network has learnt anything."
+    assert none == "F1 on digits (8×8): no verdict, no network can be told from a guess."

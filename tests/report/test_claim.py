@@ -128,7 +128,7 @@ def test_evidence_says_how_batch_norm_was_read(study):
     indifferent = Claim("K0", "It is so", test, lambda network: "", statistics="")
     assert indifferent.judged(study())[0].evidence == GOOD.text
     read = Claim("K0", "It is so", test, lambda network: "", readings=READINGS).judged(study())
-    assert read[2].evidence == f"strong search, running statistics: {GOOD.text}"
+    assert read[2].evidence == f"strong search, running averages: {GOOD.text}"
 
 
 def test_an_interval_that_two_numbers_share_is_counted_once(study):

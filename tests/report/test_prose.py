@@ -57,4 +57,4 @@ def test_the_scope_says_what_share_of_the_examples_was_trained_on_and_what_was_n
     )
     found.tables.provenance["examples"] = {"curves": 60_000}
     assert scope([found]).startswith("Run were F1, MNIST, 100 epochs, 1 seed. ")
-    assert scope([]) == "Nothing was run."
+    assert scope([]) == "No network has left a minimum."

@@ -19,10 +19,10 @@ def test_label_says_what_a_study_is(study, both):
         "C1 (text strides), CIFAR-10, 30 epochs, 1 seed"
     )
     rows = both("test_accuracy", [0.8, 0.9], [0.7])
-    assert study("x", "C1", "cifar10", minima=rows).label == "C1 (code strides), CIFAR-10, 100 epochs, 2 seeds"
-    assert study("x", "F1", minima=rows).label == "F1, MNIST, 100 epochs, 2 seeds"
+    assert study("x", "C1", "cifar10", minima=rows).label == "C1 (code strides), CIFAR-10, 100 epochs, 1–2 seeds"
+    assert study("x", "F1", minima=rows).label == "F1, MNIST, 100 epochs, 1–2 seeds"
     narrow = {"network": {"name": "F1", "width": 256}}
-    assert study("x", "F1", minima=rows, experiment=narrow).label == "F1 (256 wide), MNIST, 100 epochs, 2 seeds"
+    assert study("x", "F1", minima=rows, experiment=narrow).label == "F1 (256 wide), MNIST, 100 epochs, 1–2 seeds"
 
 
 def test_a_sample_stands_for_its_corpus_but_is_not_it(study, both):

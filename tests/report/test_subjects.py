@@ -62,7 +62,7 @@ def test_studies_whose_networks_end_elsewhere_are_others(pair):
 
 @pytest.mark.parametrize(
     "other",
-    [{"data": "digits"}, {"network": "F2", "data": "timit"}, {"minimum": {"batch_size": 16}}, {"seeds": (2, 3)}],
+    [{"data": "digits"}, {"network": "F2", "data": "timit"}, {"minimum": {"epochs": 16}}, {"seeds": (2, 3)}],
 )
 def test_networks_that_differ_in_data_kind_batch_or_seed_are_not_the_same(pair, other):
     assert len(subjects([pair("keskar_f1"), pair("fig6_f1", along=True, **other)])) == 2

@@ -96,3 +96,12 @@ def test_bad_input_is_named(objective):
         rise_on(whole, torch.zeros(whole.size), each=EACH, population=3)
     with pytest.raises(ValueError, match=r"`function` must give one number an example, shape \(14,\), got \(\)\."):
         rise_on(whole, torch.zeros(whole.size), each=F.cross_entropy)
+
+
+def test_another_loss_than_the_objectives_and_another_vector_are_refused(objective):
+    whole = objective()
+    with pytest.raises(ValueError, match=r"`each` must be the objective's loss without its mean, .*, got a mean of"):
+        rise_on(whole, torch.zeros(whole.size), each=lambda outputs, targets: outputs.abs().mean(1))
+    for wrong in (torch.zeros(3), torch.full((whole.size,), math.nan)):
+        with pytest.raises(ValueError, match="`perturbation` must be a finite vector of shape"):
+            rise_on(whole, wrong, each=EACH)
