@@ -32,7 +32,7 @@ COLUMNS = {
     "EqualLossPublished": ("equal loss", "published"),
     "EqualLossStrong": ("equal loss", "strong"),
 }
-WIDTHS = (0.097, 0.085, 0.085, 0.075, 0.06, 0.055, 0.08, 0.08, 0.09, 0.09)
+WIDTHS = (0.092, 0.085, 0.085, 0.075, 0.065, 0.055, 0.08, 0.08, 0.09, 0.09)
 NOTHING = "No study has both searches."
 
 
@@ -82,7 +82,7 @@ def finding_sheet(found: Sequence[Evidence]) -> Sheet:
     lines = []
     for one in found:
         texts = numbers_of(one)
-        seeds = counted(one.sharper.all, "seed")
+        seeds = counted(one.sharper.all, "seed") if one.sharper.all else "no pair"
         lines.append([f"{one.name}, {seeds}", *(texts[name] for name in COLUMNS)])
     columns = pd.MultiIndex.from_tuples([("", ""), *COLUMNS.values()])
     sides = "".join(rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}" for width in WIDTHS)
