@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -194,9 +195,14 @@ def figure_5(studies: Sequence[Study]) -> Figure | None:
     return figure
 
 
+def of_the_papers_boxes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the searches at the paper's two epsilons: more lines than these cannot be told apart."""
+    return rows[np.isclose(rows["epsilon"].to_numpy()[:, None], published.EPSILONS).any(axis=1)]
+
+
 def figure_6(studies: Sequence[Study]) -> Figure | None:
     """Draw the sharpness along the training against the training loss, a row per study, a column per search."""
-    shown = with_rows(studies, lambda tables: full_space(on_the_way_rows(tables)))
+    shown = with_rows(studies, lambda tables: of_the_papers_boxes(full_space(on_the_way_rows(tables))))
     if not shown:
         return None
     figure, panels = rows_of(shown, height=2.1)
