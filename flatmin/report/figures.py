@@ -197,7 +197,8 @@ def figure_5(studies: Sequence[Study]) -> Figure | None:
 
 def of_the_papers_boxes(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the searches at the paper's two epsilons: more lines than these cannot be told apart."""
-    return rows[np.isclose(rows["epsilon"].to_numpy()[:, None], published.EPSILONS).any(axis=1)]
+    found: pd.DataFrame = rows[np.isclose(rows["epsilon"].to_numpy()[:, None], published.EPSILONS).any(axis=1)]
+    return found
 
 
 def figure_6(studies: Sequence[Study]) -> Figure | None:
