@@ -196,7 +196,7 @@ def test_sharpness_dots_bars_and_ratios_are_the_table(tables):
     figure = sharpness_figure(tables, **RUN)
     assert len(figure.axes) == 4
     axes = figure.axes[0]
-    assert axes.get_title("left") == "full space, ε = 0.001"
+    assert axes.get_title("left") == "full space,\nε = 0.001"
     rows = tables.sharpness[(tables.sharpness["space"] == "full") & (tables.sharpness["epsilon"] == 1e-3)]
     dots = [line for line in axes.lines if line.get_marker() in ("o", "s")]
     assert sorted(line.get_ydata()[0] for line in dots) == sorted(rows["sharpness"])
