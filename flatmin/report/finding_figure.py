@@ -45,6 +45,7 @@ COLUMNS = [
     *("panel", "subject", "regime", "seed", "epoch", "epsilon", "method", "gradient_norm"),
     *("published", "strong", "share", "sharpness", "smaller_epsilon", "found_there"),
 ]
+FURTHER_MARKERS = ("p", "*", "h", "8")
 
 
 def finding_files(found: Sequence[Evidence]) -> dict[str, bytes]:
@@ -90,7 +91,8 @@ def boxes(one: Evidence) -> pd.DataFrame:
 
 def draw(found: Sequence[Evidence]) -> Figure:
     """Draw the three panels."""
-    markers = {one.name: SERIES_MARKERS[place % len(SERIES_MARKERS)] for place, one in enumerate(found)}
+    marks = [*SERIES_MARKERS, *FURTHER_MARKERS]
+    markers = {one.name: marks[place % len(marks)] for place, one in enumerate(found)}
     boxed = of_boxes(found)
     columns = legend_columns(subject_handles(markers), [*regime_handles(), *step_handles(boxed), *method_handles()])
     figure = blank(PAGE_WIDTH, 2.5 + 0.16 * len(columns[0]))
