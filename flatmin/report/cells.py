@@ -53,9 +53,10 @@ class Cell:
 
     @classmethod
     def over(cls, values: "pd.Series[float]") -> "Cell":
-        """Mean and spread of values by seed."""
-        values = values.dropna()
-        return cls(float(values.mean()), float(values.std()), tuple(int(seed) for seed in values.index))
+        """Mean and spread of values by seed; where none was recorded NaN, with the seeds that have none."""
+        known = values.dropna()
+        seeds = (known if len(known) else values).index
+        return cls(float(known.mean()), float(known.std()), tuple(int(seed) for seed in seeds))
 
     @classmethod
     def ratio(cls, above: "Cell", below: "Cell") -> "Cell":

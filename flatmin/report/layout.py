@@ -71,11 +71,11 @@ def sheet(table: Table, studies: Sequence[Study]) -> Sheet:
 
 
 def run_entries(table: Table, studies: Sequence[Study], network: str) -> list[tuple[Study, Row]]:
-    """The rows of a network in which anything was run."""
+    """The rows of a network in which anything was run and recorded."""
     return [
         (study, row)
         for study, row in table.entries(studies, network)
-        if any(column.text(study, row) != NOT_RUN for column in table.columns)
+        if any(column.text(study, row) not in (NOT_RUN, "–") for column in table.columns)
     ]
 
 
