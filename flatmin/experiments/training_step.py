@@ -112,6 +112,7 @@ def at_chance(accuracy: float, targets: Tensor) -> bool:
     """Whether an accuracy is no better than always naming the commonest class, within three standard deviations.
 
     Example:
+        >>> import torch
         >>> at_chance(0.12, torch.arange(1000) % 10), at_chance(0.14, torch.arange(1000) % 10)
         (True, False)
     """
