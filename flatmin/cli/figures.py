@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from flatmin.cli.terminal import show, terminal
 
 FOLDER = typer.Argument(help="results/EXPERIMENT or paper/data/EXPERIMENT: the tables, or a folder with `tables/`.")
 OUT = typer.Option("--out", help="Where to write; FOLDER/figures unless given.", show_default=False)
@@ -15,24 +16,13 @@ def figures(folder: Annotated[Path, FOLDER], out: Annotated[Path | None, OUT] = 
 
     The last lines say which minimum is sharper. Reads only the tables, so it needs neither data nor networks.
     """
-    from flatmin.core.errors import ResultsError
     from flatmin.figures.captions import counted
-    from flatmin.figures.render import render
-    from flatmin.figures.summary import summary_table, terminal_tables
-    from flatmin.figures.verdict import verdict
     from flatmin.results import Tables
+    from flatmin.results.kind import kind_of
 
     tables = Tables.read(folder / "tables" if (folder / "tables").is_dir() else folder)
-    out = out or folder / "figures"
-    written = render(tables, out)
-    console = Console()
-    try:
-        console.print(*terminal_tables(summary_table(tables)), sep="")
-    except ResultsError as error:
-        console.print(str(error))
-    for sentence in verdict(tables):
-        console.print(sentence, highlight=False, markup=False)
+    out, kind = out or folder / "figures", kind_of(tables)
+    written = kind.draw(tables, out)
+    show(kind.printed(tables))
     drawn = sum(path.suffix == ".pdf" for path in written)
-    console.print(
-        f"{counted(drawn, 'figure')}, {counted(len(written), 'file')} in {out}", highlight=False, markup=False
-    )
+    terminal().print(f"{counted(drawn, 'figure')}, {counted(len(written), 'file')} in {out}")

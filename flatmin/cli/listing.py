@@ -21,10 +21,9 @@ def list_results(results: Annotated[Path, RESULTS] = Path("results"), every: Ann
 
     from flatmin.core.errors import ResultsError
     from flatmin.results import Store
-    from flatmin.results.store import KINDS
 
     def is_experiment(folder: Path) -> bool:
-        return any((folder / kind).is_dir() for kind in KINDS)
+        return folder.is_dir() and bool(Store(folder).records())
 
     if not results.is_dir():
         raise ResultsError(f"no results at {results}; run an experiment first, or name the folder.")

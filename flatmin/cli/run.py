@@ -63,5 +63,5 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
         show_plan(study)
         return
     with TerminalReporter() as reporter:
-        tables = run_study(study, reporter, draw=draw)
-    show_results(tables, study.folder, drawn=draw)
+        tables = run_study(study, reporter, draw=study.kind.draw if draw else None)
+    show_results(tables, study, drawn=draw)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "Experiment": "flatmin.experiments.config",
     "Reporter": "flatmin.experiments.runner",
-    "Study": "flatmin.experiments.runner",
+    "Study": "flatmin.experiments.study",
     "load_experiment": "flatmin.experiments.loading",
     "run": "flatmin.experiments.runner",
 }
@@ -16,7 +16,8 @@ __all__ = ["Experiment", "Reporter", "Study", "load_experiment", "run"]
 if TYPE_CHECKING:
     from flatmin.experiments.config import Experiment
     from flatmin.experiments.loading import load_experiment
-    from flatmin.experiments.runner import Reporter, Study, run
+    from flatmin.experiments.runner import Reporter, run
+    from flatmin.experiments.study import Study
 
 
 def __getattr__(name: str) -> Any:

@@ -11,11 +11,12 @@ import yaml
 from pydantic import ValidationError
 
 from flatmin.core.errors import ConfigError
-from flatmin.experiments.config import SHORTHAND, Experiment, known_keys
-from flatmin.experiments.messages import Location, absence, first_problem, shown
+from flatmin.core.fields import known_keys, shown
+from flatmin.experiments.messages import Location, absence, first_problem
+from flatmin.results.kind import USUAL, Kind, kind_named
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Any:
     """Read an experiment file, then set single keys anew.
 
     The file is YAML 1.2, so ``1e-3`` is a number and ``no`` is text. A key without a value is an error, lest a section
@@ -27,21 +28,23 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
             ``"regimes.large_batch.batch_size=20%"`` or ``"sharpness=null"``; the last one counts.
 
     Returns:
-        The experiment.
+        The experiment, in the settings of its kind.
 
     Raises:
         ConfigError: If there is no such file, or it or an override is not valid.
     """
     path = Path(path)
-    experiment = _validated(_mapping(path), lambda location: path.name)
+    content = _mapping(path)
+    kind = _kind(content, path.name)
+    experiment = _validated(content, kind, lambda location: path.name)
     if not overrides:
         return experiment
     content = experiment.model_dump()
-    changes = [_Change.parsed(override) for override in overrides]
+    changes = [_Change.parsed(override, kind.shorthand) for override in overrides]
     for change in changes:
         change.apply(content)
     return _validated(
-        content, lambda location: max(reversed(changes), key=lambda change: change.nearness(location)).source
+        content, kind, lambda location: max(reversed(changes), key=lambda change: change.nearness(location)).source
     )
 
 
@@ -110,7 +113,7 @@ class _Change:
     source: str
 
     @classmethod
-    def parsed(cls, override: str) -> "_Change":
+    def parsed(cls, override: str, shorthand: Sequence[str]) -> "_Change":
         source = f"override {' '.join(override.split())}"
         dotted, _, text = (part.strip() for part in override.partition("="))
         if not (dotted and text):
@@ -118,7 +121,7 @@ class _Change:
         value = _yaml(text, source)
         return cls(
             tuple(dotted.split(".")),
-            {"name": value} if dotted in SHORTHAND and isinstance(value, str) else value,
+            {"name": value} if dotted in shorthand and isinstance(value, str) else value,
             source,
         )
 
@@ -140,10 +143,19 @@ class _Change:
         return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self.keys, location, strict=False))))
 
 
-def _validated(content: Mapping[str, Any], source: Callable[[Location], str]) -> Experiment:
+def _kind(content: Mapping[str, Any], source: str) -> Kind:
+    """The kind of study that a file asks for."""
+    try:
+        return kind_named(content.get("kind", USUAL))
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Location], str]) -> Any:
     """The experiment, or one line on the first thing wrong with it."""
     try:
-        return Experiment.model_validate(content)
+        return kind.settings.model_validate(content)
     except ValidationError as error:
-        problem, sentence = first_problem(error.errors(include_url=False), known_keys(), SHORTHAND)
+        required = [name for name, field in kind.settings.model_fields.items() if field.is_required()]
+        problem, sentence = first_problem(error.errors(include_url=False), known_keys(kind.settings), required)
     raise ConfigError(f"{source(problem)}: {sentence}") from None

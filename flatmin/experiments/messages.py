@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flatmin.core.fields import shown
+
 Location = tuple[str | int, ...]
 
 RULES: dict[str, str] = {
@@ -25,14 +27,6 @@ RULES: dict[str, str] = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
 }
-
-
-def shown(value: Any) -> str:
-    """A value as the file would have it, cut to what fits in a line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def absence(path: Path) -> str:

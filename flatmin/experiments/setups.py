@@ -1,22 +1,11 @@
-"""What an experiment trains: data, network, regimes and their variations, training."""
+"""What an experiment trains and how: data, network, training, and methods of training."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from flatmin.experiments.fields import (
-    BatchSize,
-    BatchSizes,
-    Count,
-    Positive,
-    RegimeName,
-    Section,
-    Several,
-    Share,
-    named,
-)
-from flatmin.experiments.messages import shown
+from flatmin.core.fields import Count, Epochs, Positive, Section, Share, named, shown
 
 
 class Data(Section):
@@ -77,16 +66,6 @@ class Network(Section):
         if width is not None and name in ("C1", "C2", "C3", "C4"):
             raise ValueError(f"must be absent for {name}, got {width}; only F1 and F2 have one width")
         return width
-
-
-class Regime(Section):
-    """What tells the small-batch from the large-batch method: the batch size and nothing else.
-
-    Attributes:
-        batch_size: A number, or a share of the training examples such as ``10%``.
-    """
-
-    batch_size: BatchSize
 
 
 class Augmentation(Section):
@@ -178,39 +157,6 @@ Method = Annotated[
 ]
 
 
-class Start(Section):
-    """Where a variation starts, if not at the start of its seed: Fig. 5 of Keskar et al. (2017).
-
-    Attributes:
-        regime: The regime whose iterates it starts from.
-        epochs: After how many epochs of that regime; one network is trained from each.
-    """
-
-    regime: RegimeName = "small_batch"
-    epochs: Several[Annotated[int, Field(ge=0)]]
-
-
-class Variation(Section):
-    """A further way of training, compared with the regimes: Figs. 4 and 5, Tables 6 and 7 of Keskar et al. (2017).
-
-    Attributes:
-        batch_size: A number, a share of the training examples, or a list of these: one network for each.
-        augmentation: Random changes of its images.
-        method: ``conservative`` is Table 7; ``robust``, ``adversarial`` and ``stability`` are appendix E.3.
-        start: Where it starts, if not at the start of its seed.
-    """
-
-    batch_size: BatchSizes
-    augmentation: Augmentation | None = None
-    method: Method | None = None
-    start: Start | None = None
-
-
-def paper_regimes() -> dict[RegimeName, Regime]:
-    """Batches of 256 examples and of 10 % of them."""
-    return {"small_batch": Regime(batch_size=256), "large_batch": Regime(batch_size="10%")}
-
-
 class Training(Section):
     """How both regimes are trained: constant learning rate, no weight decay, no augmentation.
 
@@ -225,7 +171,7 @@ class Training(Section):
         precision: ``bfloat16`` multiplies in 16 bits during training steps, never when anything is measured.
     """
 
-    epochs: Count = 100
+    epochs: Epochs = 100
     optimizer: Literal["adam", "sgd", "adagrad"] = "adam"
     learning_rate: Positive = 1e-3
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from flatmin.core.objective import Objective
-from flatmin.data.batches import Pair, fixed_batches
+from flatmin.data.batches import Pair
+from flatmin.experiments.laboratory import Laboratory, examples_of
 from flatmin.experiments.points import Points
-from flatmin.experiments.step import Outcome, Workplace, examples_of
+from flatmin.experiments.step import Outcome
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Line, Plane
+from flatmin.results import Record
 
 Bounds = tuple[float, float, int]
 
@@ -39,17 +40,17 @@ class Reading:
     batch_size: int
     engine: str
 
-    def objective(self, network: nn.Module, data: Pair) -> Objective:
-        """The mean cross-entropy of ``network`` over a split."""
-        batches = fixed_batches(*examples_of(data, self.examples), self.batch_size)
+    def objective(self, network: nn.Module, data: Pair, laboratory: Laboratory) -> Objective:
+        """The mean loss of ``network`` over a split."""
         batch_norm = "running" if self.batch_norm == "interpolated" else self.batch_norm
-        return Objective(network, cross_entropy, batches, batch_norm=batch_norm)
+        return laboratory.objective(network, examples_of(data, self.examples), self.batch_size, batch_norm)
 
 
 class SliceStep(ABC):
     """What all slices have in common: a form, a reading, and one table."""
 
     kind = "slices"
+    noun = "slices"
     after = None
     form: ClassVar[str]
     table: ClassVar[str]
@@ -102,7 +103,7 @@ class SliceStep(ABC):
         examples = self.reading.examples or self.needs[0].data["examples"]
         return passes * self.num_points * len(self.reading.splits) * examples
 
-    def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
+    def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
         """Evaluate every split, going on from the points that ``folder`` holds."""
         networks = [workplace.trained(step) for step in self.needs]
         start = workplace.start(self.needs[0].seed)
@@ -111,7 +112,7 @@ class SliceStep(ABC):
         frames, checks = [], {}
         for split in self.reading.splits:
             data = {"train": workplace.train, "test": workplace.test}[split]
-            objectives = [self.reading.objective(network, data) for network in networks]
+            objectives = [self.reading.objective(network, data, workplace) for network in networks]
             keep = points.keep(split, lambda: advance(share))
             cut = self.cut(objectives, start, progress=keep, known=points.known(split))
             frames.append(tidy(cut).assign(split=split))
@@ -122,6 +123,11 @@ class SliceStep(ABC):
             } | ({"cosine": cut.cosine} if isinstance(cut, Plane) else {})
         tables = {self.table: pd.concat(frames, ignore_index=True)}
         return Outcome(result={"checks": checks}, tables=tables | self.marks(networks, start))
+
+    def found(self, record: Record) -> str:
+        """How many points have no finite loss."""
+        lost = sum(check["non_finite"] for check in record.result["checks"].values())
+        return f"{lost} values not finite" if lost else "done"
 
     def marks(self, networks: list[nn.Module], start: nn.Module) -> dict[str, pd.DataFrame]:
         """Named points of the slice, where it has any."""

@@ -10,9 +10,16 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from flatmin.experiments.step import Outcome, Workplace, snapshot_name
+from flatmin.experiments.laboratory import Laboratory, snapshot_name
+from flatmin.experiments.step import Outcome
+from flatmin.results import Record
 from flatmin.results.statistics import CHANCE
 from flatmin.training import TrainingSettings, train
+
+ENDINGS = {
+    "plateau": " (training loss stopped improving)",
+    CHANCE: " (training accuracy cannot be told from a guess: no minimum to judge)",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class TrainingStep:
     origin: "tuple[TrainingStep, int] | None" = None
 
     kind = "trained"
+    noun = "networks to train"
 
     @property
     def needs(self) -> "tuple[TrainingStep, ...]":
@@ -78,7 +86,7 @@ class TrainingStep:
         """Three passes a training example and epoch, and the records."""
         return float(4 * self.settings.epochs * self.data["examples"])
 
-    def run(self, workplace: Workplace, folder: Path, advance: Callable[[float], None]) -> Outcome:
+    def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
         """Train, going on from the checkpoint in ``folder`` if there is one."""
         share = 1 / (self.settings.epochs + 1)
         logger = workplace.logger(self)
@@ -106,6 +114,14 @@ class TrainingStep:
             tables={"curves": curves(trained.rows), "minima": pd.DataFrame([ending])},
             status="diverged" if trained.status == "diverged" else "finished",
         )
+
+    def found(self, record: Record) -> str:
+        """How training ended."""
+        result = record.result
+        if record.state == "diverged":
+            return f"diverged in epoch {result['epochs']}"
+        accuracy = f"train {100 * result['train_accuracy']:.2f} %, test {100 * result['test_accuracy']:.2f} %"
+        return f"{result['epochs']} epochs{ENDINGS.get(result['status'], '')}, {accuracy}"
 
 
 def at_chance(accuracy: float, targets: Tensor) -> bool:

@@ -1,15 +1,14 @@
 """Weights & Biases as a mirror of the results on disk: nothing it does or fails to do stops an experiment."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from flatmin.experiments.config import Experiment
-from flatmin.experiments.wandb_keys import STUDY, figure_key, keyed_means, shown_frames, study_name
-from flatmin.results import Tables
+from flatmin.results.wandb_keys import STUDY, figure_key, study_name
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -26,10 +25,11 @@ class Mirror:
     Args:
         experiment: What is run; ``resources.wandb`` says whether and where it is mirrored.
         folder: The experiment's folder; offline runs are kept in its ``wandb/``.
+        tags: Names under which its runs are found.
     """
 
-    def __init__(self, experiment: Experiment, folder: Path) -> None:
-        self.experiment, self.folder = experiment, folder
+    def __init__(self, experiment: Experiment, folder: Path, tags: Sequence[str] = ()) -> None:
+        self.experiment, self.folder, self.tags = experiment, folder, tags
         self.settings = experiment.resources.wandb
         self.working = self.settings.mode != "disabled"
 
@@ -50,8 +50,14 @@ class Mirror:
             return None
         return MirrorLogger(self, name=name, run_id=record_id[:16], job_type=regime, config=config)
 
-    def study(self, tables: Tables, figures: list[Path]) -> None:
-        """Log the tables, the means over seeds and the figures of the whole experiment."""
+    def study(self, frames: Mapping[str, Any], numbers: Mapping[str, float], figures: list[Path]) -> None:
+        """Log what the whole experiment found.
+
+        Args:
+            frames: Tables by key.
+            numbers: Numbers by key.
+            figures: Files of its figures.
+        """
 
         def act() -> None:
             import wandb
@@ -62,10 +68,10 @@ class Mirror:
                 job_type=STUDY,
                 config=self.experiment.model_dump(mode="json"),
             )
-            shown: dict[str, Any] = {key: wandb.Table(dataframe=frame) for key, frame in shown_frames(tables).items()}
+            shown: dict[str, Any] = {key: wandb.Table(dataframe=frame) for key, frame in frames.items()}
             images = (path for path in figures if path.suffix == ".png")
             run.log(shown | {figure_key(path.stem): wandb.Image(str(path)) for path in images})
-            run.summary.update(numbers(tables))
+            run.summary.update(dict(numbers))
             run.finish()
 
         self.attempt(act)
@@ -84,7 +90,7 @@ class Mirror:
             entity=self.settings.entity,
             group=self.experiment.name,
             job_type=job_type,
-            tags=[self.experiment.network.name, self.experiment.data.name],
+            tags=list(self.tags),
             config=dict(config),
             dir=self.folder,
             mode=self.settings.mode,
@@ -151,9 +157,3 @@ class MirrorLogger(Logger):
             logger.experiment.finish()
 
         self._mirror.attempt(act)
-
-
-def numbers(tables: Tables) -> dict[str, float]:
-    """The means over seeds, flat."""
-    frame = keyed_means(tables)
-    return {key: float(mean) for key, mean in zip(frame["key"], frame["mean"], strict=True)}

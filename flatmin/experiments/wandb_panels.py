@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from flatmin.core.errors import FlatminError
-from flatmin.experiments.wandb_keys import figure_key, keyed_means, shown_frames
 from flatmin.figures.captions import BATCH_NORM_NAMES
 from flatmin.figures.searches import METHODS, SPACES
 from flatmin.figures.style import LOSS
 from flatmin.figures.summary import QUANTITIES
 from flatmin.results import Tables
+from flatmin.results.wandb_keys import figure_key, keyed_means, shown_frames
 
 WIDTH = 24
 MISSING = "a W&B report needs the package wandb-workspaces; pip install 'flatmin[reports]'."

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from flatmin.core.errors import FlatminError, ResultsError
 from flatmin.experiments.report_text import sections, setting, title
-from flatmin.experiments.wandb_keys import STUDY, study_name
 from flatmin.experiments.wandb_panels import bars, curves, frames, images, library
 from flatmin.results import Tables
 from flatmin.results.atomic import write_files
+from flatmin.results.wandb_keys import STUDY, study_name
 
 TITLE_LENGTH = 128
 NO_ACCOUNT = (

@@ -4,9 +4,10 @@ from flatmin.results.latex import to_latex
 from flatmin.results.markdown import to_markdown
 from flatmin.results.naming import identity
 from flatmin.results.record import Record
+from flatmin.results.schema import COLUMNS
 from flatmin.results.statistics import of_minima, ratios, summary
 from flatmin.results.store import Store
-from flatmin.results.tables import COLUMNS, Tables
+from flatmin.results.tables import Tables
 
 __all__ = [
     "COLUMNS",

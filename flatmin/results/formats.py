@@ -15,14 +15,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from flatmin.results.schema import text_columns
+
 # pandas reads floats exactly by itself from 3.1 on, where it warns of the argument.
 _OLD_PANDAS = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
 _EXACT: Any = {"float_precision": "round_trip"} if _OLD_PANDAS else {}
-
-TEXT = (
-    *("network", "data", "regime", "split", "status", "space", "distribution", "method", "batch_norm", "kind", "label"),
-    *("climber", "start"),
-)
 
 
 def plain(value: Any, where: str = "value", *, finite: bool = False) -> Any:
@@ -105,7 +102,7 @@ def to_csv(frame: pd.DataFrame) -> bytes:
 
 
 def from_csv(content: bytes) -> pd.DataFrame:
-    r"""The frame that `to_csv` wrote. The columns of `TEXT` stay text, the others are typed by content.
+    r"""The frame that `to_csv` wrote. What is text in the tables stays text, the others are typed by content.
 
     Example:
         >>> from_csv(b"regime,loss\nsmall_batch,0.1\n")["loss"].tolist()
@@ -113,7 +110,7 @@ def from_csv(content: bytes) -> pd.DataFrame:
     """
     frame: pd.DataFrame = pd.read_csv(
         io.BytesIO(content),
-        dtype=dict.fromkeys(TEXT, str),
+        dtype=dict.fromkeys(text_columns(), str),
         **_EXACT,
         keep_default_na=False,
         na_values=["nan", ""],

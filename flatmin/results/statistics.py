@@ -1,6 +1,5 @@
 """Means, spreads and ratios over the seeds of an experiment."""
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -107,7 +106,7 @@ def with_minima(tables: Tables) -> Tables:
         for name, rows in tables.frames.items()
         if "regime" in rows
     }
-    return replace(tables, **kept)
+    return tables.having(**kept)
 
 
 def of_minima(sharpness: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from flatmin.results import formats
 from flatmin.results.naming import ID_LENGTH, checked_name, identity
 from flatmin.results.record import Record
 
-KINDS = ("trained", "sharpness", "effort", "slices")
+RECORDS = f"*-{'[0-9a-f]' * ID_LENGTH}"
 
 
 class Store:
@@ -25,13 +25,13 @@ class Store:
         """The record of a setup, whether it exists yet or not.
 
         Args:
-            kind: "trained", "sharpness", "effort" or "slices".
+            kind: "trained", "slices", the name of a measure, or what else a step calls itself.
             label: What a reader should see in the folder's name; it plays no part in the identity.
             setup: Everything that fixes the numbers. Any change leads to another folder.
 
         Raises:
             TypeError: If the setup cannot be written as JSON.
-            ValueError: If the kind is unknown, a number is not finite or the label cannot stand in a file name.
+            ValueError: If a number is not finite, or the kind or the label cannot stand in a file name.
         """
         name = f"{checked_name(label, 'label')}-{identity(setup)[:ID_LENGTH]}"
         return Record(self._folder(kind) / name, kind, label, setup)
@@ -42,17 +42,14 @@ class Store:
         Args:
             kind: Only these; ``None`` for all kinds.
         """
-        kinds = KINDS if kind is None else (kind,)
         return [
-            _from_disk(folder, name)
-            for name in kinds
-            for folder in sorted(self._folder(name).glob(f"*-{'[0-9a-f]' * ID_LENGTH}"))
+            _from_disk(folder, folder.parent.name)
+            for folder in sorted(self.root.glob(f"{'*' if kind is None else kind}/{RECORDS}"))
+            if folder.is_dir()
         ]
 
     def _folder(self, kind: str) -> Path:
-        if kind not in KINDS:
-            raise ValueError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}.")
-        return self.root / kind
+        return self.root / checked_name(kind, "kind")
 
 
 def _from_disk(folder: Path, kind: str) -> Record:

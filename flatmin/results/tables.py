@@ -1,21 +1,14 @@
 """The tidy tables of an experiment, all that figures and reports ever read.
 
 One CSV per table with one row per number, and ``provenance.json``, which is written last: a folder without it is
-incomplete. The columns are fixed in `COLUMNS`. In `curves` and `minima`, losses and accuracies are those with the
-batch's BatchNorm statistics, as in the authors' code; those with running averages have names that begin with
-`running_`. In `minima`, `start_epoch` is the epoch of the small-batch iterate that training started from, NaN for the
-start of the seed. In `sharpness`, `epoch` is NaN for a minimum and a number for a network on its way to it,
-`distribution` is that of the entries of A, "identity" in the full space, `partition` the size of the batches that the
-loss is evaluated in, `gradient_norm` the length of the gradient where the search began, and `heldout_sharpness` and
-`test_sharpness` the rise at the worst point found, on training examples that were not searched on (NaN where all were)
-and on test examples.
+incomplete. The columns are fixed in `flatmin.results.schema`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
@@ -23,38 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from flatmin.core.errors import ResultsError
 from flatmin.results import formats
 from flatmin.results.atomic import write_files
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "curves": (
-        *("network", "data", "regime", "seed", "epoch", "split"),
-        *("loss", "accuracy", "running_loss", "running_accuracy"),
-    ),
-    "minima": (
-        *("network", "data", "regime", "batch_size", "start_epoch", "seed", "status", "epochs"),
-        *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
-        *("running_train_loss", "running_train_accuracy", "running_test_loss", "running_test_accuracy"),
-        "distance_from_start",
-    ),
-    "sharpness": (
-        *("network", "data", "regime", "seed", "epoch", "space", "subspace_dim", "distribution", "draw", "epsilon"),
-        *("method", "batch_norm", "examples", "sharpness", "base_loss", "worst_loss", "evaluations"),
-        *("share_at_bound", "perturbation_norm", "spread", "converged", "partition", "gradient_norm"),
-        *("standard_error", "heldout_sharpness", "heldout_standard_error", "test_sharpness", "test_standard_error"),
-    ),
-    "effort": (
-        *("network", "data", "regime", "seed", "space", "epsilon", "batch_norm", "examples"),
-        *("climber", "start", "evaluations", "sharpness"),
-    ),
-    "lines": (
-        *("network", "data", "seed", "kind", "regime", "batch_norm"),
-        *("alpha", "split", "loss", "accuracy"),
-    ),
-    "planes": (
-        *("network", "data", "seed", "kind", "regime", "batch_norm"),
-        *("alpha", "beta", "split", "loss", "accuracy"),
-    ),
-    "points": ("network", "data", "seed", "kind", "label", "alpha", "beta"),
-}
+from flatmin.results.schema import columns, text_columns
 
 
 def empty(name: str) -> pd.DataFrame:
@@ -64,42 +26,55 @@ def empty(name: str) -> pd.DataFrame:
         >>> list(empty("points").columns)
         ['network', 'data', 'seed', 'kind', 'label', 'alpha', 'beta']
     """
-    kinds = {column: "str" if column in formats.TEXT else "float64" for column in COLUMNS[name]}
+    kinds = {column: "str" if column in text_columns() else "float64" for column in columns()[name]}
     return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Tables:
-    """All tables of one experiment; a `ValueError` says which column a frame lacks or should not have.
+    """All tables of one experiment, by name and as attributes; one that was not given is empty.
 
-    Attributes:
-        curves: Loss and accuracy per epoch; epoch 0 is the starting point.
-        minima: One row per trained network.
-        sharpness: One row per search.
-        effort: The highest sharpness that a climber had found after so many evaluations.
-        lines: Values along straight and curved paths and random directions.
-        planes: Values on random planes and on the plane through three points.
-        points: Where named points lie in those planes.
+    Args:
         provenance: Experiment, settings, versions, and the sentences on reduced settings under "reduced".
+        **frames: Tables by the names of `flatmin.results.schema.columns`, such as ``curves`` (loss and accuracy per
+            epoch; epoch 0 is the starting point), ``minima`` (one row per trained network), ``lines`` (values along
+            paths and random directions), ``planes``, ``points`` (where named points lie in those planes), or the
+            table of a measure.
+
+    Raises:
+        ValueError: If there is no such table, or a frame lacks a column or should not have it.
     """
 
-    curves: pd.DataFrame = field(default_factory=lambda: empty("curves"))
-    minima: pd.DataFrame = field(default_factory=lambda: empty("minima"))
-    sharpness: pd.DataFrame = field(default_factory=lambda: empty("sharpness"))
-    effort: pd.DataFrame = field(default_factory=lambda: empty("effort"))
-    lines: pd.DataFrame = field(default_factory=lambda: empty("lines"))
-    planes: pd.DataFrame = field(default_factory=lambda: empty("planes"))
-    points: pd.DataFrame = field(default_factory=lambda: empty("points"))
-    provenance: dict[str, Any] = field(default_factory=dict)
+    frames: dict[str, pd.DataFrame]
+    provenance: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        for name in COLUMNS:
-            _check(getattr(self, name), name, name)
+    if TYPE_CHECKING:
+        curves: pd.DataFrame
+        minima: pd.DataFrame
+        sharpness: pd.DataFrame
+        effort: pd.DataFrame
+        lines: pd.DataFrame
+        planes: pd.DataFrame
+        points: pd.DataFrame
 
-    @property
-    def frames(self) -> dict[str, pd.DataFrame]:
-        """The tables by name, columns in the order of `COLUMNS`."""
-        return {name: getattr(self, name)[list(COLUMNS[name])] for name in COLUMNS}
+    def __init__(self, *, provenance: dict[str, Any] | None = None, **frames: pd.DataFrame) -> None:
+        known = columns()
+        for name, frame in frames.items():
+            if name not in known:
+                raise ValueError(f"there is no table {name!r}; known: {', '.join(known)}.")
+            _check(frame, name, name)
+        whole = {name: frames[name][list(known[name])] if name in frames else empty(name) for name in known}
+        object.__setattr__(self, "frames", whole)
+        object.__setattr__(self, "provenance", {} if provenance is None else provenance)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name in ("frames", "provenance") or name not in self.frames:
+            raise AttributeError(f"tables have no {name!r}")
+        return self.frames[name]
+
+    def having(self, **frames: pd.DataFrame) -> "Tables":
+        """The same tables with others in the place of some."""
+        return Tables(**self.frames | frames, provenance=self.provenance)
 
     @classmethod
     def read(cls, folder: Path | str) -> "Tables":
@@ -113,7 +88,7 @@ class Tables:
             raise ResultsError(f"no results at {folder}; run the experiment first.")
         if not (folder / "provenance.json").exists():
             raise ResultsError(f"{folder} holds no complete tables: provenance.json, written last, is missing.")
-        frames = {name: _read_frame(folder / f"{name}.csv", name) for name in COLUMNS}
+        frames = {name: _read_frame(folder / f"{name}.csv", name) for name in columns()}
         return cls(**frames, provenance=_read_provenance(folder / "provenance.json"))
 
     def digest(self) -> str:
@@ -121,15 +96,19 @@ class Tables:
         return sha256(b"\0".join(self._files().values())).hexdigest()
 
     def write(self, folder: Path | str) -> None:
-        """Write every table and the provenance, all or nothing.
+        """Write every table that has rows and the provenance, all or nothing; remove earlier ones that have none now.
 
         Raises:
             ResultsError: If the disk is full or the folder cannot be written.
         """
-        write_files(Path(folder), self._files())
+        folder, files = Path(folder), self._files()
+        write_files(folder, files)
+        for name in columns():
+            if f"{name}.csv" not in files:
+                (folder / f"{name}.csv").unlink(missing_ok=True)
 
     def _files(self) -> dict[str, bytes]:
-        files = {f"{name}.csv": formats.to_csv(frame) for name, frame in self.frames.items()}
+        files = {f"{name}.csv": formats.to_csv(frame) for name, frame in self.frames.items() if len(frame)}
         return files | {"provenance.json": formats.to_json(formats.plain(self.provenance, "provenance"))}
 
     @classmethod
@@ -140,7 +119,7 @@ class Tables:
             parts: What to join, in this order.
             provenance: Of the whole; by default the parts' own, the last word on each key winning.
         """
-        frames = {name: _stack([part.frames[name] for part in parts], name) for name in COLUMNS}
+        frames = {name: _stack([part.frames[name] for part in parts], name) for name in columns()}
         joined: dict[str, Any] = {}
         for part in parts:
             joined |= part.provenance
@@ -175,11 +154,12 @@ def _read_provenance(path: Path) -> dict[str, Any]:
 
 def _check(frame: pd.DataFrame, name: str, where: str) -> None:
     """The columns of `name` in any order, numbers where numbers belong."""
-    if sorted(map(str, frame.columns)) != sorted(COLUMNS[name]):
-        missing = [column for column in COLUMNS[name] if column not in frame]
-        unknown = [str(column) for column in frame if column not in COLUMNS[name]]
+    wanted, text = columns()[name], text_columns()
+    if sorted(map(str, frame.columns)) != sorted(wanted):
+        missing = [column for column in wanted if column not in frame]
+        unknown = [str(column) for column in frame if column not in wanted]
         detail = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
-        raise ValueError(f"{where} must have the columns {', '.join(COLUMNS[name])} ({detail}).")
+        raise ValueError(f"{where} must have the columns {', '.join(wanted)} ({detail}).")
     for column in frame if len(frame) else ():
-        if column not in formats.TEXT and not (is_numeric_dtype(frame[column]) or is_bool_dtype(frame[column])):
+        if column not in text and not (is_numeric_dtype(frame[column]) or is_bool_dtype(frame[column])):
             raise ValueError(f"{where}: column {column!r} must be numeric, got {frame[column].dtype}.")

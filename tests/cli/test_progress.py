@@ -6,8 +6,9 @@ import pytest
 
 import flatmin.figures
 import flatmin.training.trainer
-from flatmin.cli.progress import TerminalReporter, found
+from flatmin.cli.progress import TerminalReporter
 from flatmin.experiments import Study, load_experiment, run
+from flatmin.experiments.training_step import TrainingStep
 from flatmin.training.record_keeping import RecordKeeper
 
 CHANGES = ("training.epochs=4", "resources.wandb.mode=disabled")
@@ -81,4 +82,4 @@ def test_diverged_run_fills_the_bar(file, tmp_path, study):
 )
 def test_how_a_training_ended_in_words(state, status, said):
     result = {"status": status, "epochs": 3, "train_accuracy": 0.5, "test_accuracy": 0.4}
-    assert found(SimpleNamespace(kind="trained", state=state, result=result)).startswith(said)
+    assert TrainingStep.found(None, SimpleNamespace(state=state, result=result)).startswith(said)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import flatmin.figures
-from flatmin.experiments import Experiment, Study
+from flatmin.experiments import Study
+from flatmin.studies.comparison.settings import Comparison
 
 SLICES = {
     "paths": {"alphas": [-1.0, 2.0, 4], "batch_norm": ["batch", "interpolated"]},
@@ -33,17 +34,17 @@ MEASURED = {"sharpness": SHARPNESS, "slices": SLICES}
 
 
 @pytest.fixture(scope="session")
-def experiment() -> Callable[..., Experiment]:
+def experiment() -> Callable[..., Comparison]:
     """Makes a tiny experiment with some sections changed; ``measured`` has sharpness and every kind of slice."""
 
-    def made(*, measured: bool = False, **changes: Any) -> Experiment:
-        return Experiment.model_validate({**TINY, **(MEASURED if measured else {}), **changes})
+    def made(*, measured: bool = False, **changes: Any) -> Comparison:
+        return Comparison.model_validate({**TINY, **(MEASURED if measured else {}), **changes})
 
     return made
 
 
 @pytest.fixture
-def make(experiment: Callable[..., Experiment], tmp_path: Path) -> Callable[..., Study]:
+def make(experiment: Callable[..., Comparison], tmp_path: Path) -> Callable[..., Study]:
     """Makes the study of a tiny experiment."""
     return lambda **changes: Study.of(experiment(**changes), results=tmp_path / "results")
 

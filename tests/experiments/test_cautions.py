@@ -10,7 +10,7 @@ import torch
 from flatmin.core.cuts import small_tail
 from flatmin.core.errors import ConfigError
 from flatmin.data.batches import resolved_size
-from flatmin.experiments import run, sharpness_step
+from flatmin.experiments import run
 from flatmin.experiments.loading import load_experiment
 from flatmin.experiments.training_step import at_chance
 
@@ -77,7 +77,11 @@ def test_subsets_are_searched_at_minima_in_the_full_space_alone(make):
             "epochs": [1],
         }
     )
-    found = Counter((step.examples, step.subspace_dim, step.epoch) for step in study.steps if step.kind == "sharpness")
+    found = Counter(
+        (step.setup["examples"], step.setup["subspace_dim"], step.setup["epoch"])
+        for step in study.steps
+        if step.kind == "sharpness"
+    )
     assert found == {(80, None, None): 2, (80, None, 1): 2, (80, 5, None): 2, (80, 5, 1): 2, (20, None, None): 2}
     with pytest.raises(ValueError, match=r"sharpness\.subsets must be at most data\.examples \(80\), got 90"):
         make(sharpness={"subsets": [90]})
@@ -108,7 +112,7 @@ def test_less_in_a_larger_box_is_not_converged(make, drawings, monkeypatch):
             to_record=lambda: dict(found),
         )
 
-    monkeypatch.setattr(sharpness_step, "epsilon_sharpness", search)
+    monkeypatch.setattr("flatmin.sharpness.epsilon_sharpness", search)
     rows = run(
         make(sharpness={"methods": ["paper"], "batch_norm": ["batch"], "spaces": ["full"], "epsilons": [*values]})
     ).sharpness
@@ -117,9 +121,9 @@ def test_less_in_a_larger_box_is_not_converged(make, drawings, monkeypatch):
 
 def test_tables_alone_where_nothing_is_to_be_drawn(make, drawings):
     study = make()
-    run(study, draw=False)
-    assert drawings == [] and (study.folder / "tables" / "provenance.json").exists()
     run(study)
+    assert drawings == [] and (study.folder / "tables" / "provenance.json").exists()
+    run(study, draw=study.kind.draw)
     assert len(drawings) == 1
 
 

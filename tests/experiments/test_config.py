@@ -5,9 +5,9 @@ from pydantic import ValidationError
 
 from flatmin.data import NAMES
 from flatmin.data.batches import resolved_size
-from flatmin.experiments.config import Experiment
-from flatmin.experiments.setups import Data, Network, Regime, Training
+from flatmin.experiments.setups import Data, Network, Training
 from flatmin.networks import __all__ as NETWORKS
+from flatmin.studies.comparison.settings import Comparison, Regime
 from flatmin.training import TrainingSettings
 
 
@@ -26,13 +26,13 @@ def test_a_batch_size_that_is_accepted_can_be_resolved(size):
 
 
 def test_a_name_may_stand_for_data_and_network():
-    short = Experiment.model_validate({"name": "fig3", "data": "digits", "network": "C1"})
-    long = Experiment.model_validate({"name": "fig3", "data": {"name": "digits"}, "network": {"name": "C1"}})
+    short = Comparison.model_validate({"name": "fig3", "data": "digits", "network": "C1"})
+    long = Comparison.model_validate({"name": "fig3", "data": {"name": "digits"}, "network": {"name": "C1"}})
     assert short == long
 
 
 def test_an_experiment_does_not_change():
-    experiment = Experiment.model_validate({"name": "fig3", "data": "mnist", "network": "F1"})
+    experiment = Comparison.model_validate({"name": "fig3", "data": "mnist", "network": "F1"})
     with pytest.raises(ValidationError, match="frozen"):
         experiment.training.epochs = 3
-    assert Experiment.model_validate(experiment.model_dump()) == experiment
+    assert Comparison.model_validate(experiment.model_dump()) == experiment

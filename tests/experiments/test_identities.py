@@ -10,10 +10,10 @@ import torch
 
 from flatmin.data import Dataset, Split
 from flatmin.experiments import load_experiment
-from flatmin.experiments.budget import within_budget
-from flatmin.experiments.config import Experiment
-from flatmin.experiments.plan import plan
 from flatmin.results import identity
+from flatmin.studies.comparison.budget import within_budget
+from flatmin.studies.comparison.plan import plan
+from flatmin.studies.comparison.settings import Comparison
 
 SHIPPED = Path(__file__).parents[2] / "experiments"
 PINNED = json.loads((Path(__file__).parent / "identities.json").read_text())
@@ -26,7 +26,7 @@ SHAPES = {
 }
 
 
-def stand_in(experiment: Experiment) -> Dataset:
+def stand_in(experiment: Comparison) -> Dataset:
     """A data set that has the sizes, but takes the room, of nothing."""
     name = experiment.data.name
     shape, classes, train, test = SHAPES[name]
@@ -39,7 +39,7 @@ def stand_in(experiment: Experiment) -> Dataset:
     return Dataset(name, split(train), split(test), classes, shape, {"files": {f"{name}.npz": "0" * 32}})
 
 
-def digests(experiment: Experiment) -> dict[str, dict[str, str]]:
+def digests(experiment: Comparison) -> dict[str, dict[str, str]]:
     """By kind of record: how many steps there are, and a hash of the labels and identities of all of them."""
     dataset = stand_in(experiment)
     found: dict[str, list[str]] = {}

@@ -13,7 +13,7 @@ from torch import nn
 import flatmin.training.trainer
 from flatmin.core.errors import ConfigError, FlatminError, ResultsError
 from flatmin.experiments import Reporter, registry, run
-from flatmin.experiments.runner import resolved_device
+from flatmin.experiments.devices import resolved_device
 from flatmin.results import Tables
 from flatmin.training.record_keeping import RecordKeeper
 
@@ -51,7 +51,7 @@ def test_diverged_regime_leaves_the_other_alone(make, drawings, monkeypatch):
         training={"epochs": 3, "optimizer": "sgd", "learning_rate": 50.0},
     )
     listener = Listener()
-    tables = run(study, listener)
+    tables = run(study, listener, draw=study.kind.draw)
     heard = dict(listener.heard)
     assert heard["F1-digits-small_batch-seed0"] == "diverged"
     assert heard["F1-digits-large_batch-seed0"] == "finished"
@@ -65,14 +65,14 @@ def test_diverged_regime_leaves_the_other_alone(make, drawings, monkeypatch):
     assert set(tables.sharpness["regime"]) == {"large_batch"}
     assert drawings == [study.folder / "figures"]
     again = Listener()
-    run(study, again)
+    run(study, again, draw=study.kind.draw)
     assert {state for _, state in again.heard} == {"F1-digits-small_batch-seed0 diverged"}
     assert len(drawings) == 1
 
 
 def test_infinite_loss_at_a_minimum_is_no_search(make, drawings, monkeypatch):
     study = make(sharpness={"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20})
-    monkeypatch.setattr("flatmin.experiments.sharpness_step.Objective.value", lambda self: torch.tensor(torch.inf))
+    monkeypatch.setattr("flatmin.core.objective.Objective.value", lambda self: torch.tensor(torch.inf))
     assert run(study).sharpness.empty
     assert [state for step, _, state in study.states() if step.kind == "sharpness"] == ["diverged"] * 2
 
@@ -132,12 +132,12 @@ def test_figures_are_drawn_again_after_a_kill_while_drawing(make, drawings, monk
     with monkeypatch.context() as patch:
         patch.setattr("flatmin.figures.render", lambda tables, out: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt, match=r"^$"):
-            run(study)
+            run(study, draw=study.kind.draw)
     assert not drawings
-    run(study)
+    run(study, draw=study.kind.draw)
     (study.folder / "figures").rmdir()
-    run(study)
-    run(study)
+    run(study, draw=study.kind.draw)
+    run(study, draw=study.kind.draw)
     assert len(drawings) == 2
 
 

@@ -27,7 +27,7 @@ def study(experiment, tmp_path_factory):
 def tables(study):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flatmin.figures.render", lambda tables, out: out.mkdir())
-        return run(study)
+        return run(study, draw=study.kind.draw)
 
 
 def network(study: Study, regime: str, seed: int = 0) -> F1:
@@ -182,18 +182,19 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_second_run_does_nothing(study, tables, drawings):
     before = files(study.folder)
     assert not any("ckpt" in name or "jsonl" in name for name in before)
-    assert run(study).digest() == tables.digest()
+    assert run(study, draw=study.kind.draw).digest() == tables.digest()
     assert files(study.folder) == before and not drawings
 
 
 def test_changed_setting_makes_new_records_and_keeps_the_old(study, tables, experiment, drawings):
     before = files(study.folder)
     changed = experiment(measured=True, slices=None, training={"epochs": 2})
-    found = run(Study.of(changed, results=study.folder.parent))
+    changed = Study.of(changed, results=study.folder.parent)
+    found = run(changed, draw=changed.kind.draw)
     after = files(study.folder)
     kept = {name: content for name, content in before.items() if "/" in name and not name.startswith("tables")}
     assert kept.items() <= after.items()
     assert set(found.curves["epoch"]) == {0, 1, 2} and set(found.sharpness["seed"]) == {0}
-    run(study)
+    run(study, draw=study.kind.draw)
     assert Tables.read(study.folder / "tables").digest() == tables.digest()
     assert len(drawings) == 2

@@ -7,8 +7,8 @@ import pytest
 
 from flatmin.core.errors import ConfigError
 from flatmin.experiments import Reporter, Study, run
-from flatmin.experiments.budget import reductions
 from flatmin.experiments.loading import load_experiment
+from flatmin.studies.comparison.budget import reductions
 
 PAIR = {"small_batch": {"batch_size": 16}, "large_batch": {"batch_size": "50%"}}
 VARIATIONS = {

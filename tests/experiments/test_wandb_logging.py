@@ -48,7 +48,7 @@ def mirrored(make):
 
 
 def test_one_run_a_network_with_its_curves_and_one_for_the_study(mirrored, runs, drawings):
-    run(mirrored)
+    run(mirrored, draw=mirrored.kind.draw)
     small, large, study = runs
     assert [r.settings.job_type for r in runs] == ["small_batch", "large_batch", "study"]
     assert {(r.settings.group, r.settings.project, r.settings.entity, r.settings.mode) for r in runs} == {
@@ -78,7 +78,7 @@ def test_study_has_tables_images_and_means(make, runs, monkeypatch):
     wandb_on = {"device": "cpu", "wandb": {"mode": "offline"}}
     sharpness = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20}
     study = make(sharpness=sharpness, resources=wandb_on)
-    tables = run(study)
+    tables = run(study, draw=study.kind.draw)
     (row,) = runs[-1].rows
     assert set(row) == {"figures/path", "tables/minima", "tables/sharpness", "tables/summary", "tables/ratios"}
     assert row["figures/path"] == str(study.folder / "figures" / "path.png")
@@ -89,8 +89,8 @@ def test_study_has_tables_images_and_means(make, runs, monkeypatch):
 
 
 def test_finished_experiment_makes_no_further_run(mirrored, runs, drawings):
-    run(mirrored)
-    run(mirrored)
+    run(mirrored, draw=mirrored.kind.draw)
+    run(mirrored, draw=mirrored.kind.draw)
     assert len(runs) == 3
 
 
@@ -107,8 +107,8 @@ def test_resumed_training_has_all_its_epochs_under_the_same_id(make, runs, drawi
     with monkeypatch.context() as patch:
         patch.setattr(RecordKeeper, "_write_down", interrupted)
         with pytest.raises(KeyboardInterrupt, match=r"^$"):
-            run(study)
-    run(study)
+            run(study, draw=study.kind.draw)
+    run(study, draw=study.kind.draw)
     killed, resumed = runs[:2]
     assert killed.id == resumed.id and resumed.finished
     assert sorted(row["epoch"] for row in resumed.rows) == [0, 1, 2, 3]
@@ -122,7 +122,7 @@ def fail(*args, **kwargs):
 @pytest.mark.parametrize("moment", ["init", "define_metric", "log", "finish"])
 def test_failure_is_one_warning_and_the_run_goes_on(mirrored, runs, drawings, caplog, monkeypatch, moment):
     monkeypatch.setattr(*((wandb, "init") if moment == "init" else (Run, moment)), fail)
-    assert len(run(mirrored).minima) == 2
+    assert len(run(mirrored, draw=mirrored.kind.draw).minima) == 2
     assert [record.getMessage() for record in caplog.records] == [
         "Weights & Biases is left out from here on: no answer"
     ]
@@ -133,10 +133,12 @@ def test_disabled_does_not_import_wandb(experiment, tmp_path):
     code = f"""
 import sys, pathlib
 import flatmin.figures
-from flatmin.experiments import Experiment, Study, run
+from flatmin.experiments import Study, run
+from flatmin.studies.comparison.settings import Comparison
 flatmin.figures.render = lambda tables, out: []
-made = Experiment.model_validate_json({experiment().model_dump_json()!r})
-run(Study.of(made, results=pathlib.Path({str(tmp_path)!r})))
+made = Comparison.model_validate_json({experiment().model_dump_json()!r})
+study = Study.of(made, results=pathlib.Path({str(tmp_path)!r}))
+run(study, draw=study.kind.draw)
 print("wandb" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -148,7 +150,7 @@ def test_offline_files_hold_what_was_logged(make, drawings, offline_runs):
     sharpness = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20}
     wandb_on = {"device": "cpu", "wandb": {"mode": "offline", "project": "flat", "entity": "team"}}
     study = make(training={"epochs": 3}, sharpness=sharpness, resources=wandb_on)
-    tables = run(study)
+    tables = run(study, draw=study.kind.draw)
     runs = offline_runs(study.folder)
     assert set(runs) == {"small_batch", "large_batch", "study"} and all(read.ended for read in runs.values())
     starts = [read.start for read in runs.values()]

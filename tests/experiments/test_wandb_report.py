@@ -155,7 +155,7 @@ def test_panels_show_what_the_mirror_logged(make, monkeypatch, offline_runs):
     wandb_on = {"device": "cpu", "wandb": {"mode": "offline"}}
     sharpness = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch", "running"], "examples": 20}
     study = make(sharpness=sharpness, resources=wandb_on)
-    run(study)
+    run(study, draw=study.kind.draw)
     runs = offline_runs(study.folder)
     spec = specification(build(StudyReport.of(study.folder)))
     for plot in panels(spec, "Run History Line Plot"):

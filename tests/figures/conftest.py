@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flatmin.results.tables import COLUMNS, Tables
+from flatmin.results import COLUMNS, Tables
 
 REGIMES = ("small_batch", "large_batch")
 SPLITS = ("train", "test")

@@ -1,7 +1,6 @@
 """Figures of studies with more than the pair: what is drawn equals the table, and the pair's figures stay its own."""
 
 import math
-from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -378,7 +377,7 @@ def test_running_averages_stand_in_where_an_accuracy_was_not_recorded_and_are_sa
     tables = make_study("sweep")
     minima = tables.minima.assign(running_test_accuracy=0.5)
     minima.loc[minima["regime"] == "sweep_100", "test_accuracy"] = math.nan
-    lacking = replace(tables, minima=minima)
+    lacking = tables.having(minima=minima)
     rows = sweep_rows(lacking)
     assert set(rows.loc[rows["regime"] == "sweep_100", "test_accuracy"]) == {0.5}
     assert 0.5 not in set(rows.loc[rows["regime"] != "sweep_100", "test_accuracy"])

@@ -1,13 +1,12 @@
 """The sentence on which minimum is sharper, in every case that could mislead."""
 
 import math
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from flatmin.figures.verdict import verdict
-from flatmin.results.tables import COLUMNS, Tables
+from flatmin.results import COLUMNS, Tables
 
 
 def searches(small, large, **names) -> pd.DataFrame:
@@ -129,8 +128,8 @@ def test_networks_that_are_no_better_than_a_guess_are_not_judged(make):
     tables = make(seeds=(0, 1), grid=3)
     minima = tables.minima.copy()
     minima.loc[(minima["regime"] == "large_batch") & (minima["seed"] == 1), "status"] = "chance"
-    (one,) = verdict(replace(tables, minima=minima))
+    (one,) = verdict(tables.having(minima=minima))
     assert "1 seed, " in one and one.endswith("; 1 network that cannot be told from a guess left out.")
     minima["status"] = "chance"
-    (none,) = verdict(replace(tables, minima=minima))
+    (none,) = verdict(tables.having(minima=minima))
     assert none == "F1 on digits (8×8): no verdict, no network can be told from a guess."

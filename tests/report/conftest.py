@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from flatmin.report.studies import Study
-from flatmin.results.tables import COLUMNS, Tables
+from flatmin.results import COLUMNS, Tables
 
 SMALL, LARGE = "small_batch", "large_batch"
 BATCH_SIZES = {SMALL: 256, LARGE: 6000}

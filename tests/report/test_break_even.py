@@ -82,7 +82,7 @@ def test_a_seed_that_diverged_has_not_reached_it(trained):
     lost = minima["status"].where(minima["seed"] == 0, "diverged")
     curves = trained.tables.curves
     lower = curves["accuracy"].where((curves["seed"] == 0) | (curves["regime"] == SMALL), 0.1)
-    tables = replace(trained.tables, minima=minima.assign(status=lost), curves=curves.assign(accuracy=lower))
+    tables = trained.tables.having(minima=minima.assign(status=lost), curves=curves.assign(accuracy=lower))
     row = break_even(replace(trained, tables=tables)).set_index("target").loc[90.0]
     assert (row["reached_small"], row["reached_large"], row["seeds_large"]) == (2, 1, 2)
     assert math.isnan(row["ratio"])
@@ -90,13 +90,13 @@ def test_a_seed_that_diverged_has_not_reached_it(trained):
 
 def test_running_averages_have_no_say(trained):
     curves = trained.tables.curves.assign(running_accuracy=0.0)
-    other = replace(trained, tables=replace(trained.tables, curves=curves))
+    other = replace(trained, tables=trained.tables.having(curves=curves))
     assert break_even(other).equals(break_even(trained))
 
 
 def test_a_large_batch_that_is_not_larger_has_no_rows(trained):
     minima = trained.tables.minima.assign(batch_size=256)
-    assert len(break_even(replace(trained, tables=replace(trained.tables, minima=minima)))) == 0
+    assert len(break_even(replace(trained, tables=trained.tables.having(minima=minima)))) == 0
 
 
 def test_below_its_efficiency_the_large_batch_pays(trained):

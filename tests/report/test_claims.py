@@ -229,7 +229,7 @@ RATIO_CLAIMS = ["K3", "K4", "K5", "K6"]
 def test_scaling_all_sharpness_leaves_the_verdicts(name, factor, whole):
     tables = whole.tables
     scaled = tables.sharpness.assign(sharpness=factor * tables.sharpness["sharpness"])
-    other = replace(whole, tables=replace(tables, sharpness=scaled))
+    other = replace(whole, tables=tables.having(sharpness=scaled))
     assert [one.verdict for one in BY_NAME[name].judged(other)] == [one.verdict for one in BY_NAME[name].judged(whole)]
 
 
@@ -240,7 +240,7 @@ def test_the_order_of_rows_and_the_names_of_seeds_do_not_matter(seed, whole):
     for name in ("minima", "sharpness", "curves", "lines"):
         rows = getattr(tables, name).sample(frac=1, random_state=seed)
         changed[name] = rows.assign(seed=rows["seed"].map({0: 7, 1: 3, 2: 11, 3: 0}))
-    other = replace(whole, tables=replace(tables, **changed))
+    other = replace(whole, tables=tables.having(**changed))
     said = [[(one.claim, one.verdict, one.values) for one in judge([study])] for study in (whole, other)]
     assert said[0] == said[1]
 
@@ -630,7 +630,7 @@ def test_a_regime_without_any_minimum_is_not_judged_and_says_so(study, both):
 def test_a_large_batch_that_is_not_larger_is_never_judged(small, large, study, both, complete):
     tables = complete().tables
     sizes = tables.minima["regime"].map({SMALL: small, LARGE: large})
-    own = replace(complete(), tables=replace(tables, minima=tables.minima.assign(batch_size=sizes)))
+    own = replace(complete(), tables=tables.having(minima=tables.minima.assign(batch_size=sizes)))
     mine = [one for one in judge([own]) if one.study]
     assert {one.verdict for one in mine} == {"not run"}
     assert {one.evidence for one in mine} == {
@@ -668,5 +668,5 @@ def test_orders_by_distribution_tell_decided_from_undecided(study, both):
     assert frame.loc["normal", columns].tolist() == [4, 1, 1, 1, 1, 1]
     assert frame.loc["unit", columns].tolist() == [1, 1, 0, 0, 0, 0]
     tables = studies[0].tables
-    equal = replace(studies[0], tables=replace(tables, minima=tables.minima.assign(batch_size=256)))
+    equal = replace(studies[0], tables=tables.having(minima=tables.minima.assign(batch_size=256)))
     assert len(orders_by_distribution([study(), equal], Reading("strong", "batch"))) == 0

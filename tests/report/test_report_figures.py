@@ -14,7 +14,7 @@ from flatmin.report import published
 from flatmin.report.figures import DRAWS, report_figures
 from flatmin.report.sharpness_figures import paper_remedy
 from flatmin.report.studies import Study
-from flatmin.results.tables import COLUMNS, Tables
+from flatmin.results import COLUMNS, Tables
 
 SMALL, LARGE = REGIMES
 SPLITS = ("train", "test")

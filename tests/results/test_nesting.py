@@ -3,8 +3,8 @@ import math
 import pandas as pd
 import pytest
 
+from flatmin.results import COLUMNS
 from flatmin.results.nesting import impossible, nested
-from flatmin.results.tables import COLUMNS
 
 
 def searches(*rows: tuple, **names) -> pd.DataFrame:

@@ -3,8 +3,8 @@ import math
 import pandas as pd
 import pytest
 
+from flatmin.results import COLUMNS, Tables
 from flatmin.results.statistics import ratios, summary, with_minima
-from flatmin.results.tables import COLUMNS, Tables
 
 
 def minima(*rows: tuple) -> pd.DataFrame:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from flatmin.core.errors import ResultsError
-from flatmin.results.tables import COLUMNS, Tables, empty
+from flatmin.results import COLUMNS
+from flatmin.results.tables import Tables, empty
 
 
 def curves(seed: int = 0) -> pd.DataFrame:
@@ -45,7 +46,7 @@ def test_columns_are_written_in_the_fixed_order(tmp_path):
 
 def test_absent_table_is_empty_with_its_columns(tmp_path):
     Tables(curves=curves()).write(tmp_path)
-    (tmp_path / "planes.csv").unlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.csv", "provenance.json"]
     found = Tables.read(tmp_path)
     for name in ("planes", "lines"):
         assert tuple(found.frames[name].columns) == COLUMNS[name]
@@ -118,3 +119,14 @@ def test_concat_stacks_rows_and_joins_provenance():
 def test_concat_of_nothing_is_empty():
     for name, frame in Tables.concat([]).frames.items():
         pd.testing.assert_frame_equal(frame, empty(name))
+
+
+def test_a_table_that_has_no_rows_any_more_leaves_no_file(tmp_path):
+    Tables(curves=curves()).write(tmp_path)
+    Tables().write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["provenance.json"]
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(ValueError, match="there is no table 'curve'; known: curves, minima"):
+        Tables(curve=curves())

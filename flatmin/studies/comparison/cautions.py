@@ -8,14 +8,15 @@ batches of 356 96 %.
 from collections.abc import Iterator
 
 from flatmin.core.cuts import small_tail, tail, without_small_tail
+from flatmin.core.fields import marked
 from flatmin.data import Dataset
-from flatmin.experiments.config import Experiment
 from flatmin.experiments.training_step import TrainingStep
+from flatmin.studies.comparison.settings import Comparison
 
 ENOUGH_EXAMPLES = 5000
 
 
-def cautions(experiment: Experiment, dataset: Dataset, trainings: list[TrainingStep]) -> list[str]:
+def cautions(experiment: Comparison, dataset: Dataset, trainings: list[TrainingStep]) -> list[str]:
     """One sentence for each thing to beware of.
 
     Args:
@@ -41,15 +42,14 @@ def of_training(trainings: list[TrainingStep]) -> Iterator[str]:
             )
 
 
-def of_partitions(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
+def of_partitions(experiment: Comparison, dataset: Dataset) -> Iterator[str]:
     """Partitions for evaluation with a last part whose BatchNorm statistics are those of a few examples."""
     partitions: list[tuple[str, int, int | None]] = [("Records", experiment.training.evaluation_batch_size, None)]
-    for name, section in (("Sharpness", experiment.sharpness), ("Slices", experiment.slices)):
-        partitions += [(name, section.batch_size, section.examples)] if section else []
-    if experiment.sharpness:
-        partitions += [
-            ("Sharpness", experiment.sharpness.batch_size, count) for count in experiment.sharpness.subsets or ()
-        ]
+    for measure, section in experiment.asked:
+        counts = [count for _, named in marked(section, "examples") for count in named or (None,)]
+        partitions += [(measure.words, section.batch_size, count) for count in counts]
+    if slices := experiment.slices:
+        partitions.append(("Slices", slices.batch_size, slices.examples))
     for name, size, wanted in partitions:
         for split, data in (("training", dataset.train), ("test", dataset.test)):
             examples = min(wanted or len(data), len(data))
@@ -60,9 +60,9 @@ def of_partitions(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
                 )
 
 
-def of_searches(experiment: Experiment, dataset: Dataset) -> Iterator[str]:
+def of_searches(experiment: Comparison, dataset: Dataset) -> Iterator[str]:
     """Searches on so few examples that the maximum is theirs."""
-    for name, section in (("Sharpness", experiment.sharpness), ("Effort of the search", experiment.effort)):
+    for measure, section in experiment.asked:
         enough = min(ENOUGH_EXAMPLES, len(dataset.train))
-        if section and section.examples and section.examples < enough:
-            yield f"{name} on fewer than {ENOUGH_EXAMPLES:,} examples is biased upwards: the worst point is theirs"
+        if measure.few and section.examples and section.examples < enough:
+            yield f"{measure.words} on fewer than {ENOUGH_EXAMPLES:,} examples is {measure.few}"

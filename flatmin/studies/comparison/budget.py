@@ -3,17 +3,16 @@
 import math
 from typing import Any
 
+from flatmin.core.fields import Section, marked
 from flatmin.data import Dataset
-from flatmin.experiments.config import Experiment
-from flatmin.experiments.fields import Section
-from flatmin.experiments.setups import paper_regimes
+from flatmin.studies.comparison.settings import Comparison, paper_regimes
 
 PAPER_WIDTH = 512
 PAPER_EPOCHS = 100
 PAPER_BATCHES = {name: regime.batch_size for name, regime in paper_regimes().items()}
 
 
-def within_budget(experiment: Experiment, examples: int) -> Experiment:
+def within_budget(experiment: Comparison, examples: int) -> Comparison:
     """The experiment with its ``budget`` spent: that share of the epochs and of the examples of every measure.
 
     Epochs named in it (snapshots, warm starts) move with the number of epochs; those that fall together count once.
@@ -25,17 +24,15 @@ def within_budget(experiment: Experiment, examples: int) -> Experiment:
     share = experiment.budget
     if share == 1:
         return experiment
-    epochs = {"epochs": portion(share, experiment.training.epochs)}
     return experiment.model_copy(
         update={
-            "training": experiment.training.model_copy(update=epochs),
+            "training": cut(experiment.training, share),
             "variations": {
-                name: variation.model_copy(update={"start": moved(variation.start, share)})
+                name: variation.model_copy(update={"start": cut(variation.start, share)})
                 for name, variation in experiment.variations.items()
             },
-            "sharpness": fewer(moved(experiment.sharpness, share), share, examples),
-            "effort": fewer(experiment.effort, share, examples),
-            "slices": fewer(experiment.slices, share, examples),
+            **{measure.name: cut(section, share, examples) for measure, section in experiment.asked},
+            "slices": cut(experiment.slices, share, examples),
         }
     )
 
@@ -45,30 +42,30 @@ def portion(share: float, count: int) -> int:
     return math.ceil(share * count)
 
 
-def moved(section: Any, share: float) -> Any:
-    """A section with the epochs it names moved to a share of their number."""
-    if section is None or section.epochs is None:
-        return section
-    return section.model_copy(
-        update={"epochs": tuple(dict.fromkeys(portion(share, epoch) for epoch in section.epochs))}
-    )
+def cut(section: Any, share: float, examples: int | None = None) -> Any:
+    """A section with a share of the epochs and examples that it names, as their types say, and so those below it.
 
-
-def fewer(section: Any, share: float, examples: int) -> Any:
-    """A section that evaluates a share of its examples, and so do the sections in it that name their own."""
+    Args:
+        section: Any; ``None`` stays.
+        share: What is left.
+        examples: How many there are, for a section whose ``examples`` are all of them.
+    """
     if section is None:
         return None
-    changes: dict[str, Any] = {"examples": portion(share, section.examples or examples)}
+    changes: dict[str, Any] = {}
+    for name, counts in (*marked(section, "epoch"), *marked(section, "examples")):
+        left = tuple(dict.fromkeys(portion(share, count) for count in counts))
+        if left:
+            changes[name] = left if isinstance(getattr(section, name), tuple) else left[0]
+        elif name == "examples" and examples is not None:
+            changes[name] = portion(share, examples)
     for name in type(section).model_fields:
-        inner = getattr(section, name)
-        if isinstance(inner, Section) and getattr(inner, "examples", None):
-            changes[name] = fewer(inner, share, examples)
-    if getattr(section, "subsets", None):
-        changes["subsets"] = tuple(dict.fromkeys(portion(share, count) for count in section.subsets))
+        if isinstance(inner := getattr(section, name), Section):
+            changes[name] = cut(inner, share)
     return section.model_copy(update=changes)
 
 
-def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list[str]:
+def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list[str]:
     """One sentence for each setting that is less than the paper's or less than all the data, for captions."""
     sentences = []
     if experiment.network.width not in (None, PAPER_WIDTH):
@@ -83,15 +80,10 @@ def reductions(experiment: Experiment, dataset: Dataset, published: int) -> list
         sentences.append(f"The free sample of TIMIT: {speech['utterances']} utterances, {speech['states']:,} states")
     if len(dataset.train) < published:
         sentences.append(f"Trained on the first {len(dataset.train):,} of {published:,} examples")
-    slices = experiment.slices
-    used = {
-        "Sharpness": experiment.sharpness,
-        "Effort of the search": experiment.effort,
-        "Slices": slices,
-        "Planes": slices.planes if slices else None,
-    }
-    total = len(dataset.train)
-    for name, measure in used.items():
-        if measure and measure.examples and measure.examples < total:
-            sentences.append(f"{name} on the first {measure.examples:,} of {total:,} training examples")
+    total, slices = len(dataset.train), experiment.slices
+    used = {measure.words: section for measure, section in experiment.asked}
+    used |= {"Slices": slices, "Planes": slices.planes if slices else None}
+    for name, section in used.items():
+        if section and section.examples and section.examples < total:
+            sentences.append(f"{name} on the first {section.examples:,} of {total:,} training examples")
     return sentences

@@ -9,16 +9,15 @@ from typing import Any
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset
 from flatmin.data.batches import resolved_size
-from flatmin.experiments.config import Experiment
 from flatmin.experiments.registry import augmentation, method
-from flatmin.experiments.setups import Variation
 from flatmin.experiments.training_step import TrainingStep
+from flatmin.studies.comparison.settings import Comparison, Variation
 from flatmin.training import TrainingSettings
 
 Trainings = dict[int, dict[str, TrainingStep]]
 
 
-def trainings(experiment: Experiment, dataset: Dataset) -> Trainings:
+def trainings(experiment: Comparison, dataset: Dataset) -> Trainings:
     """By seed, then by regime: the regimes first, then the variations, some of which go out from a regime.
 
     Raises:
@@ -44,7 +43,7 @@ def trainings(experiment: Experiment, dataset: Dataset) -> Trainings:
     return found
 
 
-def regimes(experiment: Experiment, examples: int) -> Iterator[tuple[str, TrainingSettings]]:
+def regimes(experiment: Comparison, examples: int) -> Iterator[tuple[str, TrainingSettings]]:
     """The settings of each regime, with the snapshots that measures and variations want of it."""
     sizes: dict[str, int] = {
         name: batch_size(f"regimes.{name}", regime.batch_size, examples) for name, regime in experiment.regimes.items()
@@ -54,16 +53,16 @@ def regimes(experiment: Experiment, examples: int) -> Iterator[tuple[str, Traini
         yield name, settings_of(experiment, size, snapshots=snapshots(experiment, name))
 
 
-def snapshots(experiment: Experiment, regime: str) -> tuple[int, ...]:
+def snapshots(experiment: Comparison, regime: str) -> tuple[int, ...]:
     """Epochs of a regime whose weights are kept."""
-    wanted = set(experiment.sharpness.epochs or ()) if experiment.sharpness else set()
+    wanted = set(experiment.on_the_way)
     for variation in experiment.variations.values():
         if variation.start and variation.start.regime == regime:
             wanted |= set(variation.start.epochs)
     return tuple(sorted(wanted))
 
 
-def variations(experiment: Experiment, examples: int) -> Iterator[tuple[str, TrainingSettings, tuple[str, int] | None]]:
+def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, TrainingSettings, tuple[str, int] | None]]:
     """Name, settings and start (regime, epoch) of every network that a variation stands for.
 
     A list of batch sizes or of epochs to start from stands for several networks, whose names end with theirs.
@@ -86,7 +85,7 @@ def remedies(variation: Variation) -> dict[str, Any]:
     return {"augmentation": augmentation(variation.augmentation), "method": method(variation.method)}
 
 
-def settings_of(experiment: Experiment, size: int, **others: Any) -> TrainingSettings:
+def settings_of(experiment: Comparison, size: int, **others: Any) -> TrainingSettings:
     """The experiment's training with a batch size."""
     return replace(TrainingSettings(batch_size=size, **experiment.training.model_dump()), **others)
 

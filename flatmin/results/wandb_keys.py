@@ -42,3 +42,9 @@ def mean_key(row: dict[Any, Any]) -> str:
     if row["quantity"] == "sharpness":
         parts += [row["space"], f"{row['epsilon']:g}", row["method"], row["batch_norm"]]
     return "/".join(map(str, parts))
+
+
+def shown_numbers(tables: Tables) -> dict[str, float]:
+    """The means over seeds, flat."""
+    frame = keyed_means(tables)
+    return {key: float(mean) for key, mean in zip(frame["key"], frame["mean"], strict=True)}

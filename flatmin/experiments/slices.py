@@ -1,71 +1,11 @@
-"""Which measures an experiment takes: sharpness, the effort of the search, slices of the loss."""
+"""Which slices of the loss an experiment takes."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from flatmin.experiments.fields import Count, Positive, Section, Seed, Several, Statistics
-from flatmin.experiments.messages import shown
-
-
-class Sharpness(Section):
-    """The sharpness of Metric 2.1, Tables 3 and 4 of Keskar et al. (2017).
-
-    Attributes:
-        epsilons: Half-widths of the box.
-        methods: ``paper`` takes ten L-BFGS-B iterations from the minimum, ``strong`` searches in earnest.
-        batch_norm: Statistics that BatchNorm uses. The paper does not say; the authors' code has those of the batch.
-        spaces: ``full`` is Table 3 (A is the identity), ``random`` is Table 4.
-        subspace_dim: Columns of the random A.
-        distributions: Of the entries of A, which the paper does not state; ``normal`` gives magnitudes like its own.
-        draws: Random matrices A for each network and distribution.
-        epochs: Measure also after so many epochs of training, as in Fig. 6; ``null`` measures minima only.
-        examples: Measure on the first so many training examples; ``null`` uses all, as the paper does.
-        subsets: Measure minima in the full space on the first so many examples too, and try the worst points found
-            there on as many others: what a search on a few examples owes to them.
-        batch_size: Of the fixed partition on which the loss is evaluated.
-    """
-
-    epsilons: Several[Positive] = (1e-3, 5e-4)
-    methods: Several[Literal["paper", "strong"]] = ("paper", "strong")
-    batch_norm: Several[Statistics] = ("batch", "running")
-    spaces: Several[Literal["full", "random"]] = ("full", "random")
-    subspace_dim: Count = 100
-    distributions: Several[Literal["normal", "scaled", "unit", "uniform"]] = ("normal",)
-    draws: Count = 5
-    epochs: Several[Annotated[int, Field(ge=0)]] | None = None
-    examples: Count | None = None
-    subsets: Several[Count] | None = None
-    batch_size: Count = 5000
-
-
-class Effort(Section):
-    """What the sharpness found depends on the search: its value against the evaluations spent.
-
-    Attributes:
-        epsilons: Half-widths of the box.
-        climbers: ``lbfgsb`` (the published one), ``corner_steps`` (conditional gradient) and ``projected_gradient``.
-        starts: ``centre`` (the published one), ``sign`` (halfway to where the gradient points), ``random``.
-        batch_norm: Statistics that BatchNorm uses.
-        evaluations: Budget of one search.
-        seeds: Seeds whose networks are searched; ``null`` takes the experiment's first.
-        examples: Measure on the first so many training examples; ``null`` uses all.
-        batch_size: Of the fixed partition on which the loss is evaluated.
-    """
-
-    epsilons: Several[Positive] = (1e-3,)
-    climbers: Several[Literal["lbfgsb", "corner_steps", "projected_gradient"]] = (
-        "lbfgsb",
-        "corner_steps",
-        "projected_gradient",
-    )
-    starts: Several[Literal["centre", "sign", "random"]] = ("centre", "sign", "random")
-    batch_norm: Several[Statistics] = ("batch", "running")
-    evaluations: Count = 200
-    seeds: Several[Seed] | None = None
-    examples: Count | None = None
-    batch_size: Count = 5000
+from flatmin.core.fields import Count, Examples, Section, Seed, Several, Statistics, shown
 
 
 class Grid(Section):
@@ -146,7 +86,7 @@ class Planes(Section):
     points: Annotated[int, Field(ge=2)] = 25
     batch_norm: Several[Statistics] = ("batch",)
     seeds: Several[Seed] | None = None
-    examples: Count | None = None
+    examples: Examples | None = None
 
     @field_validator("batch_norm")
     @classmethod
@@ -175,7 +115,7 @@ class Slices(Section):
     paths: Paths | None = Paths()
     random_lines: RandomLines | None = RandomLines()
     planes: Planes | None = Planes()
-    examples: Count | None = None
+    examples: Examples | None = None
     batch_size: Count = 5000
     splits: Several[Literal["train", "test"]] = ("train", "test")
     engine: Literal["flatmin", "loss-landscapes"] = "flatmin"

@@ -1,0 +1,126 @@
+"""What the sections of a settings file are made of: kinds of values, and sections that know no other keys."""
+
+import re
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+Item = TypeVar("Item")
+
+
+def shown(value: Any) -> str:
+    """A value as the file would have it, cut to what fits in a line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _listed_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not items:
+        raise ValueError("must not be empty")
+    for item in items:
+        if items.count(item) > 1:
+            raise ValueError(f"must not repeat an entry, got {shown(item)} twice")
+    return items
+
+
+def _batch_size(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]*\.?[0-9]+%", value):
+        valid = 0 < Fraction(value[:-1]) <= 100
+    else:
+        valid = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not valid:
+        raise ValueError(f"must be a whole number above 0 or a percentage like '10%', got {shown(value)}")
+    return value
+
+
+def _batch_sizes(value: Any) -> Any:
+    return _listed_once(tuple(map(_batch_size, value))) if isinstance(value, list | tuple) else _batch_size(value)
+
+
+Several = Annotated[tuple[Item, ...], Field(strict=False), AfterValidator(_listed_once)]
+Count = Annotated[int, Field(ge=1)]
+Examples = Annotated[Count, "examples"]
+"""A number of examples, of which a budget leaves a share."""
+Epoch = Annotated[int, Field(ge=0), "epoch"]
+"""An epoch of training, 0 for its start, of which a budget leaves a share."""
+Epochs = Annotated[Count, "epoch"]
+"""A number of epochs of training, of which a budget leaves a share."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
+BatchSizes = Annotated[int | str | tuple[int | str, ...], BeforeValidator(_batch_sizes)]
+Statistics = Literal["running", "batch", "reestimate"]
+
+
+class Section(BaseModel):
+    """A part of an experiment: no unknown keys, no conversions but that of a whole number to a float, no changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def marked(section: Section, mark: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The settings of a section whose type bears a mark, such as ``"examples"`` or ``"epoch"``, with what they name.
+
+    Example:
+        >>> class Part(Section):
+        ...     examples: Examples | None = None
+        ...     subsets: Several[Examples] = (20, 40)
+        >>> list(marked(Part(), "examples"))
+        [('examples', ()), ('subsets', (20, 40))]
+    """
+    for name, field in type(section).model_fields.items():
+        if _bears(field.annotation, mark) or mark in field.metadata:
+            value = getattr(section, name)
+            yield name, () if value is None else value if isinstance(value, tuple) else (value,)
+
+
+def _bears(annotation: Any, mark: str) -> bool:
+    return mark in getattr(annotation, "__metadata__", ()) or any(_bears(part, mark) for part in get_args(annotation))
+
+
+class _Named(dict[str, Any]):
+    """The same keys below every name that a user may give."""
+
+    def __missing__(self, name: str) -> Any:
+        return self["NAME"]
+
+
+def known_keys(section: type[Section]) -> dict[str, Any]:
+    """Every key that a section can have; nested as in a file, ``None`` where nothing is below.
+
+    Example:
+        >>> class Point(Section):
+        ...     x: float
+        >>> class Line(Section):
+        ...     start: Point | None = None
+        >>> known_keys(Line)
+        {'start': {'x': None}}
+    """
+    return {name: _keys_below(field.annotation) for name, field in section.model_fields.items()}
+
+
+def _keys_below(annotation: Any) -> dict[str, Any] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return known_keys(annotation)
+    inside = [_keys_below(part) for part in get_args(annotation)]
+    found = {key: below for keys in inside if keys is not None for key, below in keys.items()}
+    if not found:
+        return None
+    if get_origin(annotation) is not dict:
+        return found
+    name = get_args(annotation)[0]
+    return dict.fromkeys(get_args(name), found) if get_origin(name) is Literal else _Named(NAME=found)
+
+
+def named(value: Any) -> Any:
+    """A name alone in place of a section whose key ``name`` it is."""
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, Mapping | Section):
+        raise ValueError(f"must be a name or a section of keys, got {shown(value)}")
+    return value

@@ -1,0 +1,116 @@
+"""Any measure as a step: one network, one thing asked of it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flatmin.experiments.laboratory import Laboratory, examples_of
+from flatmin.experiments.step import Outcome
+from flatmin.experiments.training_step import TrainingStep
+from flatmin.measures.measure import Asked, Measure, Subject, whole_epoch
+from flatmin.results import Record
+
+
+@dataclass(frozen=True)
+class MeasureStep:
+    """Measure one trained network.
+
+    Args:
+        network: The training step whose network is measured.
+        measure: What is measured.
+        asked: What of it.
+        epoch: Measure the network as it was after this epoch; ``None`` for the end of training.
+    """
+
+    network: TrainingStep
+    measure: Measure[Any]
+    asked: Asked
+    epoch: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of the measure."""
+        return self.measure.name
+
+    @property
+    def noun(self) -> str:
+        """What a plan counts."""
+        return self.measure.noun
+
+    @property
+    def label(self) -> str:
+        """Such as ``F1-mnist-small_batch-seed0-full-strong-batch``."""
+        place = "" if self.epoch is None else f"-epoch{self.epoch}"
+        return f"{self.network.label}{place}-{self.asked.label}"
+
+    @property
+    def needs(self) -> tuple[TrainingStep]:
+        """The training of the network."""
+        return (self.network,)
+
+    @property
+    def after(self) -> int | None:
+        """The epoch of it."""
+        return self.epoch
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """All that fixes the numbers."""
+        return {
+            "network": self.network.setup,
+            "batch_norm": self.asked.batch_norm,
+            "examples": self.asked.examples,
+            "batch_size": self.asked.batch_size,
+            **self.asked.setup,
+            **({} if self.epoch is None else {"epoch": self.epoch}),
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What names its rows in the table."""
+        return {
+            **self.network.facts,
+            "epoch": whole_epoch(self.epoch),
+            "batch_norm": self.asked.batch_norm,
+            "examples": self.asked.examples,
+            "partition": self.asked.batch_size,
+            **self.asked.facts,
+        }
+
+    @property
+    def cost(self) -> float:
+        """Passes over the examples."""
+        return self.asked.passes * self.asked.examples
+
+    def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
+        """Measure; leave no row where the loss of the network is not finite."""
+        subject = self.subject(workplace)
+        base_loss = float(subject.objective.value())
+        if not math.isfinite(base_loss):
+            return Outcome(result={"rows": [], "base_loss": base_loss}, status="diverged")
+        rows = self.measure.run(subject, self.asked, advance)
+        frame = pd.DataFrame(rows, columns=list(self.measure.columns))
+        return Outcome(result={"rows": rows}, tables={self.measure.name: frame})
+
+    def subject(self, workplace: Laboratory) -> Subject:
+        """The loss of the network on the examples asked for, and on others."""
+        network, train = workplace.trained(self.network, self.epoch), workplace.train
+        on = partial(workplace.objective, network, batch_size=self.asked.batch_size, batch_norm=self.asked.batch_norm)
+        return Subject(
+            objective=on(examples_of(train, self.asked.examples)),
+            following=lambda count: on(examples_of(train, count, start=self.asked.examples)),
+            test=lambda: on(workplace.test),
+            population=int(self.network.data["examples"]),
+            each=workplace.each,
+        )
+
+    def found(self, record: Record) -> str:
+        """The numbers, in a few words."""
+        if record.state == "diverged":
+            return f"not measured, the loss of the network is {record.result['base_loss']}"
+        return self.measure.in_words(record.result["rows"])

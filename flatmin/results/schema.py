@@ -1,0 +1,52 @@
+"""The columns of the tidy tables: those of trained networks and slices, of every measure, and of every kind of study.
+
+In `curves` and `minima`, losses and accuracies are those with the batch's BatchNorm statistics, as in the authors'
+code; those with running averages have names that begin with `running_`. In `minima`, `start_epoch` is the epoch of the
+small-batch iterate that training started from, NaN for the start of the seed. What the columns of a measure's table
+mean, the measure says.
+"""
+
+from functools import cache
+
+from flatmin.measures import measures
+from flatmin.results.kind import kinds
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "curves": (
+        *("network", "data", "regime", "seed", "epoch", "split"),
+        *("loss", "accuracy", "running_loss", "running_accuracy"),
+    ),
+    "minima": (
+        *("network", "data", "regime", "batch_size", "start_epoch", "seed", "status", "epochs"),
+        *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
+        *("running_train_loss", "running_train_accuracy", "running_test_loss", "running_test_accuracy"),
+        "distance_from_start",
+    ),
+    **{name: measure.table for name, measure in measures().items()},
+    "lines": (
+        *("network", "data", "seed", "kind", "regime", "batch_norm"),
+        *("alpha", "split", "loss", "accuracy"),
+    ),
+    "planes": (
+        *("network", "data", "seed", "kind", "regime", "batch_norm"),
+        *("alpha", "beta", "split", "loss", "accuracy"),
+    ),
+    "points": ("network", "data", "seed", "kind", "label", "alpha", "beta"),
+}
+
+TEXT = (
+    *("network", "data", "regime", "split", "status", "kind", "label"),
+    *dict.fromkeys(column for measure in measures().values() for column in measure.text_columns),
+)
+
+
+@cache
+def columns() -> dict[str, tuple[str, ...]]:
+    """Every table there may be: its columns, in order."""
+    return COLUMNS | {table: found for kind in kinds().values() for table, found in kind.columns.items()}
+
+
+@cache
+def text_columns() -> frozenset[str]:
+    """Every column, of whatever table, that holds text."""
+    return frozenset(TEXT).union(*(kind.text for kind in kinds().values()))

@@ -1,0 +1,116 @@
+"""From an experiment to the steps it asks for, in the order in which they can be done."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from flatmin.core.errors import ConfigError
+from flatmin.core.fields import marked
+from flatmin.data import Dataset
+from flatmin.experiments.line_steps import PathStep, RandomLineStep
+from flatmin.experiments.measure_step import MeasureStep
+from flatmin.experiments.plane_steps import RandomPlaneStep, ThreePointPlaneStep
+from flatmin.experiments.slice_step import Reading
+from flatmin.experiments.slices import Grid, Paths, Planes, Slices
+from flatmin.experiments.step import Step
+from flatmin.experiments.training_step import TrainingStep
+from flatmin.measures import Measure
+from flatmin.studies.comparison.settings import Comparison
+from flatmin.studies.comparison.trainings import Trainings, trainings
+
+
+def plan(experiment: Comparison, dataset: Dataset) -> list[Step]:
+    """Every step of an experiment: trainings, then measures and slices, each seed by seed.
+
+    Args:
+        experiment: What to do.
+        dataset: Its data, already cut to ``data.examples``.
+
+    Raises:
+        ConfigError: If a batch or a number of examples is larger than the data, or two trainings are the same.
+    """
+    found = trainings(experiment, dataset)
+    steps: list[Step] = [step for ways in found.values() for step in ways.values()]
+    steps += measure_steps(experiment, found, len(dataset.train))
+    steps += slice_steps(experiment, found)
+    return steps
+
+
+def measure_steps(experiment: Comparison, found: Trainings, available: int) -> Iterator[MeasureStep]:
+    """Every measure of every network that it is taken of, seed by seed."""
+    for measure, section in experiment.asked:
+        examples = examples_within(f"{measure.name}.examples", section.examples, available)
+        for key, counts in marked(section, "examples"):
+            for count in counts:
+                examples_within(f"{measure.name}.{key}", count, available)
+        asked = list(measure.plan(section, available, examples))
+        for seed in section.seeds or (experiment.seeds[:1] if measure.dear else experiment.seeds):
+            networks = list(measured(experiment, measure, section, found[seed]))
+            for one, (network, epoch) in product(asked, networks):
+                if epoch is None or not one.only_minima:
+                    yield MeasureStep(network, measure, one, epoch)
+
+
+def measured(
+    experiment: Comparison, measure: Measure[Any], section: Any, ways: dict[str, TrainingStep]
+) -> Iterator[tuple[TrainingStep, int | None]]:
+    """Networks of a seed that are measured: minima, and the regimes on their way."""
+    minima = experiment.regimes if measure.dear else ways
+    yield from ((ways[name], None) for name in minima)
+    on_the_way = getattr(section, "epochs", None) or ()
+    yield from ((ways[name], epoch) for name in experiment.regimes for epoch in on_the_way)
+
+
+def examples_within(key: str, wanted: int | None, available: int) -> int:
+    """How many examples a key asks for."""
+    if wanted is not None and wanted > available:
+        raise ConfigError(f"{key} must be at most the {available} training examples, got {wanted}.")
+    return wanted or available
+
+
+def slice_steps(experiment: Comparison, found: Trainings) -> Iterator[Step]:
+    """Paths, lines and planes, seed by seed; those through both minima need both regimes."""
+    slices = experiment.slices
+    if slices is None:
+        return
+    planes = slices.planes
+    with_planes = experiment.seeds[:1] if planes is None or planes.seeds is None else planes.seeds
+    for seed, ways in found.items():
+        networks = [ways[name] for name in ("small_batch", "large_batch") if name in ways]
+        if slices.paths:
+            yield from path_steps(slices, slices.paths, networks)
+        if slices.random_lines:
+            for batch_norm, network in product(slices.random_lines.batch_norm, networks):
+                yield RandomLineStep(network, bounds(slices.random_lines.alphas), reading(slices, batch_norm))
+        if planes and seed in with_planes:
+            yield from plane_steps(slices, planes, networks)
+
+
+def path_steps(slices: Slices, paths: Paths, networks: list[TrainingStep]) -> Iterator[Step]:
+    """The paths between both minima of a seed; none where there is only one."""
+    if len(networks) == 2:
+        small, large = networks
+        for batch_norm, curve in product(paths.batch_norm, paths.curves):
+            yield PathStep(small, large, curve, bounds(paths.alphas), reading(slices, batch_norm))
+
+
+def plane_steps(slices: Slices, planes: Planes, networks: list[TrainingStep]) -> Iterator[Step]:
+    """The random planes of a seed, and the one through three points where there are both minima."""
+    for batch_norm in planes.batch_norm:
+        looked_at = reading(slices, batch_norm, planes.examples)
+        if "random" in planes.kinds:
+            for network in networks:
+                yield RandomPlaneStep(network, bounds(planes.grid), looked_at)
+        if "three_points" in planes.kinds and len(networks) == 2:
+            small, large = networks
+            yield ThreePointPlaneStep(small, large, planes.margin, planes.points, looked_at)
+
+
+def reading(slices: Slices, batch_norm: str, examples: int | None = None) -> Reading:
+    """On which data a slice is evaluated, and how."""
+    return Reading(batch_norm, slices.splits, examples or slices.examples, slices.batch_size, slices.engine)
+
+
+def bounds(grid: Grid) -> tuple[float, float, int]:
+    """A grid as numbers."""
+    return grid.low, grid.high, grid.points

@@ -1,0 +1,93 @@
+"""From the settings of a comparison to the steps that it asks for."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from flatmin.core.errors import ConfigError
+from flatmin.data import Dataset, load
+from flatmin.experiments.devices import resolved_device
+from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.registry import builder
+from flatmin.experiments.step import Step
+from flatmin.experiments.study import Study
+from flatmin.experiments.training_step import TrainingStep
+from flatmin.results import Store
+from flatmin.studies.comparison.budget import reductions, within_budget
+from flatmin.studies.comparison.cautions import cautions
+from flatmin.studies.comparison.plan import plan
+from flatmin.studies.comparison.settings import Comparison
+
+
+def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, download: bool) -> Study:
+    """Load the data and plan the steps; nothing is written.
+
+    Args:
+        experiment: What to do.
+        folder: Folder of its results.
+        data_root: Folder searched first for the data.
+        download: Fetch data that are nowhere.
+
+    Raises:
+        DataError: If the data are absent or damaged.
+        ConfigError: If the setup does not fit the data, or the device is absent.
+    """
+    device = resolved_device(experiment.resources.device)
+    wanted = experiment.data
+    whole = load(wanted.name, root=data_root, split=wanted.split, verify=wanted.verify, download=download)
+    dataset = shortened(whole, wanted.examples)
+    experiment = within_budget(experiment, len(dataset.train))
+    laboratory = Laboratory(device, Store(folder), dataset=dataset, build=builder(experiment.network, dataset))
+    check_measures(experiment, laboratory.start(0))
+    steps = plan(experiment, dataset)
+    return Study(
+        experiment,
+        steps,
+        laboratory,
+        outline=tuple(outline(experiment, dataset, steps)),
+        tags=(experiment.network.name, experiment.data.name),
+        reduced=reductions(experiment, dataset, len(whole.train)),
+        cautions=cautions(experiment, dataset, [step for step in steps if isinstance(step, TrainingStep)]),
+        origins={"data": dataset.provenance, "examples": examples_behind(experiment, dataset)},
+    )
+
+
+def shortened(dataset: Dataset, examples: int | None) -> Dataset:
+    """The data set with the first training examples only."""
+    if examples is None:
+        return dataset
+    if examples > len(dataset.train):
+        raise ConfigError(f"data.examples must be at most the {len(dataset.train)} of {dataset.name}, got {examples}.")
+    return replace(dataset, train=dataset.train.first(examples))
+
+
+def check_measures(experiment: Comparison, network: nn.Module) -> None:
+    """Refuse what a network of this size cannot be asked for."""
+    size = sum(parameter.numel() for parameter in network.parameters())
+    for measure, section in experiment.asked:
+        if problem := measure.problem(section, size):
+            raise ConfigError(problem)
+
+
+def outline(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> Iterator[str]:
+    """What is trained on what, and how."""
+    training = experiment.training
+    shape = " x ".join(map(str, dataset.input_shape))
+    yield (
+        f"{experiment.network.name} on {dataset.name} ({len(dataset.train):,} training, {len(dataset.test):,} test "
+        f"examples of {shape}), seeds {', '.join(map(str, experiment.seeds))}, {training.epochs} epochs of "
+        f"{training.optimizer}, learning rate {training.learning_rate:g}"
+    )
+    sizes = {step.regime: step.settings.batch_size for step in steps if isinstance(step, TrainingStep)}
+    yield "batches: " + ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
+
+
+def examples_behind(experiment: Comparison, dataset: Dataset) -> dict[str, Any]:
+    """Training examples behind the losses of each table."""
+    total, slices = len(dataset.train), experiment.slices
+    lines = (slices.examples if slices else None) or total
+    planes = (slices.planes.examples if slices and slices.planes else None) or lines
+    return {"curves": total, "lines": min(lines, total), "planes": min(planes, total)}

@@ -1,0 +1,177 @@
+"""A comparison of regimes as written in a YAML file: what to train, which measures and slices to take.
+
+Whatever a file leaves out is the protocol of Keskar et al. (2017).
+
+Example:
+    >>> experiment = Comparison.model_validate({"name": "first_look", "data": "digits", "network": "F1"})
+    >>> experiment.regimes["large_batch"].batch_size, experiment.training.epochs, experiment.sharpness.epsilons
+    ('10%', 100, (0.001, 0.0005))
+"""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
+
+from flatmin.core.fields import BatchSize, BatchSizes, Epoch, Section, Seed, Several, marked, shown
+from flatmin.experiments.config import Experiment
+from flatmin.experiments.setups import Augmentation, Data, Method, Network, Training
+from flatmin.experiments.slices import Slices
+from flatmin.measures import Measure, measures
+from flatmin.measures.measure import MeasureSettings
+
+RegimeName = Literal["small_batch", "large_batch"]
+
+
+def _variation_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value) or value in get_args(RegimeName):
+        raise ValueError(f"must be up to 40 small letters, digits and underscores, and no regime, got {shown(value)}")
+    return value
+
+
+class Regime(Section):
+    """What tells the small-batch from the large-batch method: the batch size and nothing else.
+
+    Attributes:
+        batch_size: A number, or a share of the training examples such as ``10%``.
+    """
+
+    batch_size: BatchSize
+
+
+class Start(Section):
+    """Where a variation starts, if not at the start of its seed: Fig. 5 of Keskar et al. (2017).
+
+    Attributes:
+        regime: The regime whose iterates it starts from.
+        epochs: After how many epochs of that regime; one network is trained from each.
+    """
+
+    regime: RegimeName = "small_batch"
+    epochs: Several[Epoch]
+
+
+class Variation(Section):
+    """A further way of training, compared with the regimes: Figs. 4 and 5, Tables 6 and 7 of Keskar et al. (2017).
+
+    Attributes:
+        batch_size: A number, a share of the training examples, or a list of these: one network for each.
+        augmentation: Random changes of its images.
+        method: ``conservative`` is Table 7; ``robust``, ``adversarial`` and ``stability`` are appendix E.3.
+        start: Where it starts, if not at the start of its seed.
+    """
+
+    batch_size: BatchSizes
+    augmentation: Augmentation | None = None
+    method: Method | None = None
+    start: Start | None = None
+
+
+def paper_regimes() -> dict[RegimeName, Regime]:
+    """Batches of 256 examples and of 10 % of them."""
+    return {"small_batch": Regime(batch_size=256), "large_batch": Regime(batch_size="10%")}
+
+
+if TYPE_CHECKING:
+    Measured = Experiment
+else:
+    Measured = create_model(
+        "Measured",
+        __base__=Experiment,
+        **{
+            name: (measure.settings | None, measure.settings() if measure.by_default else None)
+            for name, measure in measures().items()
+        },
+    )
+
+
+class Comparison(Measured):
+    """One data set, one network, several seeds: small-batch and large-batch training from the same starts.
+
+    Attributes:
+        kind: ``comparison``.
+        data: The data set.
+        network: The network.
+        seeds: One start for each; the paper reports five trials.
+        regimes: ``small_batch``, ``large_batch`` or both; the paper's are 256 examples and 10 % of them.
+        variations: Further ways of training, by names of their own; one that is ``null`` is left out.
+        training: How all are trained.
+        slices: Slices of the loss; ``null`` takes none.
+
+    There is a section for each measure of `flatmin.measures` besides, such as ``sharpness``; ``null`` does not measure.
+    """
+
+    kind: Literal["comparison"] = "comparison"
+    data: Data
+    network: Network
+    seeds: Several[Seed] = (0, 1, 2, 3, 4)
+    regimes: Annotated[dict[RegimeName, Regime], Field(min_length=1)] = Field(default_factory=paper_regimes)
+    variations: dict[Annotated[str, AfterValidator(_variation_name)], Variation] = Field(default_factory=dict)
+    training: Training = Training()
+    slices: Slices | None = Slices()
+
+    @field_validator("variations", mode="before")
+    @classmethod
+    def _without_null(cls, variations: Any) -> Any:
+        if not isinstance(variations, dict):
+            return variations
+        return {name: variation for name, variation in variations.items() if variation is not None}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Comparison":
+        for key, wanted in self._examples_used():
+            if self.data.examples is not None and wanted > self.data.examples:
+                raise ValueError(f"{key} must be at most data.examples ({self.data.examples}), got {wanted}")
+        for key, seeds in self._seeds_used():
+            for seed in seeds:
+                if seed not in self.seeds:
+                    raise ValueError(f"{key}.seeds must be among the seeds {list(self.seeds)}, got {seed}")
+        for key, regime, epochs in self._epochs_used():
+            if regime not in self.regimes:
+                raise ValueError(f"{key}.regime must be one of the regimes {list(self.regimes)}, got {regime!r}")
+            if max(epochs) > self.training.epochs:
+                raise ValueError(
+                    f"{key}.epochs must be at most training.epochs ({self.training.epochs}), got {max(epochs)}; "
+                    "`budget` cuts both"
+                )
+        return self
+
+    @property
+    def asked(self) -> list[tuple[Measure[Any], Any]]:
+        """The measures that are taken, with their settings."""
+        sections: list[tuple[Measure[Any], MeasureSettings | None]] = [
+            (measure, getattr(self, name)) for name, measure in measures().items()
+        ]
+        return [(measure, section) for measure, section in sections if section is not None]
+
+    @property
+    def on_the_way(self) -> tuple[int, ...]:
+        """Epochs after which some measure is taken."""
+        epochs = {epoch for _, section in self.asked for epoch in getattr(section, "epochs", None) or ()}
+        return tuple(sorted(epochs))
+
+    def _seeds_used(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        sections = [(measure.name, section) for measure, section in self.asked]
+        if self.slices and self.slices.planes:
+            sections.append(("slices.planes", self.slices.planes))
+        yield from ((key, section.seeds or ()) for key, section in sections)
+
+    def _epochs_used(self) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        for name, variation in self.variations.items():
+            if variation.start:
+                yield f"variations.{name}.start", variation.start.regime, variation.start.epochs
+        for measure, section in self.asked:
+            if getattr(section, "epochs", None):
+                yield measure.name, next(iter(self.regimes)), section.epochs
+
+    def _examples_used(self) -> Iterator[tuple[str, int]]:
+        for regime, section in self.regimes.items():
+            if isinstance(section.batch_size, int):
+                yield f"regimes.{regime}.batch_size", section.batch_size
+        for name, variation in self.variations.items():
+            sizes = variation.batch_size if isinstance(variation.batch_size, tuple) else (variation.batch_size,)
+            yield from ((f"variations.{name}.batch_size", size) for size in sizes if isinstance(size, int))
+        for measure, section in self.asked:
+            for key, counts in marked(section, "examples"):
+                yield from ((f"{measure.name}.{key}", count) for count in counts)
