@@ -11,7 +11,6 @@ from flatmin.figures.captions import counted, span
 from flatmin.figures.style import DATA_NAMES
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
-from flatmin.results.schema import columns
 from flatmin.results.statistics import of_minima, proper
 
 STRIDES = {"code": "code strides", "paper": "text strides"}
@@ -204,4 +203,4 @@ def study_folders(folder: Path) -> list[Path]:
 
 def is_study(folder: Path) -> bool:
     """Whether there are tables in a folder, complete or not."""
-    return any((folder / name).exists() for name in ("provenance.json", *(f"{table}.csv" for table in columns())))
+    return any((folder / name).exists() for name in ("provenance.json", "minima.csv"))

@@ -48,13 +48,13 @@ def test_every_kind_of_folder_is_found(study, write, tmp_path):
     assert [one.name for one in load_studies([tmp_path / "frozen" / "b" / "tables"])] == ["b"]
 
 
-def test_bad_folders_say_what_is_wrong(study, write, tmp_path):
+def test_bad_folders_say_what_is_wrong(study, both, write, tmp_path):
     with pytest.raises(ResultsError, match=r"no results at .*absent; name a study"):
         load_studies([tmp_path / "absent"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(ResultsError, match=r"empty holds no study: there must be tables"):
         load_studies([tmp_path / "empty"])
-    write(study("a"), "frozen/a")
+    write(study("a", minima=both("test_accuracy", [0.8], [0.7])), "frozen/a")
     (tmp_path / "frozen" / "a" / "provenance.json").unlink()
     with pytest.raises(ResultsError, match=r"a holds no complete tables: provenance\.json"):
         load_studies([tmp_path / "frozen"])
