@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Objective": "flatmin.core.objective",
+    "average_case_sharpness": "flatmin.sharpness.average_case",
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
@@ -18,6 +19,7 @@ _HOMES = {
 __all__ = [
     "Objective",
     "__version__",
+    "average_case_sharpness",
     "effort",
     "epsilon_sharpness",
     "filter_normalized",
@@ -29,6 +31,7 @@ __all__ = [
 if TYPE_CHECKING:
     from flatmin.core.objective import Objective
     from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
+    from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on

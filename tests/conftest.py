@@ -5,9 +5,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from flatmin.studies.comparison.settings import Comparison
 
 UNPACK = Path(__file__).resolve().parents[2] / "shared" / "data" / "unpack.py"
 
@@ -77,3 +80,35 @@ def _write_utterance(path: Path, sounds: np.random.Generator, *, sphere: bool) -
     soundfile.write(path, audio.astype(np.int16), 16_000, "PCM_16", format="NIST" if sphere else "WAV")
     lines = [f"{start} {end} {phone}\n" for start, end, phone in segments]
     path.with_suffix(".PHN" if sphere else ".phn").write_text("".join(lines))
+
+
+SLICES = {
+    "paths": {"alphas": [-1.0, 2.0, 4], "batch_norm": ["batch", "interpolated"]},
+    "random_lines": {"alphas": [-1.0, 1.0, 3]},
+    "planes": {"grid": [-1.0, 1.0, 3], "points": 3},
+    "examples": 40,
+}
+SHARPNESS = {"methods": ["paper"], "batch_norm": ["batch"], "subspace_dim": 5, "draws": 1, "examples": 20}
+TINY = {
+    "name": "tiny",
+    "data": {"name": "digits", "examples": 80},
+    "network": {"name": "F1", "width": 4},
+    "seeds": [0],
+    "regimes": {"small_batch": {"batch_size": 16}, "large_batch": {"batch_size": "50%"}},
+    "training": {"epochs": 1},
+    "sharpness": None,
+    "slices": None,
+    "resources": {"device": "cpu", "wandb": {"mode": "disabled"}},
+}
+
+MEASURED = {"sharpness": SHARPNESS, "slices": SLICES}
+
+
+@pytest.fixture(scope="session")
+def experiment() -> Callable[..., Comparison]:
+    """Makes a tiny experiment with some sections changed; ``measured`` has sharpness and every kind of slice."""
+
+    def made(*, measured: bool = False, **changes: Any) -> Comparison:
+        return Comparison.model_validate({**TINY, **(MEASURED if measured else {}), **changes})
+
+    return made

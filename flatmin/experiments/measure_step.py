@@ -94,7 +94,7 @@ class MeasureStep:
         if not math.isfinite(base_loss):
             return Outcome(result={"rows": [], "base_loss": base_loss}, status="diverged")
         rows = self.measure.run(subject, self.asked, advance)
-        frame = pd.DataFrame(rows, columns=list(self.measure.columns))
+        frame = pd.DataFrame(rows, columns=[name for name in self.measure.columns if name not in self.asked.facts])
         return Outcome(result={"rows": rows}, tables={self.measure.name: frame})
 
     def subject(self, workplace: Laboratory) -> Subject:

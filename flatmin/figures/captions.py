@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from flatmin.figures.style import DATA_NAMES
+from flatmin.measures import measures
 from flatmin.results import Tables
 
 FOOTER_LINE = 0.1
-MEASURED = {"sharpness": "Sharpness", "effort": "Effort of the search", "lines": "Slices", "planes": "Planes"}
+MEASURED = {name: measure.words for name, measure in measures().items()} | {"lines": "Slices", "planes": "Planes"}
 BATCH_NORM_NAMES = {
     "running": "running averages",
     "batch": "batch statistics",

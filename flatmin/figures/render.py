@@ -17,6 +17,7 @@ from flatmin.figures.curves import curve_rows, training_curves, variation_curves
 from flatmin.figures.distributions import distribution_rows, distributions
 from flatmin.figures.effort import effort
 from flatmin.figures.groups import on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
+from flatmin.figures.measured import measured
 from flatmin.figures.paths import path, random_line
 from flatmin.figures.remedies import remedies
 from flatmin.figures.sharpness import pair_rows, sharpness_figure
@@ -26,9 +27,10 @@ from flatmin.figures.summary import latex_frame, summary_table
 from flatmin.figures.surfaces import random_surface
 from flatmin.figures.sweep import sweep
 from flatmin.figures.warm_start import warm_start
-from flatmin.results import Tables, ratios, summary, to_latex
+from flatmin.results import Tables, of_minima, ratios, summary, to_latex
 from flatmin.results.atomic import write_files
 from flatmin.results.formats import to_csv
+from flatmin.results.measured import by_rule
 
 CAPTION = (
     "Accuracy and sharpness (method, reading of BatchNorm): mean and sample standard deviation over "
@@ -62,6 +64,11 @@ def kind_of(table: str, kind: str) -> Callable[[Tables], pd.DataFrame]:
     return lambda tables: tables.frames[table][tables.frames[table]["kind"] == kind]
 
 
+def minima_rows(tables: Tables, name: str) -> pd.DataFrame:
+    """Return what a measure says of minima."""
+    return of_minima(tables.frames[name])
+
+
 PLANE = ("batch_norm", "seed", "split")
 SEARCH = ("space", "batch_norm")
 FAMILIES = (
@@ -83,6 +90,16 @@ FAMILIES = (
     Family("along_training", "sharpness", on_the_way_rows, along_training, SEARCH),
     Family("remedies", "sharpness", remedy_rows, remedies, SEARCH),
     Family("effort", "effort", lambda tables: tables.effort, effort, ("space", "epsilon")),
+    *(
+        Family(
+            measure.name,
+            measure.name,
+            partial(minima_rows, name=measure.name),
+            partial(measured, measure=measure),
+            ("batch_norm",),
+        )
+        for measure in by_rule()
+    ),
 )
 
 

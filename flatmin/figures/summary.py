@@ -1,5 +1,6 @@
 """The summary of an experiment as one table of text: for the terminal and for LaTeX."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from flatmin.figures.searches import SPACES, with_standard_a
 from flatmin.figures.sharpness import SETTING, pair_rows
 from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables, ratios, summary
+from flatmin.results.measured import by_rule, in_words, means, pairs, setting_columns
 
 QUANTITIES = {"test_accuracy": "test accuracy (%)", "train_accuracy": "train accuracy (%)"}
 SHORT = {
@@ -50,7 +52,8 @@ def summary_table(tables: Tables) -> pd.DataFrame:
     ordering: Any = {"ascending": [True, False], "na_position": "first", "kind": "stable"}
     joined = joined.sort_values(["space", "epsilon"], **ordering)
     groups = joined.groupby(["quantity", *keys], sort=False, dropna=False)
-    rows = pd.DataFrame([line(group, tables) for _, group in groups], columns=COLUMNS)
+    lines = [line(group, tables) for _, group in groups]
+    rows = pd.DataFrame([*lines, *measured_lines(tables)], columns=COLUMNS)
     order = {run: place for place, run in enumerate(dict.fromkeys(zip(rows["network"], rows["data"], strict=True)))}
     runs = pd.Series([order[run] for run in zip(rows["network"], rows["data"], strict=True)], dtype="int64")
     return rows.loc[runs.sort_values(kind="stable").index].reset_index(drop=True)
@@ -73,6 +76,26 @@ def line(group: pd.DataFrame, tables: Tables) -> list[str]:
     values = [cells.get("small_batch", "–"), cells.get("large_batch", "–")]
     seeds = ", ".join(str(number) for number in dict.fromkeys(group["seeds"]))
     return [first["network"], first["data"], *names, *values, ratio_text(first), seeds]
+
+
+def measured_lines(tables: Tables) -> Iterator[list[str]]:
+    """Yield the rows of the measures that are summarised by rule."""
+    for measure in by_rule():
+        keys = ["network", "data", *setting_columns(measure)]
+        each = pairs(tables, measure).groupby(keys, sort=False, dropna=False)
+        spread = means(tables, measure)
+        for values, rows in each:
+            mine = spread.merge(pd.DataFrame([dict(zip(keys, values, strict=True))]), on=keys)
+            cells = {
+                str(row["regime"]): plus_minus(float(row["mean"]), float(row["std"])) for _, row in mine.iterrows()
+            }
+            ratio = rows["large_batch"] / rows["small_batch"]
+            whole = {"ratio": rows["large_batch"].mean() / rows["small_batch"].mean(), "seeds_pairs": ratio.count()}
+            text = ratio_text(pd.Series({**whole, "lowest": ratio.min(), "highest": ratio.max()}))
+            setting = f"{in_words(measure, rows.iloc[0])}, {SHORT.get(rows['batch_norm'].iloc[0], '')}".strip(", ")
+            seeds = ", ".join(str(number) for number in dict.fromkeys(mine["seeds"]))
+            names = [rows["network"].iloc[0], rows["data"].iloc[0], measure.words.lower(), setting]
+            yield [*names, cells.get("small_batch", "–"), cells.get("large_batch", "–"), text, seeds]
 
 
 def setting_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:

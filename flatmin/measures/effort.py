@@ -99,6 +99,7 @@ MEASURE = Measure(
     run=run,
     needs=("value", "value_and_gradient", "unflatten", "shapes"),
     dear=True,
+    by_rule=False,
     few="biased upwards: the worst point is theirs",
     found=found,
 )

@@ -98,8 +98,9 @@ class Measure(Generic[Settings]):
         words: What it is called in a text.
         noun: What a plan counts, in the plural.
         settings: What can be asked; the types say what a budget cuts (`flatmin.core.fields.Examples` and ``Epoch``).
-        columns: What a row holds of the measure itself.
+        columns: What its table holds of the measure itself: in the rows, or in what is asked (`Asked.facts`).
         value: The column that is the measure's number, ``""`` where no column alone is.
+        unit: Of that number, for an axis.
         by: Columns that tell the numbers of one network apart; the first one is drawn along the axis.
         plan: From settings, number of training examples and number of those that are measured on to what is asked;
             imports torch no earlier than when called.
@@ -110,6 +111,7 @@ class Measure(Generic[Settings]):
         dear: Taken of the regimes alone, and of the first seed unless ``seeds`` says otherwise.
         few: What few examples do to it, for a caution; ``""`` where they make it uncertain and no more.
         problem: What settings and a number of weights have against each other, for an error; ``""`` for nothing.
+        by_rule: Summarised, drawn and reported by rule; ``False`` where it has tables and figures of its own.
         found: The rows of a record in a few words; by default their values.
         table: The columns of its table; by default `NAMING` and its own.
     """
@@ -123,11 +125,13 @@ class Measure(Generic[Settings]):
     by: tuple[str, ...]
     plan: Callable[[Settings, int, int], Iterator[Asked]]
     run: Callable[[Subject, Asked, Callable[[float], None]], list[Row]]
+    unit: str = ""
     text: tuple[str, ...] = ()
     needs: tuple[str, ...] = ("value",)
     by_default: bool = False
     dear: bool = False
     few: str = ""
+    by_rule: bool = True
     problem: Callable[[Settings, int], str] = lambda settings, size: ""
     found: Callable[[Sequence[Row]], str] | None = None
     table: tuple[str, ...] = ()
@@ -155,8 +159,8 @@ def among(row: Row, by: Sequence[str]) -> str:
         >>> among({"epsilon": 1e-3, "draw": 0}, ["epsilon"])
         ' (epsilon 0.001)'
     """
-    told = [f"{name.replace('_', ' ')} {row[name]:g}" for name in by if not isinstance(row[name], str)]
-    told += [str(row[name]) for name in by if isinstance(row[name], str)]
+    named = {name: row[name] for name in by if name in row}
+    told = [value if isinstance(value, str) else f"{name.replace('_', ' ')} {value:g}" for name, value in named.items()]
     return f" ({', '.join(told)})" if told else ""
 
 

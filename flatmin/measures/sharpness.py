@@ -185,6 +185,7 @@ MEASURE = Measure(
         *("standard_error", "heldout_sharpness", "heldout_standard_error", "test_sharpness", "test_standard_error"),
     ),
     value="sharpness",
+    unit="%",
     by=("epsilon",),
     text=("space", "distribution", "method"),
     table=(
@@ -197,6 +198,7 @@ MEASURE = Measure(
     run=run,
     needs=("value", "gradient", "value_and_gradient", "each", "unflatten", "shapes"),
     by_default=True,
+    by_rule=False,
     few="biased upwards: the worst point is theirs",
     problem=problem,
 )

@@ -16,6 +16,7 @@ from flatmin.report.finding_figure import finding_files
 from flatmin.report.finding_tables import finding_sheet
 from flatmin.report.held_out import held_out_sheet
 from flatmin.report.layout import not_run_sheet, sheet
+from flatmin.report.measured import measured_sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
 from flatmin.report.prose import limits, misses, scope, studies_sheet
 from flatmin.report.protocol import networks_sheet
@@ -85,6 +86,9 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
     }
     numbers = macros(studies, judgements)
     yield {"numbers.csv": to_csv(numbers_frame(numbers)), "numbers.tex": numbers_tex(numbers).encode()}
+    beyond = measured_sheet(main)
+    if beyond:
+        yield printed(beyond)
     parts = {
         "Scope": [f"{markdown.escaped(covered)}\n"],
         "Is the sharpness the landscape's or the optimiser's?": [
@@ -94,7 +98,7 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
         ],
         "The claims": [verdicts.markdown],
         "What does not reproduce": [passage.markdown for passage in missed],
-        "Tables": [ready.markdown for ready in (*sheets, pays_sheet, absent)],
+        "Tables": [ready.markdown for ready in (*sheets, *([beyond] if beyond else []), pays_sheet, absent)],
         "The claims, study by study": [one.markdown for one in by_study],
         "Studies": [named.markdown, limited.markdown],
     }

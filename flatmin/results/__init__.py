@@ -4,7 +4,7 @@ from flatmin.results.latex import to_latex
 from flatmin.results.markdown import to_markdown
 from flatmin.results.naming import identity
 from flatmin.results.record import Record
-from flatmin.results.schema import COLUMNS
+from flatmin.results.schema import COLUMNS, columns
 from flatmin.results.statistics import of_minima, ratios, summary
 from flatmin.results.store import Store
 from flatmin.results.tables import Tables
@@ -14,6 +14,7 @@ __all__ = [
     "Record",
     "Store",
     "Tables",
+    "columns",
     "identity",
     "of_minima",
     "ratios",

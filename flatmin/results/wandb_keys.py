@@ -5,9 +5,10 @@ from typing import Any
 import pandas as pd
 
 from flatmin.results import Tables, ratios, summary
+from flatmin.results.measured import keyed
 
 STUDY = "study"
-SHOWN_TABLES = ("minima", "sharpness", "effort", "lines", "planes", "points")
+NOT_SHOWN = "curves"
 
 
 def study_name(experiment: str) -> str:
@@ -22,7 +23,7 @@ def figure_key(stem: str) -> str:
 
 def shown_frames(tables: Tables) -> dict[str, pd.DataFrame]:
     """The tables that the study's run holds, by key; the curves are in the runs of the networks."""
-    frames = {name: frame for name, frame in tables.frames.items() if name in SHOWN_TABLES and len(frame)}
+    frames = {name: frame for name, frame in tables.frames.items() if name != NOT_SHOWN and len(frame)}
     frames |= {"summary": summary(tables), "ratios": ratios(tables)}
     return {f"tables/{name}": frame for name, frame in frames.items()}
 
@@ -47,4 +48,4 @@ def mean_key(row: dict[Any, Any]) -> str:
 def shown_numbers(tables: Tables) -> dict[str, float]:
     """The means over seeds, flat."""
     frame = keyed_means(tables)
-    return {key: float(mean) for key, mean in zip(frame["key"], frame["mean"], strict=True)}
+    return {key: float(mean) for key, mean in zip(frame["key"], frame["mean"], strict=True)} | dict(keyed(tables))

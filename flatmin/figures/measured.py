@@ -1,0 +1,75 @@
+"""A measure without a figure of its own, drawn by rule: its numbers against what tells them apart, by regime."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flatmin.figures.captions import footer, seeds_behind
+from flatmin.figures.legends import heading, regime_handles
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, looks_of, regimes_of, select, styled
+from flatmin.measures import Measure
+from flatmin.results import Tables, of_minima
+
+
+@styled
+def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, batch_norm: str) -> Figure:
+    """Draw the values of a measure at the minima, a panel for each combination of what its numbers are told apart by.
+
+    Args:
+        tables: The results.
+        measure: The measure, which has a column of values.
+        network: Name of the network.
+        data: Name of the data set.
+        batch_norm: The reading of BatchNorm.
+
+    Returns:
+        The figure: the mean over seeds with a dot for each seed, against the first of the measure's columns where that
+        holds numbers, else in one column.
+
+    Raises:
+        ResultsError: If it was not measured.
+    """
+    where = {"network": network, "data": data, "batch_norm": batch_norm}
+    rows = select(of_minima(tables.frames[measure.name]), measure.name, **where)
+    along, *apart = measure.by if measure.by and measure.by[0] not in measure.text else (None, *measure.by)
+    panels = list(rows.groupby(apart, sort=False)) if apart else [((), rows)]
+    figure = blank(PAGE_WIDTH if len(panels) > 1 else COLUMN_WIDTH, 2.8)
+    for axes, (names, part) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw_values(axes, part, measure.value, along)
+        axes.set_title(", ".join(map(str, names)))
+    unit = f"\n{measure.unit}" if measure.unit else ""
+    log = ", log axis" if figure.axes[0].get_yscale() == "log" else ""
+    figure.axes[0].set_ylabel(f"{measure.words.lower()}{unit}{log}")
+    heading(figure, measure.words.lower(), network, data, regime_handles(tables, rows, network, data))
+    lost = int((~np.isfinite(rows[measure.value].astype(float))).sum())
+    note = f"{lost} of {len(rows):,} values not finite, left out" if lost else ""
+    seeds = seeds_behind(rows, "regime")
+    footer(figure, tables, measure.name, rows, f"Line: mean over seeds, a dot each ({seeds})" if seeds else "", note)
+    return figure
+
+
+def draw_values(axes: Axes, rows: pd.DataFrame, value: str, along: str | None) -> None:
+    """Draw one panel."""
+    finite = rows[np.isfinite(rows[value].astype(float))]
+    looks = looks_of(regimes_of(rows))
+    for place, (regime, look) in enumerate(looks.items()):
+        mine = finite[finite["regime"] == regime]
+        at = mine[along].astype(float) if along else pd.Series(float(place), index=mine.index)
+        dots: dict[str, Any] = {"color": look.color, "marker": look.marker, "alpha": 0.45, "linestyle": "none"}
+        axes.plot(at, mine[value], markersize=3, **dots)
+        mean = mine.assign(at=at).groupby("at")[value].mean()
+        axes.plot(mean.index, mean, color=look.color, marker=look.marker, markersize=5)
+    if len(finite) and (finite[value] > 0).all():
+        axes.set_yscale("log")
+    if along is None:
+        axes.set_xticks(range(len(looks)), [look.label for look in looks.values()])
+        axes.set_xlim(-0.5, len(looks) - 0.5)
+        return
+    axes.set_xlabel(along.replace("_", " "))
+    if finite[along].nunique() > 1 and (finite[along] > 0).all():
+        axes.set_xscale("log")
+        axes.set_xlabel(f"{along.replace('_', ' ')}, log axis")
+        few_log_ticks(axes.xaxis, crowded=100)
