@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 HOMES = {
-    "matplotlib": {"figures", "report"},
+    "matplotlib": {"figures", "report", "studies"},
     "mpl_toolkits": {"figures"},
     "seaborn": {"figures"},
     "wandb": {"experiments"},

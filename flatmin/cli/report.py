@@ -33,12 +33,12 @@ def report(folders: Annotated[list[Path] | None, FOLDERS] = None, out: Annotated
     from flatmin.report.studies import load_studies
 
     frozen = FROZEN.is_dir()
-    studies = load_studies(folders or [FROZEN if frozen else RESULTS])
+    studies, others = load_studies(folders or [FROZEN if frozen else RESULTS])
     out = out or (FROZEN.with_name("generated") if frozen else RESULTS / "report")
-    judgements, written = build(studies, out)
+    judgements, written = build(studies, out, others)
     console = Console()
     console.print(terminal_table(judgements))
-    for study in studies:
-        console.print(f"{study.name}: {study.label}", highlight=False, markup=False)
-    text = f"{counted(len(studies), 'study')}, {counted(len(written), 'file')} in {out}"
+    for name, label in [(study.name, study.label) for study in studies] + [(one.name, one.label) for one in others]:
+        console.print(f"{name}: {label}", highlight=False, markup=False)
+    text = f"{counted(len(studies) + len(others), 'study')}, {counted(len(written), 'file')} in {out}"
     console.print(text, highlight=False, markup=False)

@@ -141,12 +141,31 @@ def contents(tables: Tables) -> Iterator[dict[str, bytes]]:
             except ResultsError as error:
                 logger.warning("skipped %s: %s", name, error)
                 continue
-            yield {
-                f"{name}.csv": to_csv(rows),
-                f"{name}.png": image(figure, "png"),
-                f"{name}.pdf": image(figure, "pdf"),
-            }
+            yield files_of(name, figure, rows)
     yield from summary_files(tables)
+
+
+def written(out: Path, name: str, figure: Figure, rows: pd.DataFrame) -> list[Path]:
+    """Write one figure as PDF, PNG and the CSV of what it shows, and return the files.
+
+    Args:
+        out: Folder to write to; made if absent.
+        name: Of the files.
+        figure: The figure.
+        rows: The numbers in it.
+    """
+    files = files_of(name, figure, rows)
+    write_files(out, files)
+    return [out / file for file in files]
+
+
+def files_of(name: str, figure: Figure, rows: pd.DataFrame) -> dict[str, bytes]:
+    """Return a figure's three files."""
+    return {
+        f"{name}.csv": to_csv(rows),
+        f"{name}.png": image(figure, "png"),
+        f"{name}.pdf": image(figure, "pdf"),
+    }
 
 
 def figures_of(family: Family, tables: Tables) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

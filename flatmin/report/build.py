@@ -18,6 +18,7 @@ from flatmin.report.held_out import held_out_sheet
 from flatmin.report.layout import not_run_sheet, sheet
 from flatmin.report.measured import measured_sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
+from flatmin.report.other_kinds import Other, sections
 from flatmin.report.prose import limits, misses, scope, studies_sheet
 from flatmin.report.protocol import networks_sheet
 from flatmin.report.sheet import Sheet
@@ -30,12 +31,13 @@ from flatmin.results.formats import to_csv
 from flatmin.results.latex import escaped
 
 
-def build(studies: Sequence[Study], out: Path) -> tuple[list[Judgement], list[Path]]:
+def build(studies: Sequence[Study], out: Path, others: Sequence[Other] = ()) -> tuple[list[Judgement], list[Path]]:
     """Write the report.
 
     Args:
         studies: The studies.
         out: Folder to write to; made if absent.
+        others: Studies of other kinds, each with a section of its own.
 
     Returns:
         The judgements and the files written.
@@ -44,14 +46,20 @@ def build(studies: Sequence[Study], out: Path) -> tuple[list[Judgement], list[Pa
         ResultsError: If the folder cannot be written.
     """
     judgements = judge(studies)
-    written = []
-    for files in contents(studies, judgements):
+    written: list[Path] = []
+    apart = {}
+    for heading, texts, drawn in sections(others, out):
+        apart[heading] = texts
+        written += drawn
+    for files in contents(studies, judgements, apart):
         write_files(out, files)
         written += [out / name for name in files]
     return judgements, written + report_figures(studies, out)
 
 
-def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Iterator[dict[str, bytes]]:
+def contents(
+    studies: Sequence[Study], judgements: Sequence[Judgement], apart: dict[str, list[str]]
+) -> Iterator[dict[str, bytes]]:
     """Yield the files that belong together: a table with its cells, the claims, the prose, the numbers, the whole."""
     main = main_studies(studies)
     shown = [
@@ -101,6 +109,7 @@ def contents(studies: Sequence[Study], judgements: Sequence[Judgement]) -> Itera
         "Tables": [ready.markdown for ready in (*sheets, *([beyond] if beyond else []), pays_sheet, absent)],
         "The claims, study by study": [one.markdown for one in by_study],
         "Studies": [named.markdown, limited.markdown],
+        **apart,
     }
     yield {"report.md": whole(parts).encode()}
 

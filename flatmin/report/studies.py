@@ -9,6 +9,7 @@ from typing import Any
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import counted, span
 from flatmin.figures.style import DATA_NAMES
+from flatmin.report.other_kinds import Other, is_other
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
 from flatmin.results.statistics import of_minima, proper
@@ -164,26 +165,29 @@ def main_studies(studies: Iterable[Study]) -> list[Study]:
     return chosen
 
 
-def load_studies(folders: Sequence[Path]) -> list[Study]:
+def load_studies(folders: Sequence[Path]) -> tuple[list[Study], list[Other]]:
     """Read studies.
 
     Args:
         folders: Each a study (tables and provenance), a folder of results (with ``tables/``), or a folder of these.
 
     Returns:
-        The studies, networks in the paper's order, then by name.
+        The studies, networks in the paper's order, then by name; then those of other kinds.
 
     Raises:
         ResultsError: If a folder is absent, holds no study, or holds a broken one; or if two have the same name.
     """
     places = [place for folder in folders for place in study_folders(folder)]
-    studies: dict[str, Study] = {}
+    studies: dict[str, Study | Other] = {}
     for place in places:
         name = place.parent.name if place.name == "tables" else place.name
         if name in studies:
             raise ResultsError(f"two studies are named {name}, the second is {place}; rename its folder.")
-        studies[name] = Study(name, Tables.read(place))
-    return sorted(studies.values(), key=lambda study: (NETWORKS.index(study.network), study.name))
+        tables = Tables.read(place)
+        studies[name] = Other(name, tables) if is_other(tables) else Study(name, tables)
+    compared = [study for study in studies.values() if isinstance(study, Study)]
+    compared.sort(key=lambda study: (NETWORKS.index(study.network), study.name))
+    return compared, [study for study in studies.values() if isinstance(study, Other)]
 
 
 def study_folders(folder: Path) -> list[Path]:

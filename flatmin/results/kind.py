@@ -74,7 +74,7 @@ def kind_named(name: Any) -> Kind:
         'Comparison'
     """
     found = kinds()
-    if name not in found:
+    if not isinstance(name, str) or name not in found:
         near = get_close_matches(str(name), found, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ConfigError(f"kind must be one of {', '.join(found)}, got {shown(name)}{hint}")

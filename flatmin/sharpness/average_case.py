@@ -75,7 +75,7 @@ def average_case_sharpness(
     The noise comes in pairs :math:`\xi, -\xi`, so that what the loss has in odd powers, the gradient before all, adds
     nothing to the error; the standard error is that of the means of the pairs. It is the noise's alone, not that of the
     examples. Relative noise is unchanged when the layers of a ReLU network are rescaled without changing its function;
-    absolute noise is not (Dinh et al., 2017). Weights that are 0 get no relative noise. In float32 a rise below some 1e-7
+    absolute noise is not (Dinh et al., 2017). Weights that are 0 get no relative noise. In float32 a rise below 1e-7
     of the loss of an example is rounding; take a larger sigma, or an objective in float64.
 
     Args:

@@ -53,7 +53,8 @@ def digests(experiment: Comparison) -> dict[str, dict[str, str]]:
 
 def cases() -> Iterator[tuple[str, tuple[str, ...]]]:
     for path in sorted(SHIPPED.glob("*.yaml")):
-        yield path.name, ()
+        if load_experiment(path).kind == "comparison":
+            yield path.name, ()
     yield "keskar_f1.yaml", ("budget=0.05", "seeds=[0]")
     yield "keskar_c1.yaml", ("network.variant=paper", "data.examples=10000", "regimes.small_batch.batch_size=52")
     yield "fig6_f1.yaml", ("network.width=256", "sharpness.subsets=[500,2000]")

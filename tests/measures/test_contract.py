@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from flatmin import Objective
 from flatmin.experiments import Study, run
+from flatmin.experiments.budget import cut
 from flatmin.experiments.measure_step import MeasureStep
 from flatmin.figures.render import contents
 from flatmin.measures import measures
@@ -19,7 +20,6 @@ from flatmin.report.measured import measured_sheet
 from flatmin.report.studies import Study as Reported
 from flatmin.results import columns, identity
 from flatmin.results.wandb_keys import shown_frames, shown_numbers
-from flatmin.studies.comparison.budget import cut
 from flatmin.studies.comparison.settings import Comparison
 
 EVERY = pytest.mark.parametrize("measure", measures().values(), ids=list(measures()))

@@ -43,9 +43,9 @@ def test_every_kind_of_folder_is_found(study, write, tmp_path):
     write(study("a", "C2", "cifar10"), "frozen/a")
     write(study("b"), "frozen/b/tables")
     (tmp_path / "frozen" / "notes").mkdir()
-    assert [one.name for one in load_studies([tmp_path / "frozen"])] == ["b", "a"]
-    assert [one.name for one in load_studies([tmp_path / "frozen" / "b"])] == ["b"]
-    assert [one.name for one in load_studies([tmp_path / "frozen" / "b" / "tables"])] == ["b"]
+    assert [one.name for one in load_studies([tmp_path / "frozen"])[0]] == ["b", "a"]
+    assert [one.name for one in load_studies([tmp_path / "frozen" / "b"])[0]] == ["b"]
+    assert [one.name for one in load_studies([tmp_path / "frozen" / "b" / "tables"])[0]] == ["b"]
 
 
 def test_bad_folders_say_what_is_wrong(study, both, write, tmp_path):

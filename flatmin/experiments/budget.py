@@ -1,0 +1,34 @@
+"""Cutting a section of settings to a share of its work, by what the types of the settings say."""
+
+import math
+from typing import Any
+
+from flatmin.core.fields import Section, marked
+
+
+def portion(share: float, count: int) -> int:
+    """A share of a count, rounded up."""
+    return math.ceil(share * count)
+
+
+def cut(section: Any, share: float, examples: int | None = None) -> Any:
+    """A section with a share of the epochs and examples that it names, as their types say, and so those below it.
+
+    Args:
+        section: Any; ``None`` stays.
+        share: What is left.
+        examples: How many there are, for a section whose ``examples`` are all of them.
+    """
+    if section is None:
+        return None
+    changes: dict[str, Any] = {}
+    for name, counts in (*marked(section, "epoch"), *marked(section, "examples")):
+        left = tuple(dict.fromkeys(portion(share, count) for count in counts))
+        if left:
+            changes[name] = left if isinstance(getattr(section, name), tuple) else left[0]
+        elif name == "examples" and examples is not None:
+            changes[name] = portion(share, examples)
+    for name in type(section).model_fields:
+        if isinstance(inner := getattr(section, name), Section):
+            changes[name] = cut(inner, share)
+    return section.model_copy(update=changes)
