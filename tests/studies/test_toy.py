@@ -31,6 +31,10 @@ def flatmin(*arguments):
     return CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"}, catch_exceptions=False)
 
 
+def written(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".tables.lock"}
+
+
 def test_eigenvalues_are_those_of_the_closed_form(tables):
     points = tables.frames["critical_points"].set_index(["w1", "w2"])
     for (w1, w2), found in points.iterrows():
@@ -58,9 +62,7 @@ def test_what_is_said_is_what_the_reference_says(tables):
     assert said[0].startswith("L1 holds: eigenvalues at 5 critical points")
     assert any(line.startswith("L2 holds") for line in said)
     assert any(line.startswith("Gradient descent from (0.01, 0.01): loss below 0.001 after 33 steps") for line in said)
-    assert any(
-        line.startswith("Momentum from (0.01, 0.01): loss below 0.001 after 23 steps, for good") for line in said
-    )
+    assert any(line.startswith("Momentum from (0.01, 0.01): loss below 0.001 after 23 steps") for line in said)
     assert sum("at the saddle after 300 steps, loss 1, on the line w1 = -w2" in line for line in said) == 2
 
 
@@ -96,9 +98,9 @@ def test_it_is_run_listed_drawn_and_reported_like_any_other(file, tmp_path):
     assert {path.name for path in (folder / "tables").iterdir()} == {
         *("critical_points.csv", "escapes.csv", "descents.csv", "provenance.json"),
     }
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    before = written(folder)
     assert "10 done" not in flatmin("run", file, "--results", results).output
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert written(folder) == before
     assert "toy" in flatmin("list", results).output and len(Store(folder).records()) == 10
     drawn = flatmin("figures", folder, "--out", tmp_path / "again")
     assert "1 figure, 3 files" in drawn.output and "L2 holds" in drawn.output
@@ -130,9 +132,7 @@ def test_bad_settings_are_one_line(file, changes, message):
 def test_an_unknown_kind_is_named(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("name: x\nkind: comparisn\n")
-    with pytest.raises(
-        FlatminError, match=r"x\.yaml: kind must be one of comparison, toy, got 'comparisn'; did you mean"
-    ):
+    with pytest.raises(FlatminError, match=r"x\.yaml: kind must be one of .*, got 'comparisn'"):
         load_experiment(path)
     with pytest.raises(ConfigError, match="kind must be one of"):
         kind_named(["toy"])
