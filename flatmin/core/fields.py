@@ -57,6 +57,13 @@ BatchSizes = Annotated[int | str | tuple[int | str, ...], BeforeValidator(_batch
 Statistics = Literal["running", "batch", "reestimate"]
 
 
+def file_name(value: str) -> str:
+    """The text, if it can stand in a file name."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", value):
+        raise ValueError(f"must be up to 80 letters, digits, dots, dashes and underscores, got {shown(value)}")
+    return value
+
+
 class Section(BaseModel):
     """A part of an experiment: no unknown keys, no conversions but that of a whole number to a float, no changes."""
 

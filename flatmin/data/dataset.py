@@ -12,8 +12,8 @@ class Split:
     """Examples of one split, in the publisher's order.
 
     Args:
-        inputs: ``(N, *input_shape)``, float32: pixels in [0, 1], or normalised features of speech.
-        targets: ``(N,)``, int64 class numbers.
+        inputs: ``(N, *input_shape)``, float32: pixels in [0, 1], or normalised features of speech; int64 for tokens.
+        targets: ``(N,)``, int64 class numbers; or ``(N, ...)``, float32 real targets.
 
     Raises:
         TypeError: If a tensor has another dtype.
@@ -24,10 +24,11 @@ class Split:
     targets: Tensor
 
     def __post_init__(self) -> None:
-        for name, dtype in (("inputs", torch.float32), ("targets", torch.int64)):
-            if getattr(self, name).dtype != dtype:
-                raise TypeError(f"`{name}` must be {dtype}, got {getattr(self, name).dtype}.")
-        if self.targets.shape != self.inputs.shape[:1]:
+        for name in ("inputs", "targets"):
+            if getattr(self, name).dtype not in (torch.float32, torch.int64):
+                raise TypeError(f"`{name}` must be float32 or int64, got {getattr(self, name).dtype}.")
+        shape = self.targets.shape[:1] if self.targets.is_floating_point() else self.targets.shape
+        if shape != self.inputs.shape[:1]:
             raise ValueError(
                 f"`targets` must have shape ({len(self.inputs)},), one per input, got {tuple(self.targets.shape)}."
             )
@@ -71,7 +72,7 @@ class Dataset:
         name: Name in the catalogue.
         train: Training examples.
         test: Test examples.
-        num_classes: Number of classes.
+        num_classes: Number of classes; 0 for real targets.
         input_shape: Shape of one input, channels first.
         provenance: JSON-able record: ``source`` (the publisher's page), ``place`` (where the files lie),
             ``files`` (name -> md5 as found), ``changed`` (names of those whose md5 is not the expected one: the

@@ -5,23 +5,18 @@ default. A section that is left out takes its defaults; one that is ``null`` is 
 """
 
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PrivateAttr
 
-from flatmin.core.fields import Section, Share, shown
+from flatmin.core.fields import Section, Share, file_name, shown
 from flatmin.results.kind import USUAL
 
 
 def _device(value: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", value):
         raise ValueError(f"must be 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:0', got {shown(value)}")
-    return value
-
-
-def _file_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", value):
-        raise ValueError(f"must be up to 80 letters, digits, dots, dashes and underscores, got {shown(value)}")
     return value
 
 
@@ -63,7 +58,26 @@ class Experiment(Section):
     """
 
     kind: str = USUAL
-    name: Annotated[str, AfterValidator(_file_name)]
+    name: Annotated[str, AfterValidator(file_name)]
     about: str = ""
     budget: Share = 1.0
     resources: Resources = Resources()
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both ask for the same, wherever their files lie."""
+        return type(self) is type(other) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @property
+    def folder(self) -> Path:
+        """Where files that it names are looked for: that of its own file, else the working folder."""
+        return self._folder
+
+    def beside(self, folder: Path) -> Self:
+        """The same experiment with its files in another folder."""
+        other = self.model_copy()
+        other._folder = folder
+        return other

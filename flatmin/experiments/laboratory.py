@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from flatmin.core.objective import Objective
 from flatmin.data import Dataset
@@ -23,10 +22,14 @@ class Laboratory(Workplace):
     Attributes:
         dataset: Training and test examples.
         build: Makes the network.
+        loss: The mean loss of a batch.
+        each: The loss of every example of a batch; ``None`` where it cannot be had.
     """
 
     dataset: Dataset
     build: Callable[[], nn.Module]
+    loss: Callable[[Any, Any], Tensor]
+    each: Callable[[Any, Any], Tensor] | None
 
     @cached_property
     def train(self) -> Pair:
@@ -37,11 +40,6 @@ class Laboratory(Workplace):
     def test(self) -> Pair:
         """Test examples on the device."""
         return Pair(*(tensor.to(self.device) for tensor in (self.dataset.test.inputs, self.dataset.test.targets)))
-
-    @property
-    def each(self) -> Callable[[Any, Any], Tensor]:
-        """The loss of every example of a batch."""
-        return partial(cross_entropy, reduction="none")
 
     def start(self, seed: int) -> nn.Module:
         """The network at the start of a seed."""
@@ -57,7 +55,7 @@ class Laboratory(Workplace):
 
     def objective(self, network: nn.Module, data: Pair, batch_size: int, batch_norm: str) -> Objective:
         """The mean loss of ``network`` over ``data``."""
-        return Objective(network, cross_entropy, fixed_batches(*data, batch_size), batch_norm=batch_norm)
+        return Objective(network, self.loss, fixed_batches(*data, batch_size), batch_norm=batch_norm)
 
 
 def snapshot_name(epoch: int, name: str) -> str:

@@ -38,14 +38,15 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Any:
     kind = _kind(content, path.name)
     experiment = _validated(content, kind, lambda location: path.name)
     if not overrides:
-        return experiment
+        return experiment.beside(path.parent)
     content = experiment.model_dump()
     changes = [_Change.parsed(override, kind.shorthand) for override in overrides]
     for change in changes:
         change.apply(content)
-    return _validated(
+    changed = _validated(
         content, kind, lambda location: max(reversed(changes), key=lambda change: change.nearness(location)).source
     )
+    return changed.beside(path.parent)
 
 
 class _Loader(yaml.SafeLoader):

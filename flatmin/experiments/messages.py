@@ -28,6 +28,9 @@ RULES: dict[str, str] = {
     "literal_error": "must be {expected}",
 }
 
+CHOSEN = ("method", "data", "network")
+"""Keys below which there may be sections of several kinds."""
+
 
 def absence(path: Path) -> str:
     """That there is no such file, and which there are."""
@@ -59,9 +62,11 @@ def first_problem(
 
 
 def _location(problem: Mapping[str, Any]) -> Location:
-    """Where it is in the file: without the name of the chosen kind, which pydantic puts after `method`."""
+    """Where it is in the file, without the name of the kind, which pydantic puts after a key that has several."""
     keys = tuple(problem["loc"])
-    return tuple(key for before, key in zip((None, *keys), keys, strict=False) if before != "method" or key == "[key]")
+    return tuple(
+        key for before, key in zip((None, *keys), keys, strict=False) if before not in CHOSEN or key == "[key]"
+    )
 
 
 def _is_unknown_key(problem: Mapping[str, Any]) -> bool:

@@ -3,9 +3,65 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from flatmin.core.fields import Count, Epochs, Positive, Section, Share, named, shown
+from flatmin.core.fields import Count, Epochs, Positive, Section, Share, file_name, named, shown
+
+
+def _callable(value: str) -> str:
+    place, _, name = value.rpartition(":")
+    if not (place and name.isidentifier()):
+        raise ValueError(f"must be module:name or file.py:name, got {shown(value)}")
+    return value
+
+
+class Call(Section):
+    """A callable of the user's own; every other key is an argument of it.
+
+    Attributes:
+        call: ``module:name`` of an installed package, or ``file.py:name`` with the file beside the experiment's.
+        name: What it is called in tables and figures; the callable's own name unless given.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    call: Annotated[str, AfterValidator(_callable)]
+    name: Annotated[str, AfterValidator(file_name)] | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and figures."""
+        return self.name or self.call.rpartition(":")[2]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it is called with."""
+        return dict(self.model_extra or {})
+
+
+class CalledData(Call):
+    """A function that returns train and test, each inputs and targets, or a data set of examples.
+
+    Attributes:
+        examples: Train on the first so many training examples only: a reduced setting, recorded as such.
+    """
+
+    examples: Count | None = None
+
+
+def _is_call(value: Any) -> str:
+    called = "call" in value if isinstance(value, Mapping) else isinstance(value, Call)
+    return "call" if called else "known"
 
 
 class Data(Section):
@@ -25,6 +81,11 @@ class Data(Section):
     verify: bool = True
 
     _shorthand = model_validator(mode="before")(named)
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and figures."""
+        return self.name
 
     @field_validator("split")
     @classmethod
@@ -51,6 +112,11 @@ class Network(Section):
 
     _shorthand = model_validator(mode="before")(named)
 
+    @property
+    def label(self) -> str:
+        """Its name in tables and figures."""
+        return self.name
+
     @field_validator("variant")
     @classmethod
     def _has_variant(cls, variant: str, info: ValidationInfo) -> str:
@@ -66,6 +132,10 @@ class Network(Section):
         if width is not None and name in ("C1", "C2", "C3", "C4"):
             raise ValueError(f"must be absent for {name}, got {width}; only F1 and F2 have one width")
         return width
+
+
+AnyData = Annotated[Annotated[Data, Tag("known")] | Annotated[CalledData, Tag("call")], Discriminator(_is_call)]
+AnyNetwork = Annotated[Annotated[Network, Tag("known")] | Annotated[Call, Tag("call")], Discriminator(_is_call)]
 
 
 class Augmentation(Section):

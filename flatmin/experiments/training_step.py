@@ -32,6 +32,7 @@ class TrainingStep:
         settings: How to train; the batch size is a number here, whatever the file said.
         regime: ``"small_batch"``, ``"large_batch"`` or that of a variation: the name in tables; it fixes no number.
         seed: Decides start, order of examples and dropout.
+        loss: What identifies a loss of the user's own; ``None`` for the usual one.
         origin: Training that this one goes out from, and after which epoch of it; it keeps that snapshot.
     """
 
@@ -41,6 +42,7 @@ class TrainingStep:
     regime: str
     seed: int
     origin: "tuple[TrainingStep, int] | None" = None
+    loss: dict[str, Any] | None = None
 
     kind = "trained"
     noun = "networks to train"
@@ -64,6 +66,8 @@ class TrainingStep:
     def setup(self) -> dict[str, Any]:
         """All that fixes the weights."""
         setup = {"data": self.data, "network": self.network, "training": self.settings.described(), "seed": self.seed}
+        if self.loss is not None:
+            setup["loss"] = self.loss
         if self.origin:
             before, epoch = self.origin
             setup["origin"] = {"network": before.setup, "epoch": epoch}
@@ -100,6 +104,7 @@ class TrainingStep:
             device=workplace.device,
             logger=logger,
             on_epoch=lambda row: advance(share),
+            criterion=workplace.loss,
         )
         last = trained.rows[-1]
         scores = {name: value for name, value in last.items() if name != "epoch"}
@@ -120,18 +125,24 @@ class TrainingStep:
         result = record.result
         if record.state == "diverged":
             return f"diverged in epoch {result['epochs']}"
-        accuracy = f"train {100 * result['train_accuracy']:.2f} %, test {100 * result['test_accuracy']:.2f} %"
-        return f"{result['epochs']} epochs{ENDINGS.get(result['status'], '')}, {accuracy}"
+        said = f"train {100 * result['train_accuracy']:.2f} %, test {100 * result['test_accuracy']:.2f} %"
+        if math.isnan(result["train_accuracy"]):
+            said = f"train loss {result['train_loss']:.4g}, test loss {result['test_loss']:.4g}"
+        return f"{result['epochs']} epochs{ENDINGS.get(result['status'], '')}, {said}"
 
 
 def at_chance(accuracy: float, targets: Tensor) -> bool:
     """Whether an accuracy is no better than always naming the commonest class, within three standard deviations.
+
+    Real targets have no classes to guess.
 
     Example:
         >>> import torch
         >>> at_chance(0.12, torch.arange(1000) % 10), at_chance(0.14, torch.arange(1000) % 10)
         (True, False)
     """
+    if targets.is_floating_point():
+        return False
     share = float(targets.bincount().max()) / len(targets)
     return accuracy <= share + 3 * math.sqrt(share * (1 - share) / len(targets))
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from flatmin.core.checks import positive
 from flatmin.data.batches import Pair
-from flatmin.training.method import Method, running_averages_kept
+from flatmin.training.method import Criterion, Method, running_averages_kept
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Adversarial(Method):
         if not 0 < self.share <= 1:
             raise ValueError(f"`share` must lie in (0, 1], got {self.share!r}.")
 
-    def loss(self, network: nn.Module, batch: Pair) -> Tensor:
+    def loss(self, network: nn.Module, batch: Pair, criterion: Criterion = F.cross_entropy) -> Tensor:
         """The weighted mean of both losses."""
         inputs = batch.inputs.detach().requires_grad_()
-        plain = F.cross_entropy(network(inputs), batch.targets)
+        plain = criterion(network(inputs), batch.targets)
         (slope,) = torch.autograd.grad(plain, inputs, retain_graph=True)
         against = batch.inputs + self.epsilon * slope.sign()
         with running_averages_kept(network):
-            worst = F.cross_entropy(network(against), batch.targets)
+            worst = criterion(network(against), batch.targets)
         return (1 - self.share) * plain + self.share * worst

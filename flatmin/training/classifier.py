@@ -1,4 +1,4 @@
-"""A Lightning module around any classifying network, and the data module that feeds it."""
+"""A Lightning module around any network, and the data module that feeds it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from flatmin.core.checks import one_of, positive
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
 from flatmin.training.augmentation import Augmentation
-from flatmin.training.method import Method, trainable
+from flatmin.training.method import Criterion, Method, trainable
 
 OPTIMIZERS = ("adam", "sgd", "adagrad")
 
@@ -33,14 +34,15 @@ def check_optimizer(optimizer: str, learning_rate: float, momentum: float) -> No
 
 
 class Classifier(pl.LightningModule):
-    """Mean softmax cross-entropy of ``network``, minimised without schedule or weight decay.
+    """A mean loss of ``network``, minimised without schedule or weight decay.
 
     Args:
-        network: Any module that maps inputs to class scores.
+        network: Any module.
         optimizer: ``"adam"`` (the paper's), ``"sgd"`` or ``"adagrad"``.
         learning_rate: Constant step size.
         momentum: Of ``"sgd"`` only.
         method: How a batch becomes a step; ``None`` is plain training.
+        criterion: The mean loss of a batch.
 
     Raises:
         ValueError: If :func:`check_optimizer` refuses the settings.
@@ -54,21 +56,27 @@ class Classifier(pl.LightningModule):
         learning_rate: float = 1e-3,
         momentum: float = 0.0,
         method: Method | None = None,
+        criterion: Criterion = cross_entropy,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._criterion = network, (criterion,)
         check_optimizer(optimizer, learning_rate, momentum)
         self.optimizer, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
         self.method = method or Method()
 
+    @property
+    def criterion(self) -> Criterion:
+        """The loss; not a part of the module, lest its tensors be trained."""
+        return self._criterion[0]
+
     def forward(self, inputs: Tensor) -> Tensor:
-        """Class scores."""
+        """What the network says of the inputs."""
         scores: Tensor = self.network(inputs)
         return scores
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
-        """The method's loss of one batch: for plain training the mean cross-entropy."""
-        return self.method.loss(self.network, Pair(*batch))
+        """The method's loss of one batch: for plain training the mean loss."""
+        return self.method.loss(self.network, Pair(*batch), self.criterion)
 
     def optimizer_step(
         self,

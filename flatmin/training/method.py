@@ -14,20 +14,27 @@ from torch.optim import Optimizer
 from flatmin.data.batches import Pair
 
 Closure = Callable[[], Any]
+Criterion = Callable[[Any, Any], Tensor]
 
 
 @dataclass(frozen=True)
 class Method:
-    """One step along the gradient of the mean softmax cross-entropy of the batch.
+    """One step along the gradient of the mean loss of the batch.
 
     Others change the loss of a batch or what is done with its gradient.
     """
 
     name: ClassVar[str] = "plain"
 
-    def loss(self, network: nn.Module, batch: Pair) -> Tensor:
-        """What a step makes smaller, a scalar; called in training mode."""
-        return F.cross_entropy(network(batch.inputs), batch.targets)
+    def loss(self, network: nn.Module, batch: Pair, criterion: Criterion = F.cross_entropy) -> Tensor:
+        """What a step makes smaller, a scalar; called in training mode.
+
+        Args:
+            network: The network.
+            batch: Inputs and targets.
+            criterion: The mean loss of a batch, ``criterion(outputs, targets)``.
+        """
+        return criterion(network(batch.inputs), batch.targets)
 
     def step(self, network: nn.Module, optimizer: Optimizer | LightningOptimizer, closure: Closure) -> None:
         """Update the weights; ``closure`` leaves the gradient of :meth:`loss` in them."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from flatmin.core.objective import Objective
 from flatmin.data.batches import Pair
+from flatmin.training.method import Criterion
 
 Row = dict[str, float]
 
@@ -32,6 +33,7 @@ class RecordKeeper(pl.Callback):
         patience: Epochs to wait; ``None`` uses the whole budget.
         min_improvement: Share by which the best loss must fall to count.
         on_epoch: Called with each new row.
+        criterion: The mean loss of a batch.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class RecordKeeper(pl.Callback):
         patience: int | None,
         min_improvement: float,
         on_epoch: Callable[[Row], None],
+        criterion: Criterion = F.cross_entropy,
     ) -> None:
+        self.criterion = criterion
         self.train, self.test = train, test
         self.patience, self.min_improvement = patience, min_improvement
         self.on_epoch = on_epoch
@@ -65,10 +69,10 @@ class RecordKeeper(pl.Callback):
     def _write_down(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> Row:
         row: Row = {"epoch": epoch}
         for split, batches in (("train", self.train), ("test", self.test)):
-            objective = Objective(module, F.cross_entropy, batches, batch_norm="batch")
+            objective = Objective(module, self.criterion, batches, batch_norm="batch")
             score = averaged = objective.evaluate()
             if objective.has_batch_norm:
-                averaged = Objective(module, F.cross_entropy, batches, batch_norm="running").evaluate()
+                averaged = Objective(module, self.criterion, batches, batch_norm="running").evaluate()
             row |= {f"{split}_loss": score.loss, f"{split}_accuracy": score.accuracy}
             row |= {f"running_{split}_loss": averaged.loss, f"running_{split}_accuracy": averaged.accuracy}
         self.rows.append(row)

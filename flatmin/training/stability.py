@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from flatmin.core.checks import positive
 from flatmin.data.batches import Pair
-from flatmin.training.method import Method, running_averages_kept
+from flatmin.training.method import Criterion, Method, running_averages_kept
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Stability(Method):
         positive("sigma", self.sigma)
         positive("weight", self.weight)
 
-    def loss(self, network: nn.Module, batch: Pair) -> Tensor:
+    def loss(self, network: nn.Module, batch: Pair, criterion: Criterion = F.cross_entropy) -> Tensor:
         """The sum of the loss and the weighted divergence."""
         scores = network(batch.inputs)
         with running_averages_kept(network):
@@ -47,4 +47,4 @@ class Stability(Method):
         divergence = F.kl_div(
             F.log_softmax(noisy, dim=1), F.log_softmax(scores, dim=1), reduction="batchmean", log_target=True
         )
-        return F.cross_entropy(scores, batch.targets) + self.weight * divergence
+        return criterion(scores, batch.targets) + self.weight * divergence

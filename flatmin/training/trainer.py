@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from flatmin.core.channels import channels_last, is_convolutional
 from flatmin.core.checks import whole
@@ -22,6 +23,7 @@ from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.training.checkpoints import AtomicCheckpointIO
 from flatmin.training.classifier import Classifier, EpochData
+from flatmin.training.method import Criterion
 from flatmin.training.record_keeping import RecordKeeper, Row, Saver
 from flatmin.training.settings import TrainingSettings
 from flatmin.training.snapshots import Snapshots, State, state_of
@@ -77,6 +79,7 @@ def train(
     device: torch.device | str = "cpu",
     logger: Logger | None = None,
     on_epoch: Callable[[Row], None] = lambda row: None,
+    criterion: Criterion = cross_entropy,
 ) -> Trained:
     """Train ``network`` (in place) on ``train_data``.
 
@@ -92,6 +95,7 @@ def train(
         device: Where to train.
         logger: A Lightning logger for the rows.
         on_epoch: Called with every new row of the record.
+        criterion: The mean loss of a batch, ``criterion(outputs, targets)``.
 
     Returns:
         The trained network; ``status`` is ``"finished"`` (the budget is spent), ``"plateau"`` (the training loss has
@@ -115,6 +119,7 @@ def train(
         patience=settings.patience,
         min_improvement=settings.min_improvement,
         on_epoch=on_epoch,
+        criterion=criterion,
     )
     snapshots = Snapshots(network, settings.snapshots, checkpoint)
     savers = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
@@ -124,6 +129,7 @@ def train(
         learning_rate=settings.learning_rate,
         momentum=settings.momentum,
         method=settings.method,
+        criterion=criterion,
     )
     data = EpochData(*train_data, settings.batch_size, seed=seed, augmentation=settings.augmentation)
     cuda = [device.index or 0] if device.type == "cuda" else []

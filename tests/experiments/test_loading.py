@@ -95,7 +95,7 @@ def test_what_is_left_out_is_the_papers_protocol(load):
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_experiment_loads_under_the_name_of_its_file(path):
     assert load_experiment(path).name == path.stem
-    assert load_experiment(path, ["seeds=[0]", "budget=0.05"]).budget == 0.05
+    assert load_experiment(path, ["budget=0.05"]).budget == 0.05
     assert path.read_text().startswith("# ")
 
 
@@ -502,6 +502,11 @@ def keys_of(content):
     return {key: keys_of(below) for key, below in content.items()} if isinstance(content, dict) else None
 
 
+def within(found, known):
+    """Whether nested keys are all among known ones."""
+    return all(key in known and within(below or {}, known[key]) for key, below in found.items())
+
+
 def test_known_keys_are_an_experiment_with_every_section(load):
     keys = known_keys(Comparison)
     variation = "variations: {any: {batch_size: 1, augmentation: {}, method: robust, start: {epochs: [1]}}}\n"
@@ -512,4 +517,4 @@ def test_known_keys_are_an_experiment_with_every_section(load):
     assert named.keys() == given.keys() and all(
         named[key].keys() == given[key].keys() for key in ("augmentation", "start")
     )
-    assert keys_of(keys) == keys_of(whole)
+    assert within(keys_of(whole), keys)

@@ -2,6 +2,7 @@
 
 from flatmin.data import Dataset
 from flatmin.experiments.budget import cut
+from flatmin.experiments.setups import Network
 from flatmin.studies.comparison.settings import Comparison, paper_regimes
 
 PAPER_WIDTH = 512
@@ -37,8 +38,9 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
 def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list[str]:
     """One sentence for each setting that is less than the paper's or less than all the data, for captions."""
     sentences = []
-    if experiment.network.width not in (None, PAPER_WIDTH):
-        sentences.append(f"{experiment.network.name} with {experiment.network.width} units a layer, not {PAPER_WIDTH}")
+    network = experiment.network
+    if isinstance(network, Network) and network.width not in (None, PAPER_WIDTH):
+        sentences.append(f"{network.name} with {network.width} units a layer, not {PAPER_WIDTH}")
     for regime, section in experiment.regimes.items():
         if section.batch_size != (size := PAPER_BATCHES[regime]):
             sentences.append(f"{regime.replace('_', ' ').capitalize()} of {section.batch_size}, not {size}")

@@ -1,6 +1,6 @@
 """From an experiment to the steps it asks for, in the order in which they can be done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -19,17 +19,18 @@ from flatmin.studies.comparison.settings import Comparison
 from flatmin.studies.comparison.trainings import Trainings, trainings
 
 
-def plan(experiment: Comparison, dataset: Dataset) -> list[Step]:
+def plan(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[str, Any]] | None = None) -> list[Step]:
     """Every step of an experiment: trainings, then measures and slices, each seed by seed.
 
     Args:
         experiment: What to do.
         dataset: Its data, already cut to ``data.examples``.
+        own: What identifies a network and a loss of the user's own, by their keys.
 
     Raises:
         ConfigError: If a batch or a number of examples is larger than the data, or two trainings are the same.
     """
-    found = trainings(experiment, dataset)
+    found = trainings(experiment, dataset, own or {})
     steps: list[Step] = [step for ways in found.values() for step in ways.values()]
     steps += measure_steps(experiment, found, len(dataset.train))
     steps += slice_steps(experiment, found)

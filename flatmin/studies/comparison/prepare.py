@@ -1,6 +1,6 @@
 """From the settings of a comparison to the steps that it asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,12 @@ from torch import nn
 
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset, load
+from flatmin.experiments import own
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.own import check, each_of
 from flatmin.experiments.registry import builder
+from flatmin.experiments.setups import Call, CalledData
 from flatmin.experiments.step import Step
 from flatmin.experiments.study import Study
 from flatmin.experiments.training_step import TrainingStep
@@ -36,23 +39,51 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
         ConfigError: If the setup does not fit the data, or the device is absent.
     """
     device = resolved_device(experiment.resources.device)
-    wanted = experiment.data
-    whole = load(wanted.name, root=data_root, split=wanted.split, verify=wanted.verify, download=download)
-    dataset = shortened(whole, wanted.examples)
+    whole = data_of(experiment, data_root, download=download)
+    dataset = shortened(whole, experiment.data.examples)
     experiment = within_budget(experiment, len(dataset.train))
-    laboratory = Laboratory(device, Store(folder), dataset=dataset, build=builder(experiment.network, dataset))
-    check_measures(experiment, laboratory.start(0))
-    steps = plan(experiment, dataset)
+    build, loss, identities = network_and_loss(experiment, dataset)
+    laboratory = Laboratory(device, Store(folder), dataset=dataset, build=build, loss=loss, each=each_of(loss))
+    network = laboratory.start(0)
+    check(network, loss, dataset, ("network", "loss"))
+    check_measures(experiment, network)
+    steps = plan(experiment, dataset, identities)
     return Study(
         experiment,
         steps,
         laboratory,
         outline=tuple(outline(experiment, dataset, steps)),
-        tags=(experiment.network.name, experiment.data.name),
+        tags=(experiment.network.label, experiment.data.label),
         reduced=reductions(experiment, dataset, len(whole.train)),
         cautions=cautions(experiment, dataset, [step for step in steps if isinstance(step, TrainingStep)]),
         origins={"data": dataset.provenance, "examples": examples_behind(experiment, dataset)},
     )
+
+
+def data_of(experiment: Comparison, data_root: Path | None, *, download: bool) -> Dataset:
+    """All the data that are asked for: those of the catalogue, or the user's own."""
+    wanted = experiment.data
+    if isinstance(wanted, CalledData):
+        return own.dataset(wanted, own.found("data", wanted, experiment.folder))
+    return load(wanted.name, root=data_root, split=wanted.split, verify=wanted.verify, download=download)
+
+
+def network_and_loss(
+    experiment: Comparison, dataset: Dataset
+) -> tuple[Callable[[], nn.Module], own.Loss, dict[str, dict[str, Any]]]:
+    """What builds the network, the loss, and what identifies those that are the user's own."""
+    identities: dict[str, dict[str, Any]] = {}
+    if isinstance(experiment.network, Call):
+        source = own.found("network", experiment.network, experiment.folder)
+        identities["network"] = own.described(experiment.network, source)
+        build = own.builder(experiment.network, source)
+    else:
+        build = builder(experiment.network, dataset)
+    if experiment.loss is None:
+        return build, own.loss_of(None, None, dataset), identities
+    source = own.found("loss", experiment.loss, experiment.folder)
+    identities["loss"] = own.described(experiment.loss, source)
+    return build, own.loss_of(experiment.loss, source, dataset), identities
 
 
 def shortened(dataset: Dataset, examples: int | None) -> Dataset:
@@ -77,7 +108,7 @@ def outline(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> Iter
     training = experiment.training
     shape = " x ".join(map(str, dataset.input_shape))
     yield (
-        f"{experiment.network.name} on {dataset.name} ({len(dataset.train):,} training, {len(dataset.test):,} test "
+        f"{experiment.network.label} on {dataset.name} ({len(dataset.train):,} training, {len(dataset.test):,} test "
         f"examples of {shape}), seeds {', '.join(map(str, experiment.seeds))}, {training.epochs} epochs of "
         f"{training.optimizer}, learning rate {training.learning_rate:g}"
     )

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, create_model, field_validator, model
 
 from flatmin.core.fields import BatchSize, BatchSizes, Epoch, Section, Seed, Several, marked, shown
 from flatmin.experiments.config import Experiment
-from flatmin.experiments.setups import Augmentation, Data, Method, Network, Training
+from flatmin.experiments.setups import AnyData, AnyNetwork, Augmentation, Call, Method, Training
 from flatmin.experiments.slices import Slices
 from flatmin.measures import Measure, measures
 from flatmin.measures.measure import MeasureSettings
@@ -91,8 +91,11 @@ class Comparison(Measured):
 
     Attributes:
         kind: ``comparison``.
-        data: The data set.
-        network: The network.
+        data: The data set; with ``call``, one of the user's own.
+        network: The network; with ``call``, one of the user's own.
+        loss: The user's own mean loss of a batch: a function of outputs and targets that gets the other keys as
+            arguments, or a class that is made with them; ``null`` is the cross-entropy, for real targets the mean
+            squared error.
         seeds: One start for each; the paper reports five trials.
         regimes: ``small_batch``, ``large_batch`` or both; the paper's are 256 examples and 10 % of them.
         variations: Further ways of training, by names of their own; one that is ``null`` is left out.
@@ -103,8 +106,9 @@ class Comparison(Measured):
     """
 
     kind: Literal["comparison"] = "comparison"
-    data: Data
-    network: Network
+    data: AnyData
+    network: AnyNetwork
+    loss: Call | None = None
     seeds: Several[Seed] = (0, 1, 2, 3, 4)
     regimes: Annotated[dict[RegimeName, Regime], Field(min_length=1)] = Field(default_factory=paper_regimes)
     variations: dict[Annotated[str, AfterValidator(_variation_name)], Variation] = Field(default_factory=dict)

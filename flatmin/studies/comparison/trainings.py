@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +17,20 @@ from flatmin.training import TrainingSettings
 Trainings = dict[int, dict[str, TrainingStep]]
 
 
-def trainings(experiment: Comparison, dataset: Dataset) -> Trainings:
+def trainings(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[str, Any]]) -> Trainings:
     """By seed, then by regime: the regimes first, then the variations, some of which go out from a regime.
+
+    Args:
+        experiment: What to do.
+        dataset: Its data, already cut to ``data.examples``.
+        own: What identifies a network and a loss of the user's own, by their keys.
 
     Raises:
         ConfigError: If a batch is larger than the data, or two trainings are the same.
     """
     data = {"name": dataset.name, "examples": len(dataset.train), "files": fingerprint(dataset)}
     network = {
-        **experiment.network.model_dump(),
+        **own.get("network", experiment.network.model_dump()),
         "input_shape": list(dataset.input_shape),
         "num_classes": dataset.num_classes,
     }
@@ -33,12 +38,12 @@ def trainings(experiment: Comparison, dataset: Dataset) -> Trainings:
     for seed in experiment.seeds:
         ways = found[seed] = {}
         for name, settings in regimes(experiment, len(dataset.train)):
-            ways[name] = TrainingStep(data, network, settings, name, seed)
+            ways[name] = TrainingStep(data, network, settings, name, seed, loss=own.get("loss"))
         for name, settings, start in variations(experiment, len(dataset.train)):
             if name in ways:
                 raise ConfigError(f"variations must have one network called {name}, got a second one.")
             origin = None if start is None else (ways[start[0]], start[1])
-            ways[name] = TrainingStep(data, network, settings, name, seed, origin)
+            ways[name] = TrainingStep(data, network, settings, name, seed, origin, own.get("loss"))
     check_distinct(next(iter(found.values())))
     return found
 

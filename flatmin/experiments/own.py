@@ -1,0 +1,198 @@
+"""A network, a data set or a loss of the user's own: from what a file says of it to what can be trained."""
+
+import inspect
+from collections.abc import Callable
+from copy import copy
+from functools import partial
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+from flatmin.core.errors import ConfigError
+from flatmin.core.sources import Source, said, source
+from flatmin.data import Dataset, Split
+from flatmin.experiments.setups import Call
+
+Loss = Callable[[Any, Any], Tensor]
+PARTS = ("train", "test")
+
+
+def found(key: str, section: Call, folder: Path) -> Source:
+    """The callable that a section names."""
+    return source(f"{key}.call", section.call, folder)
+
+
+def described(section: Call, of: Source) -> dict[str, Any]:
+    """What identifies a callable and its arguments: its name, not its place, and what its source says."""
+    return {"name": section.label, "call": of.name, "arguments": section.arguments, "source": of.digest}
+
+
+def builder(section: Call, of: Source) -> Callable[[], nn.Module]:
+    """What builds the network."""
+
+    def build() -> nn.Module:
+        network = of(**section.arguments)
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"{of.key}: {of.call} must return a torch.nn.Module, got {type(network).__name__}.")
+        return network
+
+    return build
+
+
+def dataset(section: Call, of: Source) -> Dataset:
+    """The data set that the callable returns, known by its contents.
+
+    Raises:
+        ConfigError: If it is not two splits of inputs and targets that fit together.
+    """
+    splits = of(**section.arguments)
+    if not (isinstance(splits, tuple | list) and len(splits) == 2):
+        got = f"{len(splits)} things" if isinstance(splits, tuple | list) else type(splits).__name__
+        raise ConfigError(f"{of.key}: {of.call} must return train and test, got {got}.")
+    train, test = (split_of(f"{of.key}: {name}", part) for name, part in zip(PARTS, splits, strict=True))
+    if train.inputs.shape[1:] != test.inputs.shape[1:] or train.targets.dtype != test.targets.dtype:
+        raise ConfigError(
+            f"{of.key}: train and test must be alike, got inputs of {shape(train.inputs)} and {shape(test.inputs)}, "
+            f"targets of {train.targets.dtype} and {test.targets.dtype}."
+        )
+    files = {name: content_md5(part) for name, part in zip(PARTS, (train, test), strict=True)}
+    classes = 0 if train.targets.is_floating_point() else int(max(train.targets.max(), test.targets.max())) + 1
+    place = {"source": section.call, "place": "", "files": files, "changed": [], "verified": True}
+    return Dataset(section.label, train, test, classes, tuple(train.inputs.shape[1:]), place)
+
+
+def split_of(where: str, part: Any) -> Split:
+    """Inputs and targets as tensors, from a pair of arrays or a data set of examples."""
+    if isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(one, Tensor | np.ndarray) for one in part):
+        inputs, targets = (torch.as_tensor(one) for one in part)
+    elif hasattr(part, "__len__") and hasattr(part, "__getitem__") and not isinstance(part, Tensor | np.ndarray):
+        inputs, targets = stacked(where, part)
+    else:
+        raise ConfigError(
+            f"{where} must be (inputs, targets) as tensors or arrays, or a data set of (input, target) examples with a "
+            f"length, got {type(part).__name__}."
+        )
+    if inputs.dtype in (torch.float64, torch.float16, torch.bfloat16):
+        inputs = inputs.float()
+    if inputs.dtype not in (torch.float32, torch.int64):
+        raise ConfigError(
+            f"{where} must have inputs of floating point, or of int64 for tokens, got {inputs.dtype}; turn them into "
+            "floats where they are loaded, pixels say by `/ 255`."
+        )
+    targets = targets.float() if targets.is_floating_point() else targets.long()
+    if len(targets) != len(inputs):
+        raise ConfigError(f"{where} must have as many targets as inputs, got {len(targets)} and {len(inputs)}.")
+    if not len(inputs):
+        raise ConfigError(f"{where} must hold at least one example, got none.")
+    if not targets.is_floating_point() and (targets.ndim != 1 or bool((targets < 0).any())):
+        raise ConfigError(
+            f"{where} must have one class from 0 on for each input, got targets of shape {shape(targets)} from "
+            f"{int(targets.min())} on."
+        )
+    for name, tensor in (("inputs", inputs), ("targets", targets)):
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ConfigError(f"{where} must have finite {name}, got NaN or infinity.")
+    return Split(inputs.contiguous(), targets.contiguous())
+
+
+def stacked(where: str, examples: Any) -> tuple[Tensor, Tensor]:
+    """The examples of a map-style data set in two tensors."""
+    parts: tuple[list[Tensor], list[Tensor]] = [], []
+    for index in range(len(examples)):
+        example = examples[index]
+        if not (isinstance(example, tuple | list) and len(example) == 2):
+            raise ConfigError(f"{where}[{index}] must be (input, target), got {type(example).__name__}.")
+        for part, value in zip(parts, example, strict=True):
+            try:
+                part.append(torch.as_tensor(value))
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ConfigError(f"{where}[{index}] cannot be a tensor: {said(error)}") from error
+            if part[-1].shape != part[0].shape:
+                raise ConfigError(
+                    f"{where}[{index}] must have the shape of the others, {shape(part[0])}, got {shape(part[-1])}."
+                )
+    if not parts[0]:
+        raise ConfigError(f"{where} must hold at least one example, got none.")
+    inputs, targets = (torch.stack(part) for part in parts)
+    return inputs, targets
+
+
+def shape(tensor: Tensor) -> str:
+    """A shape as people write it."""
+    return " x ".join(map(str, tensor.shape)) or "a number"
+
+
+def content_md5(part: Split) -> str:
+    """One hash of all examples."""
+    found = md5(usedforsecurity=False)
+    for tensor in (part.inputs, part.targets):
+        found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def loss_of(section: Call | None, of: Source | None, data: Dataset) -> Loss:
+    """The loss: the user's own, or the mean cross-entropy, or for real targets the mean squared error."""
+    if section is None or of is None:
+        return mse_loss if data.train.targets.is_floating_point() else cross_entropy
+    return of.bound(section.arguments)
+
+
+def each_of(loss: Loss) -> Loss | None:
+    """The loss of every example, where the loss can be asked for it by ``reduction="none"``; else ``None``."""
+    whole: Loss
+    if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
+        whole = copy(loss)
+        setattr(whole, "reduction", "none")  # noqa: B010
+    else:
+        try:
+            if "reduction" not in inspect.signature(loss).parameters:
+                return None
+        except (TypeError, ValueError):
+            return None
+        whole = partial(loss, **{"reduction": "none"})
+
+    def each(outputs: Any, targets: Any) -> Tensor:
+        values: Tensor = whole(outputs, targets)
+        return values.reshape(len(values), -1).mean(1)
+
+    return each
+
+
+def check(network: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) -> None:
+    """Refuse a network that does not take the data, or outputs that the loss does not take, before anything runs.
+
+    Args:
+        network: The network at a start.
+        loss: The loss.
+        data: The data set.
+        keys: What names network and loss in an error.
+
+    Raises:
+        ConfigError: If one raises, or the loss is not one finite number with a gradient.
+    """
+    few = data.train.first(min(8, len(data.train)))
+    try:
+        outputs = network.eval()(few.inputs)
+    except Exception as error:
+        got = f"inputs of {shape(few.inputs)}"
+        raise ConfigError(f"{keys[0]}: the network cannot take {got} of {data.name}: {said(error)}") from error
+    known = outputs.shape[1] if isinstance(outputs, Tensor) and outputs.ndim > 1 else None
+    if loss is cross_entropy and known is not None and known < data.num_classes:
+        raise ConfigError(f"{keys[0]} must have {data.num_classes} outputs, the classes of {data.name}, got {known}.")
+    if loss is mse_loss and outputs.shape != few.targets.shape:
+        raise ConfigError(
+            f"{keys[0]} must have outputs of the targets' shape {shape(few.targets)}, got {shape(outputs)}."
+        )
+    try:
+        value = loss(outputs, few.targets)
+    except Exception as error:
+        raise ConfigError(f"{keys[1]}: the loss cannot take the network's outputs: {said(error)}") from error
+    if not (isinstance(value, Tensor) and value.ndim == 0 and value.requires_grad):
+        got = f"a tensor of {shape(value)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ConfigError(f"{keys[1]} must return one number with a gradient, the mean of a batch, got {got}.")
