@@ -20,6 +20,8 @@ from flatmin.experiments.setups import Call
 
 Loss = Callable[[Any, Any], Tensor]
 PARTS = ("train", "test")
+FEW = 8
+"""Examples on which network and loss are tried before anything runs."""
 
 
 def found(key: str, section: Call, folder: Path) -> Source:
@@ -143,8 +145,26 @@ def loss_of(section: Call | None, of: Source | None, data: Dataset) -> Loss:
     return of.bound(section.arguments)
 
 
-def each_of(loss: Loss) -> Loss | None:
-    """The loss of every example, where the loss can be asked for it by ``reduction="none"``; else ``None``."""
+def each_of(loss: Loss, network: nn.Module, data: Dataset) -> Loss | None:
+    """The loss of every example, whose mean the loss is; ``None`` where it is no such mean.
+
+    Args:
+        loss: The mean loss of a batch, asked for ``reduction="none"`` where it knows that, else for one example after
+            the other.
+        network: The network at a start.
+        data: The data set, of which some examples are tried.
+    """
+    few = data.train.first(min(FEW, len(data.train)))
+    with torch.no_grad():
+        outputs = network.eval()(few.inputs)
+        for each in (unreduced(loss), one_by_one(loss)):
+            if each is not None and torch.allclose(each(outputs, few.targets).mean(), loss(outputs, few.targets)):
+                return each
+    return None
+
+
+def unreduced(loss: Loss) -> Loss | None:
+    """The loss without its mean, if it can be asked for it."""
     whole: Loss
     if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
         whole = copy(loss)
@@ -164,6 +184,38 @@ def each_of(loss: Loss) -> Loss | None:
     return each
 
 
+def one_by_one(loss: Loss) -> Loss:
+    """The loss of batches of one example."""
+
+    def each(outputs: Any, targets: Any) -> Tensor:
+        pairs = zip(outputs.split(1), targets.split(1), strict=True)
+        return torch.stack([loss(output, target) for output, target in pairs])
+
+    return each
+
+
+def check_start(key: str, first: nn.Module, second: nn.Module) -> None:
+    """Refuse a network whose start is not fixed by the seed.
+
+    Args:
+        key: What names the network in an error.
+        first: The network at the start of a seed.
+        second: The same, built anew.
+
+    Raises:
+        ConfigError: If their weights differ.
+    """
+    weights, again = first.state_dict(), second.state_dict()
+    if weights.keys() != again.keys() or not all(torch.equal(weights[name], again[name]) for name in weights):
+        raise ConfigError(
+            f"{key} must start from the seed alone, got other weights the second time; draw them by torch's own "
+            "generator."
+        )
+
+
+NO_MEAN = "The loss of a batch is not the mean of its examples' losses: it depends on how the data are cut into batches"
+
+
 def check(network: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) -> None:
     """Refuse a network that does not take the data, or outputs that the loss does not take, before anything runs.
 
@@ -176,7 +228,7 @@ def check(network: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) 
     Raises:
         ConfigError: If one raises, or the loss is not one finite number with a gradient.
     """
-    few = data.train.first(min(8, len(data.train)))
+    few = data.train.first(min(FEW, len(data.train)))
     try:
         outputs = network.eval()(few.inputs)
     except Exception as error:

@@ -14,12 +14,12 @@ from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import (
     COLUMN_WIDTH,
-    LOSS,
     PAGE_WIDTH,
     blank,
     epsilon_strokes,
     few_log_ticks,
     looks_of,
+    loss_name,
     regimes_of,
     select,
     styled,
@@ -71,7 +71,7 @@ def draw_way(axes: Axes, rows: pd.DataFrame) -> None:
         look = looks[str(regime)]
         line: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3.5, "linewidth": width}
         axes.plot(way["train_loss"], way["sharpness"], **line | strokes[float(epsilon)])
-    axes.set(xscale="log", yscale="log", xlabel=f"training {LOSS}, log axis")
+    axes.set(xscale="log", yscale="log", xlabel=f"training {loss_name()}, log axis")
 
 
 def loss_to_the_right(axes: Axes, rows: pd.DataFrame) -> None:

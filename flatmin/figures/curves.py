@@ -17,13 +17,13 @@ from flatmin.figures.captions import BATCH_NORM_NAMES, counted, footer, non_fini
 from flatmin.figures.legends import heading, regime_handles, regime_name, split_handles, stroke
 from flatmin.figures.style import (
     COLUMN_WIDTH,
-    LOSS,
     PAGE_WIDTH,
     REGIMES,
     Look,
     blank,
     few_log_ticks,
     looks_of,
+    loss_name,
     regimes_of,
     select,
     splits_of,
@@ -31,7 +31,7 @@ from flatmin.figures.style import (
 )
 from flatmin.results import Tables
 
-LABELS = {"error": "error (%), log axis", "loss": f"{LOSS}, log axis"}
+QUANTITIES = ("error", "loss")
 COLUMNS = 4
 READINGS = {"": ("batch", 1.6), "running_": ("running", 0.6)}
 OTHERS = "0.82"
@@ -47,20 +47,22 @@ def training_curves(tables: Tables, *, network: str, data: str) -> Figure:
         data: Name of the data set.
 
     Returns:
-        The figure: error on the left, loss on the right, both on logarithmic axes.
+        The figure: error on the left (not for real targets), loss on the right, both on logarithmic axes.
 
     Raises:
         ResultsError: If there are no such curves.
     """
     rows = with_errors(select(curve_rows(tables, variations=False), "curves", network=network, data=data))
-    figure = blank(PAGE_WIDTH, 3.0)
-    for axes, quantity in zip(figure.subplots(1, 2), LABELS, strict=True):
+    quantities = [quantity for quantity in QUANTITIES if rows[quantity].notna().any()]
+    figure = blank(PAGE_WIDTH if len(quantities) > 1 else COLUMN_WIDTH, 3.0)
+    panels = figure.subplots(1, len(quantities), squeeze=False)[0]
+    for axes, quantity in zip(panels, quantities, strict=True):
         draw_curves(axes, rows, quantity)
         epoch_axis(axes, rows)
-        axes.set_ylabel(LABELS[quantity])
+        axes.set_ylabel(axis_label(quantity))
     handles = regime_handles(tables, rows, network, data) + split_handles(splits_of(rows)) + reading_handles(rows)
     heading(figure, "training curves", network, data, handles)
-    footer(figure, tables, "curves", rows, *curve_notes(rows, *LABELS))
+    footer(figure, tables, "curves", rows, *curve_notes(rows, *quantities))
     return figure
 
 
@@ -98,13 +100,18 @@ def variation_curves(tables: Tables, *, network: str, data: str, quantity: str =
         below = place + columns >= len(regimes)
         axes.set(xlabel="epoch" if below else "")
         axes.tick_params(labelbottom=below)
-    figure.supylabel(LABELS[quantity], fontsize=8)
+    figure.supylabel(axis_label(quantity), fontsize=8)
     handles = [*split_handles(splits_of(rows)), *reading_handles(rows)]
     if len(regimes) > 1:
         handles.append(Line2D([], [], color=OTHERS, label="test in the other panels"))
     heading(figure, f"training curves, {quantity}", network, data, handles)
     footer(figure, tables, "curves", rows, *curve_notes(rows, quantity))
     return figure
+
+
+def axis_label(quantity: str) -> str:
+    """Return the words at the axis of ``"error"`` or ``"loss"``."""
+    return "error (%), log axis" if quantity == "error" else f"{loss_name()}, log axis"
 
 
 def curve_rows(tables: Tables, *, variations: bool) -> pd.DataFrame:
@@ -177,7 +184,7 @@ def epoch_axis(axes: Axes, rows: pd.DataFrame) -> None:
 
 def reading_handles(rows: pd.DataFrame) -> list[Line2D]:
     """Return the legend entries that tell the readings of BatchNorm by their width; none where there is one."""
-    if not any(has_running(rows, quantity) for quantity in LABELS):
+    if not any(has_running(rows, quantity) for quantity in QUANTITIES):
         return []
     return [
         Line2D([], [], color="0.25", linewidth=width, label=BATCH_NORM_NAMES[name]) for name, width in READINGS.values()

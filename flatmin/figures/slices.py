@@ -23,12 +23,12 @@ from flatmin.figures.captions import counted, footer
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.style import (
     COLUMN_WIDTH,
-    LOSS,
     PAGE_WIDTH,
     REGIMES,
     blank,
     finite_losses,
     looks_of,
+    loss_name,
     regimes_of,
     select,
     styled,
@@ -192,7 +192,7 @@ def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = Fal
 def loss_bar(figure: Figure, panels: list[Axes], filled: Any) -> Colorbar:
     """Add the colour bar that all panels share, with its unit."""
     bar = figure.colorbar(filled, ax=panels, aspect=24, pad=0.02)
-    bar.set_label(f"{LOSS}, log scale")
+    bar.set_label(f"{loss_name()}, log scale")
     bar.ax.yaxis.set_major_locator(LogLocator(10))
     bar.ax.yaxis.set_major_formatter(LogFormatterSciNotation())
     return bar

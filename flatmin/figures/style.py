@@ -8,6 +8,7 @@ sweep, go from light to dark. Train is solid and test dashed everywhere; of two 
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, cast
@@ -23,11 +24,13 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from flatmin.core.errors import ResultsError
+from flatmin.results import Tables
 
 PAGE_WIDTH = 6.75
 COLUMN_WIDTH = 4.5
 LINEAR_CEILING = 20.0
 LOSS = "cross-entropy (nats)"
+_loss = ContextVar("loss", default=LOSS)
 LOSS_COLOR = "#2B2B2B"
 ACCURACY_COLOR = "#1B7F69"
 SEARCH_LOOKS = {"strong": ("#6A3D9A", "o"), "paper": ("#B0813F", "s")}
@@ -114,10 +117,20 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with house_style():
-            return draw(*args, **kwargs)
+        name = next((found.provenance.get("loss") for found in args if isinstance(found, Tables)), None)
+        token = _loss.set(name or LOSS)
+        try:
+            with house_style():
+                return draw(*args, **kwargs)
+        finally:
+            _loss.reset(token)
 
     return wrapper
+
+
+def loss_name() -> str:
+    """Return what the losses of the figure at hand are, with their unit."""
+    return _loss.get()
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -296,7 +309,7 @@ def loss_axis(axes: Axes, losses: "pd.Series[float]") -> None:
     if highest > LINEAR_CEILING:
         axes.set_yscale("symlog", linthresh=1.0, linscale=1.0)
         axes.set_ylim(-0.05, highest * 1.6)
-        axes.set_ylabel(f"{LOSS}, log above 1")
+        axes.set_ylabel(f"{loss_name()}, log above 1")
     else:
         axes.set_ylim(-0.03 * highest, 1.06 * highest)
-        axes.set_ylabel(LOSS)
+        axes.set_ylabel(loss_name())

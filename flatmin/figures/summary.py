@@ -16,7 +16,12 @@ from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables, ratios, summary
 from flatmin.results.measured import by_rule, in_words, means, pairs, setting_columns
 
-QUANTITIES = {"test_accuracy": "test accuracy (%)", "train_accuracy": "train accuracy (%)"}
+QUANTITIES = {
+    "test_accuracy": "test accuracy (%)",
+    "train_accuracy": "train accuracy (%)",
+    "test_loss": "test loss",
+    "train_loss": "train loss",
+}
 SHORT = {
     "batch": "batch stats",
     "running": "running avg.",
@@ -72,7 +77,8 @@ def line(group: pd.DataFrame, tables: Tables) -> list[str]:
         cells = {regime: plus_minus(mean, std) for regime, (mean, std) in means.items()}
     else:
         names = [QUANTITIES[first["quantity"]], ""]
-        cells = {regime: plus_minus(100 * mean, 100 * std, 2) for regime, (mean, std) in means.items()}
+        share, digits = (100, 2) if first["quantity"].endswith("accuracy") else (1, None)
+        cells = {regime: plus_minus(share * mean, share * std, digits) for regime, (mean, std) in means.items()}
     values = [cells.get("small_batch", "–"), cells.get("large_batch", "–")]
     seeds = ", ".join(str(number) for number in dict.fromkeys(group["seeds"]))
     return [first["network"], first["data"], *names, *values, ratio_text(first), seeds]

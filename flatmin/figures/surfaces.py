@@ -17,7 +17,7 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from flatmin.figures.captions import counted, footer
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.slices import COLORS, LEVELS, log_levels, plane_grid
-from flatmin.figures.style import COLUMN_WIDTH, LOSS, PAGE_WIDTH, blank, looks_of, regimes_of, select, styled
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, loss_name, regimes_of, select, styled
 from flatmin.results import Tables
 
 CUT = 10.0
@@ -76,7 +76,7 @@ def draw_surface(axes: Axes3D, rows: pd.DataFrame, low: float, top: float) -> No
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
     axes.set_zticks(MaxNLocator(3, steps=(1, 2, 5, 10)).tick_values(0, top))
-    axes.set(zlim=(-DEPTH * top, top), zlabel=LOSS)
+    axes.set(zlim=(-DEPTH * top, top), zlabel=loss_name())
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
     axes.zaxis.labelpad = -1

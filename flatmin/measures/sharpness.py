@@ -157,13 +157,20 @@ def elsewhere(found: "Found", subject: Subject, others: "dict[str, Objective]") 
     numbers = {"standard_error": math.nan} | {
         f"{place}_{name}": math.nan for place in ELSEWHERE for name in ("sharpness", "standard_error")
     }
-    if not math.isfinite(found.worst_loss) or subject.each is None:
+    if not math.isfinite(found.worst_loss):
         return numbers
-    here = rise_on(subject.objective, found.perturbation, each=subject.each, population=subject.population)
-    numbers["standard_error"] = here.standard_error
-    for place, objective in others.items():
-        rise = rise_on(objective, found.perturbation, each=subject.each)
-        numbers |= {f"{place}_sharpness": rise.sharpness, f"{place}_standard_error": rise.standard_error}
+    for place, objective in {"": subject.objective, **others}.items():
+        prefix = f"{place}_" if place else ""
+        if subject.each is None:
+            base, worst = (
+                float(objective.value(theta)) for theta in (objective.theta, objective.theta + found.perturbation)
+            )
+            numbers |= {f"{prefix}sharpness": 100 * (worst - base) / (1 + base)} if place else {}
+            continue
+        population = None if place else subject.population
+        rise = rise_on(objective, found.perturbation, each=subject.each, population=population)
+        numbers |= {f"{prefix}standard_error": rise.standard_error}
+        numbers |= {f"{prefix}sharpness": rise.sharpness} if place else {}
     return numbers
 
 

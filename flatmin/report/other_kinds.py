@@ -1,16 +1,18 @@
-"""Studies of other kinds than the paper's comparison: what each says and draws by itself, in a section of its own."""
+"""Studies that the paper has no place for, of another kind or of a network of one's own: a section each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flatmin.results import Tables, markdown
+from flatmin.core.errors import ResultsError
+from flatmin.figures.summary import latex_frame, summary_table
+from flatmin.results import Tables, markdown, to_markdown
 from flatmin.results.kind import USUAL, Kind, kind_of
 
 
 @dataclass(frozen=True, eq=False)
 class Other:
-    """A study of another kind.
+    """A study of another kind, or of a network that the paper does not have.
 
     Attributes:
         name: Of its folder.
@@ -28,12 +30,22 @@ class Other:
     @property
     def label(self) -> str:
         """What it is, for a list."""
-        return self.kind.words
+        runs = self.tables.minima[["network", "data"]].drop_duplicates().itertuples(index=False)
+        return "; ".join(f"{network} on {data}" for network, data in runs) or self.kind.words
 
 
 def is_other(tables: Tables) -> bool:
-    """Whether the tables are those of another kind than the paper's comparison."""
-    return kind_of(tables).name != USUAL
+    """Whether the paper has no place for the study that left these tables."""
+    network = tables.provenance.get("experiment", {}).get("network")
+    return kind_of(tables).name != USUAL or (isinstance(network, dict) and "call" in network)
+
+
+def summarised(tables: Tables) -> Iterator[str]:
+    """Yield the means of minima and measures as a table, where there are any."""
+    try:
+        yield to_markdown(latex_frame(summary_table(tables)), "Mean and sample standard deviation over seeds.")
+    except ResultsError:
+        return
 
 
 def sections(others: Sequence[Other], out: Path) -> Iterator[tuple[str, list[str], list[Path]]]:
@@ -46,4 +58,4 @@ def sections(others: Sequence[Other], out: Path) -> Iterator[tuple[str, list[str
         files = other.kind.draw(other.tables, out / other.name)
         said = [f"{markdown.escaped(line)}\n" for line in other.kind.printed(other.tables) if isinstance(line, str)]
         shown = [f"![{path.stem}]({path.relative_to(out)})\n" for path in files if path.suffix == ".png"]
-        yield f"{other.kind.words} ({other.name})", [*said, *shown], files
+        yield f"{other.label} ({other.name})", [*summarised(other.tables), *said, *shown], files

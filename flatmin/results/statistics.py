@@ -17,7 +17,7 @@ SETTING = ["space", "subspace_dim", "distribution", "epsilon", "method", "batch_
 
 
 def summary(tables: Tables) -> pd.DataFrame:
-    """Mean and sample standard deviation over seeds of accuracy and sharpness.
+    """Mean and sample standard deviation over seeds of accuracy (of loss, for real targets) and sharpness.
 
     Diverged trainings are left out; `seeds` counts those that are in. Draws of a random subspace are averaged within a
     seed first. One seed has no standard deviation: it is NaN, not zero.
@@ -31,15 +31,19 @@ def summary(tables: Tables) -> pd.DataFrame:
         were measured on their way are not among them.
     """
     finite = tables.minima[tables.minima["status"] != "diverged"]
-    accuracies = finite.melt(
-        id_vars=[*RUN, "seed"], value_vars=["test_accuracy", "train_accuracy"], var_name="quantity"
-    )
+    accuracies = finite.melt(id_vars=[*RUN, "seed"], value_vars=quantities(finite), var_name="quantity")
     sharpness = per_seed(tables).rename(columns={"sharpness": "value"}).assign(quantity="sharpness")
     keys = [*RUN, "quantity", *SETTING]
     filled = [frame for frame in (accuracies, sharpness) if len(frame)]
     rows = pd.concat(filled or [sharpness], ignore_index=True).reindex(columns=[*keys, "value"])
     spread = rows.groupby(keys, dropna=False, sort=False)["value"].agg(["mean", "std", "count"])
     return spread.rename(columns={"count": "seeds"}).reset_index()
+
+
+def quantities(minima: pd.DataFrame) -> list[str]:
+    """What is said of minima beside their sharpness: accuracies, or, where targets are real and have none, losses."""
+    accuracies, losses = ["test_accuracy", "train_accuracy"], ["test_loss", "train_loss"]
+    return losses if len(minima) and minima[accuracies].isna().all(axis=None) else accuracies
 
 
 def ratios(tables: Tables) -> pd.DataFrame:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.nn.functional import mse_loss
 
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset, load
 from flatmin.experiments import own
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
-from flatmin.experiments.own import check, each_of
 from flatmin.experiments.registry import builder
 from flatmin.experiments.setups import Call, CalledData
 from flatmin.experiments.step import Step
@@ -23,6 +23,7 @@ from flatmin.studies.comparison.budget import reductions, within_budget
 from flatmin.studies.comparison.cautions import cautions
 from flatmin.studies.comparison.plan import plan
 from flatmin.studies.comparison.settings import Comparison
+from flatmin.training import start_network
 
 
 def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, download: bool) -> Study:
@@ -41,11 +42,14 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     device = resolved_device(experiment.resources.device)
     whole = data_of(experiment, data_root, download=download)
     dataset = shortened(whole, experiment.data.examples)
+    check_methods(experiment, dataset)
     experiment = within_budget(experiment, len(dataset.train))
     build, loss, identities = network_and_loss(experiment, dataset)
-    laboratory = Laboratory(device, Store(folder), dataset=dataset, build=build, loss=loss, each=each_of(loss))
-    network = laboratory.start(0)
-    check(network, loss, dataset, ("network", "loss"))
+    network = start_network(build, 0)
+    own.check_start("network", network, start_network(build, 0))
+    own.check(network, loss, dataset, ("network", "loss"))
+    each = own.each_of(loss, network, dataset)
+    laboratory = Laboratory(device, Store(folder), dataset=dataset, build=build, loss=loss, each=each)
     check_measures(experiment, network)
     steps = plan(experiment, dataset, identities)
     return Study(
@@ -55,8 +59,12 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
         outline=tuple(outline(experiment, dataset, steps)),
         tags=(experiment.network.label, experiment.data.label),
         reduced=reductions(experiment, dataset, len(whole.train)),
-        cautions=cautions(experiment, dataset, [step for step in steps if isinstance(step, TrainingStep)]),
-        origins={"data": dataset.provenance, "examples": examples_behind(experiment, dataset)},
+        cautions=[
+            *([own.NO_MEAN] if each is None else []),
+            *cautions(experiment, dataset, [step for step in steps if isinstance(step, TrainingStep)]),
+        ],
+        origins={"data": dataset.provenance, "examples": examples_behind(experiment, dataset)}
+        | named(experiment, loss),
     )
 
 
@@ -95,6 +103,13 @@ def shortened(dataset: Dataset, examples: int | None) -> Dataset:
     return replace(dataset, train=dataset.train.first(examples))
 
 
+def check_methods(experiment: Comparison, dataset: Dataset) -> None:
+    """Refuse what needs classes where the targets are real."""
+    for name, variation in experiment.variations.items():
+        if variation.method and variation.method.name == "stability" and not dataset.num_classes:
+            raise ConfigError(f"variations.{name}.method must not be 'stability' for real targets: it needs classes.")
+
+
 def check_measures(experiment: Comparison, network: nn.Module) -> None:
     """Refuse what a network of this size cannot be asked for."""
     size = sum(parameter.numel() for parameter in network.parameters())
@@ -114,6 +129,13 @@ def outline(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> Iter
     )
     sizes = {step.regime: step.settings.batch_size for step in steps if isinstance(step, TrainingStep)}
     yield "batches: " + ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
+
+
+def named(experiment: Comparison, loss: own.Loss) -> dict[str, str]:
+    """What the losses are called, where they are not the cross-entropy."""
+    if experiment.loss is not None:
+        return {"loss": experiment.loss.label.replace("_", " ")}
+    return {"loss": "mean squared error"} if loss is mse_loss else {}
 
 
 def examples_behind(experiment: Comparison, dataset: Dataset) -> dict[str, Any]:
