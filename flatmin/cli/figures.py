@@ -16,9 +16,9 @@ def figures(folder: Annotated[Path, FOLDER], out: Annotated[Path | None, OUT] = 
 
     The last lines say which minimum is sharper. Reads only the tables, so it needs neither data nor networks.
     """
-    from flatmin.figures.captions import counted
+    from flatmin.core.kind import kind_of
     from flatmin.results import Tables
-    from flatmin.results.kind import kind_of
+    from flatmin.results.words import counted
 
     tables = Tables.read(folder / "tables" if (folder / "tables").is_dir() else folder)
     out, kind = out or folder / "figures", kind_of(tables)

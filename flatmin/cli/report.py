@@ -27,10 +27,10 @@ def report(folders: Annotated[list[Path] | None, FOLDERS] = None, out: Annotated
     """
     from rich.console import Console
 
-    from flatmin.figures.captions import counted
     from flatmin.report.build import build
     from flatmin.report.claims_tables import terminal_table
     from flatmin.report.studies import load_studies
+    from flatmin.results.words import counted
 
     frozen = FROZEN.is_dir()
     studies, others = load_studies(folders or [FROZEN if frozen else RESULTS])

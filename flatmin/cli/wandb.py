@@ -39,7 +39,7 @@ def report(
     Writes the specification that W&B would receive as JSON, and the same report to read as Markdown with the study's
     figures. Nothing is sent to W&B without --publish. Needs `pip install 'flatmin[reports]'`.
     """
-    from flatmin.experiments import wandb_report
+    from flatmin.report import wandb_report
 
     study = wandb_report.StudyReport.of(folder, project=project, entity=entity)
     for path in wandb_report.write(study, out or folder / "wandb_report.json"):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from flatmin.core.fields import Section, Share, file_name, shown
-from flatmin.results.kind import USUAL
+from flatmin.core.kind import USUAL
 
 
 def _device(value: str) -> str:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from flatmin.core.errors import ConfigError
 from flatmin.core.fields import known_keys, shown
+from flatmin.core.kind import USUAL, Kind, kind_named
 from flatmin.experiments.messages import Location, absence, first_problem
-from flatmin.results.kind import USUAL, Kind, kind_named
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Any:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
+from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError
 from flatmin.experiments.devices import described
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.study import Study
 from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
 from flatmin.results import Record, Tables
-from flatmin.results.atomic import write_files
 from flatmin.results.lock import Busy, exclusive
 
 Draw = Callable[[Tables, Path], list[Path]]

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flatmin.core.kind import Kind, kind_named
 from flatmin.experiments.collect import collect
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.step import Step, Workplace
 from flatmin.results import Record, Tables
-from flatmin.results.kind import Kind, kind_named
 
 
 @dataclass(frozen=True)

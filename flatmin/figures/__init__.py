@@ -5,8 +5,8 @@ from flatmin.figures.paths import path, random_line
 from flatmin.figures.render import render
 from flatmin.figures.sharpness import sharpness_figure
 from flatmin.figures.slices import random_plane, three_point_plane
-from flatmin.figures.summary import summary_table
 from flatmin.figures.surfaces import random_surface
+from flatmin.results.summary_text import summary_table
 
 __all__ = [
     "path",

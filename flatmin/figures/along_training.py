@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flatmin.figures.captions import footer
-from flatmin.figures.groups import on_the_way_rows, per_network
 from flatmin.figures.legends import heading, regime_handles
-from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
@@ -25,6 +23,8 @@ from flatmin.figures.style import (
     styled,
 )
 from flatmin.results import Tables
+from flatmin.results.groups import on_the_way_rows, per_network
+from flatmin.results.searches import methods_of, searches_note
 
 
 @styled

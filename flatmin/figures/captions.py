@@ -2,25 +2,17 @@
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flatmin.figures.style import DATA_NAMES
 from flatmin.measures import measures
 from flatmin.results import Tables
+from flatmin.results.words import BATCH_NORM_NAMES, DATA_NAMES, counted, span
 
 FOOTER_LINE = 0.1
 MEASURED = {name: measure.words for name, measure in measures().items()} | {"lines": "Slices", "planes": "Planes"}
-BATCH_NORM_NAMES = {
-    "running": "running averages",
-    "batch": "batch statistics",
-    "reestimate": "re-estimated statistics",
-    "interpolated": "interpolated statistics",
-}
-
 BATCH_NORM_TICKS = {
     **{name: words.replace(" ", "\n") for name, words in BATCH_NORM_NAMES.items()},
     "reestimate": "re-est.\nstatistics",
@@ -120,43 +112,3 @@ def non_finite_note(rows: pd.DataFrame, noun: str, how: str) -> str:
     """Return how many losses are not finite and how they are shown; empty where all are."""
     lost = int((~np.isfinite(rows["loss"])).sum())
     return f"{lost} of {counted(len(rows), noun)} not finite, {how}" if lost else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun in the right form.
-
-    Example:
-        >>> counted(1, "seed"), counted(100, "epoch"), counted(2, "search"), counted(2, "study")
-        ('1 seed', '100 epochs', '2 searches', '2 studies')
-    """
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith(("rch", "tch")) else f"{noun}s"
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural}"
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """Return a number to so many significant digits, without an exponent from 0.0001 to ten million.
-
-    Example:
-        >>> [significant(value) for value in (1234.5, 66.0, 0.01234, 0.0, 2.5e-7, float("inf"))]
-        ['1,234', '66.0', '0.0123', '0', '2.50e-07', '∞']
-    """
-    if not np.isfinite(value):
-        return "–" if np.isnan(value) else "∞" if value > 0 else "–∞"
-    rounded = float(f"{value:.{digits - 1}e}")
-    magnitude = int(np.floor(np.log10(abs(rounded)))) if rounded else 0
-    if not -5 < magnitude < 7:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:,.{max(0, digits - 1 - magnitude)}f}" if rounded else "0"
-
-
-def span(values: "pd.Series[Any]", noun: str) -> str:
-    """Return a range of whole numbers with its noun; empty where there are no values.
-
-    Example:
-        >>> span(pd.Series([92, 100]), "epoch")
-        '92–100 epochs'
-    """
-    if values.empty:
-        return ""
-    low, high = int(values.min()), int(values.max())
-    return counted(low, noun) if low == high else f"{low:,}–{high:,} {noun}s"

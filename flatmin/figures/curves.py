@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
-from flatmin.figures.captions import BATCH_NORM_NAMES, counted, footer, non_finite_note
+from flatmin.figures.captions import footer, non_finite_note
 from flatmin.figures.legends import heading, regime_handles, regime_name, split_handles, stroke
 from flatmin.figures.style import (
     COLUMN_WIDTH,
@@ -30,6 +30,7 @@ from flatmin.figures.style import (
     styled,
 )
 from flatmin.results import Tables
+from flatmin.results.words import BATCH_NORM_NAMES, counted
 
 QUANTITIES = ("error", "loss")
 COLUMNS = 4

@@ -3,13 +3,14 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, footer
+from flatmin.figures.captions import footer
 from flatmin.figures.legends import heading, regime_handles
-from flatmin.figures.searches import searches_note
-from flatmin.figures.sharpness import dots_note, draw_panel, limits, per_seed
+from flatmin.figures.sharpness import dots_note, draw_panel, limits
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
 from flatmin.results import Tables
+from flatmin.results.searches import searches_note, seed_means
 from flatmin.results.statistics import of_minima
+from flatmin.results.words import BATCH_NORM_NAMES
 
 
 @styled
@@ -29,7 +30,7 @@ def distributions(tables: Tables, *, network: str, data: str) -> Figure:
         ResultsError: If there are no random subspaces of several distributions.
     """
     rows = select(distribution_rows(tables), "sharpness", network=network, data=data)
-    seeds = per_seed(rows, "distribution")
+    seeds = seed_means(rows, "distribution")
     readings, epsilons = list(rows["batch_norm"].unique()), sorted(set(rows["epsilon"]), reverse=True)
     figure = blank(PAGE_WIDTH if len(epsilons) > 1 else COLUMN_WIDTH, 0.6 + 2.3 * len(readings))
     panels = figure.subplots(len(readings), len(epsilons), squeeze=False, sharey="row")

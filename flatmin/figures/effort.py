@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, footer, seeds_behind
+from flatmin.figures.captions import footer, seeds_behind
 from flatmin.figures.legends import heading, regime_handles
-from flatmin.figures.searches import SPACES
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, looks_of, regimes_of, select, styled
 from flatmin.results import Tables, of_minima
+from flatmin.results.words import BATCH_NORM_NAMES, SPACES
 
 CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
 STARTS: dict[str, Any] = {"centre": "-", "sign": "--", "random": ":"}

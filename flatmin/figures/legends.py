@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.style import DASHES, DATA_NAMES, REGIMES, label_of, looks_of, regimes_of
+from flatmin.figures.style import DASHES, REGIMES, looks_of, regimes_of
 from flatmin.results import Tables
+from flatmin.results.words import DATA_NAMES, label_of
 
 LEGEND_KEY, LEGEND_LETTER = 0.5, 0.062
 MARK: dict[str, Any] = {"linewidth": 3.0, "alpha": 0.35}

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from flatmin.figures.captions import counted, footer, non_finite_note
+from flatmin.figures.captions import footer, non_finite_note
 from flatmin.figures.legends import heading, mark_regime, regime_handles, split_handles, stroke
 from flatmin.figures.style import (
     ACCURACY_COLOR,
@@ -31,6 +31,7 @@ from flatmin.figures.style import (
     styled,
 )
 from flatmin.results import Tables
+from flatmin.results.words import counted
 
 KINDS = {"linear": "straight path between the minima", "curved": "curved path between the minima"}
 MARKS = 19

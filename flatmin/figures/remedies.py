@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flatmin.figures.captions import footer, seeds_behind
-from flatmin.figures.groups import averages_note, per_network, remedy_rows
 from flatmin.figures.legends import heading, regime_name
-from flatmin.figures.searches import methods_of, searches_note
-from flatmin.figures.style import PAGE_WIDTH, Look, blank, few_log_ticks, label_of, looks_of, regimes_of, select, styled
+from flatmin.figures.style import PAGE_WIDTH, Look, blank, few_log_ticks, looks_of, regimes_of, select, styled
 from flatmin.results import Tables
+from flatmin.results.groups import averages_note, per_network, remedy_rows
+from flatmin.results.searches import methods_of, searches_note
+from flatmin.results.words import label_of
 
 ROW_HEIGHT = 0.27
 GAP = 0.24

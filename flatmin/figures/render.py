@@ -11,26 +11,27 @@ from typing import Any, cast
 import pandas as pd
 from matplotlib.figure import Figure
 
+from flatmin.core.atomic import write_files
 from flatmin.core.errors import ResultsError
 from flatmin.figures.along_training import along_training
 from flatmin.figures.curves import curve_rows, training_curves, variation_curves
 from flatmin.figures.distributions import distribution_rows, distributions
 from flatmin.figures.effort import effort
-from flatmin.figures.groups import on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
 from flatmin.figures.measured import measured
 from flatmin.figures.paths import path, random_line
 from flatmin.figures.remedies import remedies
-from flatmin.figures.sharpness import pair_rows, sharpness_figure
+from flatmin.figures.sharpness import sharpness_figure
 from flatmin.figures.slices import random_plane, three_point_plane
 from flatmin.figures.style import house_style
-from flatmin.figures.summary import latex_frame, summary_table
 from flatmin.figures.surfaces import random_surface
 from flatmin.figures.sweep import sweep
 from flatmin.figures.warm_start import warm_start
 from flatmin.results import Tables, of_minima, ratios, summary, to_latex
-from flatmin.results.atomic import write_files
 from flatmin.results.formats import to_csv
+from flatmin.results.groups import on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
 from flatmin.results.measured import by_rule
+from flatmin.results.searches import pair_rows
+from flatmin.results.summary_text import latex_frame, summary_table
 
 CAPTION = (
     "Accuracy and sharpness (method, reading of BatchNorm): mean and sample standard deviation over "

@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import BATCH_NORM_TICKS, counted, footer, seeds_behind, significant
+from flatmin.figures.captions import BATCH_NORM_TICKS, footer, seeds_behind
 from flatmin.figures.legends import heading, regime_handles
-from flatmin.figures.searches import METHODS, SPACES, with_standard_a
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, select, styled
-from flatmin.results import Tables, of_minima
+from flatmin.results import Tables
 from flatmin.results.intervals import LEVEL, of_mean
+from flatmin.results.searches import TOLD_BY, pair_rows, seed_means
+from flatmin.results.words import SEARCH_NAMES, SPACES, counted, significant
 
 CROWDED = 4
 OFFSETS = {"small_batch": -0.2, "large_batch": 0.2}
-SETTING = ["method", "batch_norm", "subspace_dim", "examples"]
 
 
 @styled
@@ -37,7 +37,7 @@ def sharpness_figure(tables: Tables, *, network: str, data: str) -> Figure:
         ResultsError: If there is no such measurement.
     """
     rows = select(pair_rows(tables), "sharpness", network=network, data=data)
-    seeds = per_seed(rows)
+    seeds = seed_means(rows)
     spaces = [space for space in SPACES if space in set(seeds["space"])]
     epsilons = sorted(set(seeds["epsilon"]), reverse=True)
     figure = blank(PAGE_WIDTH if len(epsilons) > 1 else COLUMN_WIDTH, 0.6 + 2.3 * len(spaces))
@@ -64,25 +64,6 @@ def not_converged() -> Line2D:
     return Line2D([], [], color="0.25", marker="D", label="not converged", **look)
 
 
-def pair_rows(tables: Tables) -> pd.DataFrame:
-    """Return the searches at the minima of the small and the large batch, with the standard A."""
-    rows = with_standard_a(of_minima(tables.sharpness))
-    return rows[rows["regime"].isin(REGIMES)]
-
-
-def per_seed(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Return one row per seed: the mean over the draws of a random subspace, converged if all draws are.
-
-    Args:
-        rows: The searches.
-        *columns: Columns beyond the setting that tell searches apart.
-    """
-    keys = ["regime", "space", "epsilon", *SETTING, *columns, "seed"]
-    draws = rows.groupby(keys, sort=False, as_index=False, dropna=False)
-    seeds = draws.agg(sharpness=("sharpness", "mean"), converged=("converged", "all"))
-    return seeds.sort_values("method", kind="stable")
-
-
 def limits(sharpness: pd.Series) -> tuple[float, float]:
     """Return the ends of the logarithmic axis, with room for zeros below and the ratios above."""
     shown = sharpness[(sharpness > 0) & np.isfinite(sharpness)]
@@ -92,7 +73,7 @@ def limits(sharpness: pd.Series) -> tuple[float, float]:
 
 def draw_panel(axes: Axes, rows: pd.DataFrame, *columns: str) -> None:
     """Draw one pair of columns of dots per setting (and further columns), the bar of the mean and the ratio above."""
-    pairs = [pair for _, pair in rows.groupby([*SETTING, *columns], sort=False, dropna=False)]
+    pairs = [pair for _, pair in rows.groupby([*TOLD_BY, *columns], sort=False, dropna=False)]
     crowded = len(pairs) > CROWDED
     for position, pair in enumerate(pairs):
         for regime, dots in pair.groupby("regime"):
@@ -114,7 +95,7 @@ def label_settings(axes: Axes, settings: list[Any], rows: pd.DataFrame, fontsize
     start = 0
     for method, group in groupby(setting["method"] for setting in settings):
         end = start + len(list(group))
-        name = METHODS.get(method, method)
+        name = SEARCH_NAMES.get(method, method)
         if start:
             axes.axvline(start - 0.5, color="0.8", linewidth=0.7, zorder=0)
         axes.annotate(
@@ -209,7 +190,7 @@ def dots_note(seeds: pd.DataFrame, *columns: str) -> str:
         seeds: Sharpness by seed.
         *columns: Columns beyond the setting that tell what is drawn apart.
     """
-    number = seeds_behind(seeds, "regime", "space", "epsilon", *SETTING, *columns)
+    number = seeds_behind(seeds, "regime", "space", "epsilon", *TOLD_BY, *columns)
     several = seeds["seed"].nunique() > 1
     interval = f"pale: its {100 * LEVEL:g}\u00a0% interval (Student's t on logarithms, cut at the panel's edges)"
     means = f", bar: geometric mean over {number}, {interval}" if several else ""

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from flatmin.figures.captions import counted, footer
+from flatmin.figures.captions import footer
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.style import (
     COLUMN_WIDTH,
@@ -34,6 +34,7 @@ from flatmin.figures.style import (
     styled,
 )
 from flatmin.results import Tables
+from flatmin.results.words import counted
 
 Grid = NDArray[np.float64]
 

@@ -25,11 +25,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from flatmin.core.errors import ResultsError
 from flatmin.results import Tables
+from flatmin.results.words import LOSS, REGIME_NAMES, label_of, number_of, series_of
 
 PAGE_WIDTH = 6.75
 COLUMN_WIDTH = 4.5
 LINEAR_CEILING = 20.0
-LOSS = "cross-entropy (nats)"
 _loss = ContextVar("loss", default=LOSS)
 LOSS_COLOR = "#2B2B2B"
 ACCURACY_COLOR = "#1B7F69"
@@ -47,8 +47,8 @@ class Look:
 
 
 REGIMES = {
-    "small_batch": Look("small batch", "#0B4F9E", "#0B4F9E", "o"),
-    "large_batch": Look("large batch", "#EE7F2D", "#B84E0B", "s"),
+    "small_batch": Look(REGIME_NAMES["small_batch"], "#0B4F9E", "#0B4F9E", "o"),
+    "large_batch": Look(REGIME_NAMES["large_batch"], "#EE7F2D", "#B84E0B", "s"),
 }
 REMEDIES = {
     "small_batch_augmented": ("#56B4E9", "^"),
@@ -69,15 +69,6 @@ OTHERS = (
 SERIES = "crest"
 SERIES_MARKERS = "osD^vP<>X"
 DASHES: dict[str, Any] = {"train": "-", "test": "--"}
-DATA_NAMES = {
-    "digits": "digits (8×8)",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "timit": "TIMIT",
-    "timit_sample": "TIMIT sample",
-}
-
 P = ParamSpec("P")
 
 
@@ -177,17 +168,6 @@ def regimes_of(rows: pd.DataFrame) -> list[str]:
     return [*known, *single, *numbered]
 
 
-def series_of(regime: str) -> str:
-    """Return the name of the numbered series that a regime belongs to; empty where its name ends in no number.
-
-    Example:
-        >>> series_of("warm_start_20"), series_of("large_batch")
-        ('warm_start', '')
-    """
-    name, _, number = regime.rpartition("_")
-    return name if number.isdigit() else ""
-
-
 def looks_of(regimes: Sequence[str]) -> dict[str, Look]:
     """Return how each of the regimes is drawn beside the others, whatever their names.
 
@@ -209,16 +189,6 @@ def looks_of(regimes: Sequence[str]) -> dict[str, Look]:
             color = sns.color_palette(SERIES, len(members)).as_hex()[place]
             found[regime] = Look(label_of(regime), color, color, SERIES_MARKERS[place % len(SERIES_MARKERS)])
     return found
-
-
-def label_of(regime: str) -> str:
-    """Return a regime's name in words."""
-    return REGIMES[regime].label if regime in REGIMES else regime.replace("_", " ")
-
-
-def number_of(regime: str) -> int:
-    """Return the number that a regime's name ends with."""
-    return int(regime.rpartition("_")[2])
 
 
 def epsilon_strokes(epsilons: Iterable[float]) -> dict[float, dict[str, Any]]:

@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
-from flatmin.figures.captions import counted, footer
+from flatmin.figures.captions import footer
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.slices import COLORS, LEVELS, log_levels, plane_grid
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, loss_name, regimes_of, select, styled
 from flatmin.results import Tables
+from flatmin.results.words import counted
 
 CUT = 10.0
 DEPTH = 0.9

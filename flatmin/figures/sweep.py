@@ -11,9 +11,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import footer
-from flatmin.figures.groups import averages_note, per_network, sweep_minima, sweep_rows
 from flatmin.figures.legends import heading, mark_handles, mark_regime
-from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import (
     ACCURACY_COLOR,
     COLUMN_WIDTH,
@@ -26,6 +24,8 @@ from flatmin.figures.style import (
     styled,
 )
 from flatmin.results import Tables
+from flatmin.results.groups import averages_note, per_network, sweep_minima, sweep_rows
+from flatmin.results.searches import methods_of, searches_note
 
 
 @styled

@@ -10,12 +10,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
-from flatmin.figures.captions import counted, footer
-from flatmin.figures.groups import averages_note, origin_of, per_network, recorded, warm_start_rows
+from flatmin.figures.captions import footer
 from flatmin.figures.legends import heading, regime_name
-from flatmin.figures.searches import methods_of, searches_note
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, epsilon_strokes, looks_of, select, styled
 from flatmin.results import Tables
+from flatmin.results.groups import averages_note, origin_of, per_network, recorded, warm_start_rows
+from flatmin.results.searches import methods_of, searches_note
+from flatmin.results.words import counted
 
 SOLUTION: dict[str, Any] = {
     "color": REGIMES["large_batch"].color,

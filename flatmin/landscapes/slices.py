@@ -25,16 +25,7 @@ from torch import Tensor
 
 from flatmin.core.vectors import cosine
 from flatmin.landscapes.engines import evaluator
-from flatmin.landscapes.grid import (
-    Coordinates,
-    Function,
-    Index,
-    Value,
-    at_zero,
-    coordinates,
-    evaluated,
-    vector,
-)
+from flatmin.landscapes.grid import Coordinates, Function, Index, Value, at_zero, coordinates, evaluated, vector
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.finding import SEARCHES, Count, Evidence
 from flatmin.report.finding_tables import single_seeds, spread
 from flatmin.report.held_out import interval_text
@@ -18,6 +17,7 @@ from flatmin.report.studies import Study
 from flatmin.report.subjects import PUBLISHED, READING, STRONG
 from flatmin.report.values import Reading, distributions_of, sharpness
 from flatmin.results.intervals import Interval, of_ratio
+from flatmin.results.words import counted, significant
 
 OPEN = "No study has both searches, so the question is open here."
 

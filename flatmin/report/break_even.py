@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.eligible import disorder
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
 from flatmin.report.values import curve
+from flatmin.results.words import counted, significant
 
 TARGETS = (80.0, 90.0, 95.0, 98.0, 99.0)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flatmin.core.atomic import write_files
 from flatmin.report.answer import answer, subspaces
 from flatmin.report.break_even import break_even_sheet, break_even_table
 from flatmin.report.cells import tidy
@@ -26,7 +27,6 @@ from flatmin.report.studies import Study, main_studies
 from flatmin.report.subjects import subjects
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 from flatmin.results import markdown
-from flatmin.results.atomic import write_files
 from flatmin.results.formats import to_csv
 from flatmin.results.latex import escaped
 

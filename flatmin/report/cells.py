@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from flatmin.figures.captions import significant
-from flatmin.figures.summary import plus_minus
 from flatmin.report.published import NETWORKS, Spread
 from flatmin.report.studies import Study
 from flatmin.report.values import HEADLINE, Reading
 from flatmin.results.statistics import NO_MINIMUM
+from flatmin.results.summary_text import plus_minus
+from flatmin.results.words import significant
 
 NOT_RUN = "not run"
 RATIO = "ratio"

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.eligible import disorder, eligible, left_out, the_pair, unfitted, without_minimum
 from flatmin.report.published import NETWORKS
 from flatmin.report.studies import Study
 from flatmin.report.values import HEADLINE, Reading
 from flatmin.results.intervals import Interval
+from flatmin.results.words import counted, significant
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run"]
 Leaning = Literal["for", "against", ""]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.captions import significant, span
 from flatmin.report.cells import RATIO, Column, Row
 from flatmin.report.studies import Study
 from flatmin.results.nesting import impossible
+from flatmin.results.words import significant, span
 
 DAGGER = "†"
 DAGGER_NOTE = f"{DAGGER} In one seed or more less than in a smaller box: not a maximum."

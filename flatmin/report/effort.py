@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.captions import BATCH_NORM_NAMES
 from flatmin.figures.effort import CLIMBERS
 from flatmin.report.cells import Cell, Column, Row, Table
 from flatmin.report.columns import NAMES, ratios
 from flatmin.report.published import EPSILONS
 from flatmin.report.studies import Study
 from flatmin.report.values import Reading
+from flatmin.results.words import BATCH_NORM_NAMES
 
 STARTS = {"centre": "the centre", "sign": "the gradient's sign", "random": "a random point"}
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.studies import Study
 from flatmin.report.values import accuracy
 from flatmin.results.statistics import CHANCE, lost, proper, with_minima
+from flatmin.results.words import counted, significant
 
 FITTED = 98.0
 """Training accuracy with batch statistics, in per cent, from which on a network has fitted its training set (K1)."""

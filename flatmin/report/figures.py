@@ -14,15 +14,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from flatmin.core.atomic import write_files
 from flatmin.figures.along_training import draw_way, epsilon_handles, loss_to_the_right
 from flatmin.figures.bands import band_note
 from flatmin.figures.curves import curve_rows, draw_curves, epoch_axis, reading_handles, with_errors
 from flatmin.figures.curves import zeros_note as zero_errors
-from flatmin.figures.groups import averages_note, on_the_way_rows, sweep_minima, sweep_rows, warm_start_rows
 from flatmin.figures.legends import split_handles
 from flatmin.figures.paths import MEDIAN, draw_path, path_handles
 from flatmin.figures.render import image
-from flatmin.figures.searches import methods_of
 from flatmin.figures.style import ACCURACY_COLOR, REGIMES, house_style
 from flatmin.figures.sweep import draw_sweep, limits, size_axis, sweep_handles
 from flatmin.figures.warm_start import (
@@ -57,7 +56,8 @@ from flatmin.report.panels import (
 )
 from flatmin.report.sharpness_figures import landscape_or_optimiser, remedies, search_effort, subspace
 from flatmin.report.studies import Study, main_studies
-from flatmin.results.atomic import write_files
+from flatmin.results.groups import averages_note, on_the_way_rows, sweep_minima, sweep_rows, warm_start_rows
+from flatmin.results.searches import methods_of
 
 
 def report_figures(studies: Iterable[Study], out: Path | str) -> list[Path]:

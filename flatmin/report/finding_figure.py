@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import counted, significant
 from flatmin.figures.render import image
 from flatmin.figures.style import PAGE_WIDTH, REGIMES, SERIES_MARKERS, blank, few_log_ticks, house_style
 from flatmin.report.finding import SEARCHES, Evidence
@@ -22,6 +21,7 @@ from flatmin.report.published import LARGE
 from flatmin.report.subjects import PUBLISHED, READING, STRONG, in_one_setting
 from flatmin.results.formats import to_csv
 from flatmin.results.nesting import SEARCH, is_impossible, nested
+from flatmin.results.words import counted, significant
 
 NAME = "finding"
 ENOUGH = 4

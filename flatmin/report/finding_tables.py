@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.finding import Count, Evidence, partitions
 from flatmin.report.held_out import interval_text, rounded
 from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
 from flatmin.report.subjects import PUBLISHED, STRONG
 from flatmin.results.intervals import Interval
+from flatmin.results.words import counted, significant
 
 CAPTION = (
     "What the published search owes to the gradient where training stopped. Share: what it finds at the minima in per "

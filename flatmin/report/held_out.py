@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.captions import significant
 from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
 from flatmin.report.subjects import PUBLISHED, READING, STRONG, Subject
 from flatmin.results.intervals import Interval, of_ratio
+from flatmin.results.words import significant
 
 FEW = {"sharpness": "φ", "heldout_sharpness": "held out", "test_sharpness": "test"}
 ERRORS = {"sharpness": "standard_error", "heldout_sharpness": "heldout_standard_error"} | {

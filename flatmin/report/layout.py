@@ -6,13 +6,13 @@ from operator import itemgetter
 
 import pandas as pd
 
-from flatmin.figures.captions import concerning, counted
-from flatmin.figures.style import DATA_NAMES
+from flatmin.figures.captions import concerning
 from flatmin.report.cells import NOT_RUN, Row, Table
 from flatmin.report.doubts import DAGGER, DAGGER_NOTE, dagger, examples_note
 from flatmin.report.published import DATA
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
+from flatmin.results.words import DATA_NAMES, counted
 
 AUTHORS = "Keskar et al."
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

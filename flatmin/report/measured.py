@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, counted, significant
 from flatmin.measures import measures
 from flatmin.report.held_out import interval_text
 from flatmin.report.sheet import Sheet
@@ -13,6 +12,7 @@ from flatmin.report.studies import Study
 from flatmin.results.intervals import of_ratio
 from flatmin.results.measured import by_rule, in_words, pairs, setting_columns
 from flatmin.results.statistics import PAIR, with_minima
+from flatmin.results.words import BATCH_NORM_NAMES, counted, significant
 
 CAPTION = (
     "Measures beyond the paper's at the minima: means over seeds; ratio: large over small batch, geometric mean over "

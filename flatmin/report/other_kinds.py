@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatmin.core.errors import ResultsError
-from flatmin.figures.summary import latex_frame, summary_table
+from flatmin.core.kind import USUAL, Kind, kind_of
 from flatmin.results import Tables, markdown, to_markdown
-from flatmin.results.kind import USUAL, Kind, kind_of
+from flatmin.results.summary_text import latex_frame, summary_table
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, concerning, write_footer
+from flatmin.figures.captions import concerning, write_footer
 from flatmin.figures.legends import MARK, legend_columns
-from flatmin.figures.searches import methods_of
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank
 from flatmin.report import published
 from flatmin.report.studies import Study
 from flatmin.results import Tables
+from flatmin.results.searches import methods_of
+from flatmin.results.words import BATCH_NORM_NAMES
 
 Shown = list[tuple[Study, pd.DataFrame]]
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, Claim, Finding, Side
 from flatmin.report.published import FIGURE_3, FIGURE_7
 from flatmin.report.studies import Study
 from flatmin.report.values import Reading, path
 from flatmin.results.intervals import ANY, NOT_NEGATIVE, of_difference, of_mean, of_ratio
+from flatmin.results.words import counted, significant
 
 RISE = 0.1
 MIDDLE = 0.5

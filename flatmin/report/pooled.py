@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import Judgement
 from flatmin.results.intervals import LEVEL
 from flatmin.results.significance import holm, sign_test
+from flatmin.results.words import counted, significant
 
 
 def pooled(judgements: Sequence[Judgement], names: Sequence[str]) -> pd.DataFrame:

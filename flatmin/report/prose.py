@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS
 from flatmin.report.protocol import SET_UPS
@@ -14,6 +13,7 @@ from flatmin.report.sheet import Sheet
 from flatmin.report.studies import Study
 from flatmin.results import markdown
 from flatmin.results.latex import escaped
+from flatmin.results.words import counted, significant
 
 
 @dataclass(frozen=True)

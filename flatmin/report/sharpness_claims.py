@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pandas as pd
 
 from flatmin.core.cuts import small_tail
-from flatmin.figures.captions import counted, significant
 from flatmin.report.claim import FAILS, HOLDS, Claim, Finding, Side
 from flatmin.report.eligible import disorder, eligible
 from flatmin.report.published import (
@@ -26,6 +25,7 @@ from flatmin.report.training_claims import UNRECORDED
 from flatmin.report.values import READINGS, Reading, distributions_of, minima_of, searches, sharpness
 from flatmin.results.intervals import CORRELATION, POINTS, of_difference, of_mean, of_ratio
 from flatmin.results.statistics import proper
+from flatmin.results.words import counted, significant
 
 MANY = 4
 LATE = 0.2

@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, significant, span
 from flatmin.figures.effort import (
     CLIMBERS,
     PUBLISHED_END,
@@ -27,11 +26,9 @@ from flatmin.figures.effort import (
     published_end,
     start_handles,
 )
-from flatmin.figures.groups import averages_note, remedy_rows
 from flatmin.figures.remedies import draw_remedies, remedies_note, way_handles
 from flatmin.figures.remedies import epsilon_handles as dot_handles
-from flatmin.figures.searches import METHODS, SPACES, methods_of
-from flatmin.figures.sharpness import dots_note, geometric, not_converged, pair_rows, per_seed, ratio_of
+from flatmin.figures.sharpness import dots_note, geometric, not_converged, ratio_of
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, few_log_ticks, regimes_of
 from flatmin.figures.sweep import limits
 from flatmin.report import published
@@ -54,6 +51,9 @@ from flatmin.report.panels import (
 )
 from flatmin.report.studies import Study, main_studies
 from flatmin.results import Tables
+from flatmin.results.groups import averages_note, remedy_rows
+from flatmin.results.searches import methods_of, pair_rows, seed_means
+from flatmin.results.words import BATCH_NORM_NAMES, SEARCH_NAMES, SPACES, significant, span
 
 PAPER_LINE: dict[str, Any] = {"linewidth": 0.9, "zorder": 0, "gid": PAPER}
 PAPER_DASHES: dict[str, Any] = {"small_batch": (0, (1, 1.2)), "large_batch": (0, (5, 1.5))}
@@ -165,7 +165,7 @@ def readings(tables: Tables, space: str) -> pd.DataFrame:
     rows = pair_rows(tables)
     rows = rows[(rows["space"] == space) & (rows["epsilon"] == EPSILON)]
     rows = rows[rows["examples"] == rows.groupby(["method", "batch_norm"])["examples"].transform("max")]
-    return per_seed(rows, "network")
+    return seed_means(rows, "network")
 
 
 def of_slot(rows: pd.DataFrame, slot: tuple[str, str]) -> pd.DataFrame:
@@ -175,7 +175,7 @@ def of_slot(rows: pd.DataFrame, slot: tuple[str, str]) -> pd.DataFrame:
 
 def slot_name(slot: tuple[str, str]) -> str:
     """Return a reading in words, in two lines."""
-    return f"{METHODS[slot[0]]},\n{BATCH_NORM_NAMES[slot[1]]}"
+    return f"{SEARCH_NAMES[slot[0]]},\n{BATCH_NORM_NAMES[slot[1]]}"
 
 
 def draw_readings(

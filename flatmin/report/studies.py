@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from flatmin.core.errors import ResultsError
-from flatmin.figures.captions import counted, span
-from flatmin.figures.style import DATA_NAMES
 from flatmin.report.other_kinds import Other, is_other
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
 from flatmin.results.statistics import of_minima, proper
+from flatmin.results.words import DATA_NAMES, counted, span
 
 STRIDES = {"code": "code strides", "paper": "text strides"}
 TWO_VARIANTS = ("C1", "C3")

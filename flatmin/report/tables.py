@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flatmin.figures.captions import BATCH_NORM_NAMES
 from flatmin.report.cells import Column, Row, Table
 from flatmin.report.columns import NAMES, accuracies, distances, printed, sharpness_of_the_pair, sharpnesses
 from flatmin.report.published import (
@@ -21,6 +20,7 @@ from flatmin.report.published import (
 )
 from flatmin.report.studies import Study
 from flatmin.report.values import HEADLINE, READINGS, Reading, distributions_of, readings_of, searches
+from flatmin.results.words import BATCH_NORM_NAMES
 
 OVER_SEEDS = f"mean ± sample standard deviation over seeds (over {TRIALS} trials in the paper)"
 READ = f"The {HEADLINE.label}, unless the row says otherwise."

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pandas as pd
 
-from flatmin.figures.captions import significant
 from flatmin.report.claim import Claim, Finding
 from flatmin.report.eligible import FITTED
 from flatmin.report.published import DISTANCE_RATIO, FIGURE_2, FIGURE_3, LARGE, SMALL, TABLE_2
 from flatmin.report.studies import Study
 from flatmin.report.values import Reading, at_start, curve, minimum
 from flatmin.results.intervals import NOT_NEGATIVE, PERCENT, POINTS, Interval, of_difference, of_mean, of_ratio
+from flatmin.results.words import significant
 
 RUNNING = "running_"
 """What the names of columns begin with that hold what running averages give."""

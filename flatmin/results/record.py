@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from flatmin.core.atomic import remove_leftovers, write_files
 from flatmin.core.errors import ResultsError
 from flatmin.results import formats
-from flatmin.results.atomic import remove_leftovers, write_files
 from flatmin.results.lock import exclusive, is_held
 from flatmin.results.naming import ID_LENGTH, SCHEMA, checked_name, identity
 from flatmin.results.provenance import checkout

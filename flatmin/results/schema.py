@@ -8,8 +8,8 @@ mean, the measure says.
 
 from functools import cache
 
+from flatmin.core.kind import kinds
 from flatmin.measures import measures
-from flatmin.results.kind import kinds
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "curves": (

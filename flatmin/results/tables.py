@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from flatmin.core.atomic import write_files
 from flatmin.core.errors import ResultsError
 from flatmin.results import formats
-from flatmin.results.atomic import write_files
 from flatmin.results.schema import columns, text_columns
 
 

@@ -12,14 +12,7 @@ from flatmin.core.checks import one_of
 from flatmin.core.precision import full_precision
 from flatmin.core.vectors import norm
 from flatmin.sharpness.box import Box, Unbounded
-from flatmin.sharpness.search import (
-    CORRECTIONS,
-    MOST_ITERATIONS,
-    PAPER_ITERATIONS,
-    Climb,
-    paper_search,
-    strong_search,
-)
+from flatmin.sharpness.search import CORRECTIONS, MOST_ITERATIONS, PAPER_ITERATIONS, Climb, paper_search, strong_search
 
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS, "version": 2},

@@ -16,8 +16,8 @@ import pytest
 
 from flatmin.core.errors import FlatminError, ResultsError
 from flatmin.experiments import run
-from flatmin.experiments.wandb_panels import library
-from flatmin.experiments.wandb_report import StudyReport, build, markdown, publish, specification, write
+from flatmin.report.wandb_panels import library
+from flatmin.report.wandb_report import StudyReport, build, markdown, publish, specification, write
 from flatmin.results import COLUMNS, Tables
 
 PROVENANCE = {

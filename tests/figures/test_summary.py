@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from flatmin.core.errors import ResultsError
-from flatmin.figures.captions import significant
-from flatmin.figures.summary import latex_frame, plus_minus, summary_table, terminal_tables
 from flatmin.results import Tables, to_latex
+from flatmin.results.summary_text import latex_frame, plus_minus, summary_table, terminal_tables
+from flatmin.results.words import significant
 
 
 def printed(frame: pd.DataFrame, width: int) -> list[str]:

@@ -15,15 +15,15 @@ from flatmin.figures.along_training import along_training
 from flatmin.figures.curves import variation_curves
 from flatmin.figures.distributions import distributions
 from flatmin.figures.effort import effort
-from flatmin.figures.groups import averages_note, grouped, on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
 from flatmin.figures.remedies import remedies
 from flatmin.figures.render import FAMILIES, contents, figures_of
 from flatmin.figures.style import REGIMES, looks_of
-from flatmin.figures.summary import summary_table
 from flatmin.figures.sweep import sweep
-from flatmin.figures.verdict import verdict
 from flatmin.figures.warm_start import warm_start
 from flatmin.results import Tables, ratios
+from flatmin.results.groups import averages_note, grouped, on_the_way_rows, remedy_rows, sweep_rows, warm_start_rows
+from flatmin.results.summary_text import summary_table
+from flatmin.results.verdict import verdict
 
 RUN = {"network": "C1", "data": "cifar10"}
 SEARCH = RUN | {"space": "full", "batch_norm": "batch"}

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from flatmin.figures.verdict import verdict
 from flatmin.results import COLUMNS, Tables
+from flatmin.results.verdict import verdict
 
 
 def searches(small, large, **names) -> pd.DataFrame:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from flatmin.core.atomic import remove_leftovers, write_files
 from flatmin.core.errors import ResultsError
-from flatmin.results.atomic import remove_leftovers, write_files
 
 OLD = {"a.csv": b"old a", "seal.json": b"old seal"}
 NEW = {"a.csv": b"new a", "seal.json": b"new seal"}

@@ -7,15 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from flatmin.results.intervals import (
-    CORRELATION,
-    NOT_NEGATIVE,
-    PERCENT,
-    POINTS,
-    of_difference,
-    of_mean,
-    of_ratio,
-)
+from flatmin.results.intervals import CORRELATION, NOT_NEGATIVE, PERCENT, POINTS, of_difference, of_mean, of_ratio
 
 SEEDS = st.lists(st.floats(0.01, 1e4), min_size=2, max_size=8)
 

@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from flatmin.cli import app
 from flatmin.core.errors import ConfigError, FlatminError
+from flatmin.core.kind import kind_named
 from flatmin.experiments import Study, load_experiment, run
 from flatmin.results import Store, Tables
-from flatmin.results.kind import kind_named
 from flatmin.studies.toy.found import sentences
 
 FILE = "name: toy\nkind: toy\nresources: {wandb: {mode: disabled}}\n"

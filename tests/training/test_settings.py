@@ -10,15 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flatmin.data.batches import Pair
-from flatmin.training import (
-    Adversarial,
-    Augmentation,
-    Conservative,
-    Robust,
-    Stability,
-    TrainingSettings,
-    train,
-)
+from flatmin.training import Adversarial, Augmentation, Conservative, Robust, Stability, TrainingSettings, train
 
 Data = tuple[Pair, Pair]
 Fresh = Callable[[], nn.Module]

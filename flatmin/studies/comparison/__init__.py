@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatmin.results.kind import Kind
+from flatmin.core.kind import Kind
 from flatmin.studies.comparison.settings import Comparison
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def draw(tables: "Tables", out: Path) -> list[Path]:
 def printed(tables: "Tables") -> Iterator[Any]:
     """The summary, and which minimum is sharper."""
     from flatmin.core.errors import ResultsError
-    from flatmin.figures.summary import summary_table, terminal_tables
-    from flatmin.figures.verdict import verdict
+    from flatmin.results.summary_text import summary_table, terminal_tables
+    from flatmin.results.verdict import verdict
 
     try:
         yield from terminal_tables(summary_table(tables))

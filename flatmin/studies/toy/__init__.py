@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatmin.results.kind import Kind
+from flatmin.core.kind import Kind
 from flatmin.studies.toy.settings import Toy
 
 if TYPE_CHECKING:

@@ -5,11 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from flatmin.figures.captions import counted, span
-from flatmin.figures.style import DATA_NAMES, label_of
-from flatmin.figures.summary import summary_table
-from flatmin.figures.verdict import verdict
 from flatmin.results import Tables
+from flatmin.results.summary_text import summary_table
+from flatmin.results.verdict import verdict
+from flatmin.results.words import DATA_NAMES, counted, label_of, span
 
 SUMMARY_NOTE = (
     "Mean and sample standard deviation over seeds; ratio of the means, large over small batch, "

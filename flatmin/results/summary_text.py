@@ -9,12 +9,11 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from flatmin.core.errors import ResultsError
-from flatmin.figures.captions import counted, significant
-from flatmin.figures.searches import SPACES, with_standard_a
-from flatmin.figures.sharpness import SETTING, pair_rows
-from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables, ratios, summary
 from flatmin.results.measured import by_rule, in_words, means, pairs, setting_columns
+from flatmin.results.searches import TOLD_BY, pair_rows, with_standard_a
+from flatmin.results.statistics import PAIR
+from flatmin.results.words import DATA_NAMES, SPACES, counted, significant
 
 QUANTITIES = {
     "test_accuracy": "test accuracy (%)",
@@ -51,8 +50,8 @@ def summary_table(tables: Tables) -> pd.DataFrame:
     means = summary(tables)
     if means.empty:
         raise ResultsError("nothing to summarise: the tables `minima` and `sharpness` are empty.")
-    means = with_standard_a(means[means["regime"].isin(REGIMES)])
-    keys = ["network", "data", "space", "epsilon", *SETTING]
+    means = with_standard_a(means[means["regime"].isin(PAIR)])
+    keys = ["network", "data", "space", "epsilon", *TOLD_BY]
     joined = means.merge(with_standard_a(ratios(tables)), how="left", on=keys, suffixes=("", "_pairs"))
     ordering: Any = {"ascending": [True, False], "na_position": "first", "kind": "stable"}
     joined = joined.sort_values(["space", "epsilon"], **ordering)

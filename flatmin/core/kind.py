@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flatmin.core.declared import declared
 from flatmin.core.errors import ConfigError
 from flatmin.core.fields import Section, shown
 
-if TYPE_CHECKING:
-    from flatmin.results.tables import Tables
-
+Tables = Any
+"""`flatmin.results.Tables`, which lie above."""
 USUAL = "comparison"
 """The kind of an experiment file that names none."""
 
 
-def nothing_logged(tables: "Tables") -> tuple[dict[str, Any], dict[str, float]]:
+def nothing_logged(tables: Tables) -> tuple[dict[str, Any], dict[str, float]]:
     """No frames and no numbers."""
     return {}, {}
 
@@ -49,9 +48,9 @@ class Kind:
     words: str
     settings: type[Section]
     prepare: Callable[..., Any]
-    draw: Callable[["Tables", Path], list[Path]]
-    printed: Callable[["Tables"], Iterator[Any]]
-    logged: Callable[["Tables"], tuple[dict[str, Any], dict[str, float]]] = nothing_logged
+    draw: Callable[[Tables, Path], list[Path]]
+    printed: Callable[[Tables], Iterator[Any]]
+    logged: Callable[[Tables], tuple[dict[str, Any], dict[str, float]]] = nothing_logged
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     text: tuple[str, ...] = ()
     shorthand: tuple[str, ...] = ()
@@ -81,7 +80,7 @@ def kind_named(name: Any) -> Kind:
     return found[name]
 
 
-def kind_of(tables: "Tables") -> Kind:
+def kind_of(tables: Tables) -> Kind:
     """The kind of the study that left these tables."""
     experiment = tables.provenance.get("experiment")
     return kind_named(experiment.get("kind", USUAL) if isinstance(experiment, Mapping) else USUAL)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError, ResultsError
-from flatmin.experiments.report_text import sections, setting, title
-from flatmin.experiments.wandb_panels import bars, curves, frames, images, library
+from flatmin.report.study_text import sections, setting, title
+from flatmin.report.wandb_panels import bars, curves, frames, images, library
 from flatmin.results import Tables
-from flatmin.results.atomic import write_files
 from flatmin.results.wandb_keys import STUDY, study_name
 
 TITLE_LENGTH = 128

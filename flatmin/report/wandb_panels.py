@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from flatmin.core.errors import FlatminError
-from flatmin.figures.captions import BATCH_NORM_NAMES
-from flatmin.figures.searches import METHODS, SPACES
-from flatmin.figures.style import LOSS
-from flatmin.figures.summary import QUANTITIES
 from flatmin.results import Tables
+from flatmin.results.summary_text import QUANTITIES
 from flatmin.results.wandb_keys import figure_key, keyed_means, shown_frames
+from flatmin.results.words import BATCH_NORM_NAMES, LOSS, SEARCH_NAMES, SPACES
 
 WIDTH = 24
 MISSING = "a W&B report needs the package wandb-workspaces; pip install 'flatmin[reports]'."
@@ -81,7 +79,7 @@ def bar_title(row: Any) -> str:
         return QUANTITIES[row["quantity"]].removesuffix(" (%)")
     setting = [
         SPACES.get(row["space"], row["space"]),
-        METHODS.get(row["method"], row["method"]),
+        SEARCH_NAMES.get(row["method"], row["method"]),
         BATCH_NORM_NAMES.get(row["batch_norm"], row["batch_norm"]),
     ]
     return f"sharpness (%): {', '.join(setting)}"

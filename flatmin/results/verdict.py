@@ -5,14 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.captions import BATCH_NORM_NAMES, counted, significant
-from flatmin.figures.searches import METHODS, SPACES
-from flatmin.figures.sharpness import pair_rows, per_seed
-from flatmin.figures.style import DATA_NAMES, REGIMES
 from flatmin.results import Tables
-from flatmin.results.statistics import CHANCE, with_minima
+from flatmin.results.searches import pair_rows, seed_means
+from flatmin.results.statistics import CHANCE, PAIR, with_minima
+from flatmin.results.words import BATCH_NORM_NAMES, DATA_NAMES, REGIME_NAMES, SEARCH_NAMES, SPACES, counted, significant
 
-SMALL, LARGE = REGIMES
+SMALL, LARGE = PAIR
 PREFERRED = {"space": "full", "batch_norm": "batch"}
 
 
@@ -62,7 +60,7 @@ def sentence(rows: pd.DataFrame) -> str:
     parts = []
     for method in methods:
         searches = rows[rows["method"] == method]
-        name = METHODS.get(method, method)
+        name = SEARCH_NAMES.get(method, method)
         if searches.empty:
             parts.append(f"the {name} was not run at this setting")
         elif not parts:
@@ -107,11 +105,11 @@ def finding(searches: pd.DataFrame, setting: list[str]) -> str:
     Returns:
         The claim; seeds without a known sharpness of both minima take no part in it and are counted.
     """
-    wide = per_seed(searches).pivot(index="seed", columns="regime", values="sharpness").reindex(columns=[*REGIMES])
+    wide = seed_means(searches).pivot(index="seed", columns="regime", values="sharpness").reindex(columns=[*PAIR])
     pairs = wide.dropna().astype("float64")
-    missing = [regime for regime in REGIMES if wide[regime].isna().all()]
+    missing = [regime for regime in PAIR if wide[regime].isna().all()]
     if missing:
-        words = " and ".join(REGIMES[regime].label.replace(" ", "-") for regime in missing)
+        words = " and ".join(REGIME_NAMES[regime].replace(" ", "-") for regime in missing)
         return bracketed(f"no verdict, the sharpness of the {words} minimum is missing", setting)
     if pairs.empty:
         return bracketed("no verdict, no seed has the sharpness of both minima", setting)
@@ -161,7 +159,7 @@ def comparison(pairs: pd.DataFrame) -> tuple[str, list[str]]:
 
 def minimum(regime: str) -> str:
     """Return the minimum's name, such as ``large-batch minimum``."""
-    return f"{REGIMES[regime].label.replace(' ', '-')} minimum"
+    return f"{REGIME_NAMES[regime].replace(' ', '-')} minimum"
 
 
 def bracketed(claim: str, facts: list[str]) -> str:

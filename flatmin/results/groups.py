@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from flatmin.figures.searches import with_standard_a
-from flatmin.figures.style import REGIMES, series_of
 from flatmin.results import Tables, of_minima
+from flatmin.results.searches import with_standard_a
+from flatmin.results.statistics import PAIR
+from flatmin.results.words import series_of
 
 RUN = ["network", "data", "regime", "seed"]
 SEARCH = ["method", "space", "epsilon", "batch_norm"]
@@ -89,7 +90,7 @@ def grouped(tables: Tables) -> pd.DataFrame:
     sizes = minima.groupby(["network", "data", "series"])["batch_size"].transform("nunique")
     minima.loc[(minima["series"] != "") & (sizes >= LEAST), "group"] = "sweep"
     minima.loc[warm, "group"] = "warm_start"
-    minima.loc[minima["regime"].isin(REGIMES), "group"] = "pair"
+    minima.loc[minima["regime"].isin(PAIR), "group"] = "pair"
     return minima
 
 

@@ -1,13 +1,14 @@
-"""What a figure says of the searches behind it: their names, and what of them it cannot show."""
+"""The searches of the sharpness table: those of both minima, a row a seed, and what is to be said of them."""
 
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.captions import counted
+from flatmin.results.statistics import PAIR, of_minima
+from flatmin.results.tables import Tables
+from flatmin.results.words import SEARCH_NAMES, counted
 
-SPACES = {"full": "full space", "random": "random subspace"}
-METHODS = {"paper": "published search", "strong": "strong search"}
-
+TOLD_BY = ["method", "batch_norm", "subspace_dim", "examples"]
+"""What tells searches of one space and epsilon apart."""
 STANDARD = ("identity", "normal", "")
 
 
@@ -18,7 +19,7 @@ def with_standard_a(rows: pd.DataFrame) -> pd.DataFrame:
 
 def methods_of(rows: pd.DataFrame) -> dict[str, str]:
     """Return the methods that occur in the rows with their names, the paper's first."""
-    return {method: METHODS.get(method, method) for method in sorted(rows["method"].unique())}
+    return {method: SEARCH_NAMES.get(method, method) for method in sorted(rows["method"].unique())}
 
 
 def searches_note(rows: pd.DataFrame) -> list[str]:
@@ -41,3 +42,22 @@ def unseen_notes(rows: pd.DataFrame) -> list[str]:
         f"{lost} of {counted(len(rows), 'search')} not finite, left out" if lost else "",
         f"{open_ended} of {counted(len(rows), 'search')} not converged" if open_ended else "",
     ]
+
+
+def pair_rows(tables: Tables) -> pd.DataFrame:
+    """Return the searches at the minima of the small and the large batch, with the standard A."""
+    rows = with_standard_a(of_minima(tables.sharpness))
+    return rows[rows["regime"].isin(PAIR)]
+
+
+def seed_means(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return one row per seed: the mean over the draws of a random subspace, converged if all draws are.
+
+    Args:
+        rows: The searches.
+        *columns: Columns beyond the setting that tell searches apart.
+    """
+    keys = ["regime", "space", "epsilon", *TOLD_BY, *columns, "seed"]
+    draws = rows.groupby(keys, sort=False, as_index=False, dropna=False)
+    seeds = draws.agg(sharpness=("sharpness", "mean"), converged=("converged", "all"))
+    return seeds.sort_values("method", kind="stable")
