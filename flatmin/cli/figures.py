@@ -7,11 +7,13 @@ import typer
 
 from flatmin.cli.terminal import show, terminal
 
-FOLDER = typer.Argument(help="results/EXPERIMENT or paper/data/EXPERIMENT: the tables, or a folder with `tables/`.")
-OUT = typer.Option("--out", help="Where to write; FOLDER/figures unless given.", show_default=False)
+FIGURES_FOLDER = typer.Argument(
+    help="results/EXPERIMENT or paper/data/EXPERIMENT: the tables, or a folder with `tables/`."
+)
+FIGURES_OUT = typer.Option("--out", help="Where to write; FOLDER/figures unless given.", show_default=False)
 
 
-def figures(folder: Annotated[Path, FOLDER], out: Annotated[Path | None, OUT] = None) -> None:
+def figures(folder: Annotated[Path, FIGURES_FOLDER], out: Annotated[Path | None, FIGURES_OUT] = None) -> None:
     """Draw every figure of an experiment as PDF and PNG, with the plotted numbers as CSV, and print its summary.
 
     The last lines say which minimum is sharper. Reads only the tables, so it needs neither data nor networks.

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-RESULTS = typer.Argument(help="Folder of all results, or of one experiment.")
+LISTED = typer.Argument(help="Folder of all results, or of one experiment.")
 ALL = typer.Option("--all", help="Show every record, not only what is unfinished.")
 
 
-def list_results(results: Annotated[Path, RESULTS] = Path("results"), every: Annotated[bool, ALL] = False) -> None:
+def list_results(results: Annotated[Path, LISTED] = Path("results"), every: Annotated[bool, ALL] = False) -> None:
     """Show the state of every experiment under a results folder, and what is wrong with broken records.
 
     States: finished, diverged (the loss was no longer finite), running (a process is at it), interrupted (the same

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 FROZEN = Path("paper/data")
-RESULTS = Path("results")
+OWN_RESULTS = Path("results")
 
-FOLDERS = typer.Argument(
+STUDY_FOLDERS = typer.Argument(
     help="Studies, or folders of studies; paper/data unless given, else results.",
     show_default=False,
     metavar="FOLDER",
@@ -18,7 +18,9 @@ OUT = typer.Option(
 )
 
 
-def report(folders: Annotated[list[Path] | None, FOLDERS] = None, out: Annotated[Path | None, OUT] = None) -> None:
+def report(
+    folders: Annotated[list[Path] | None, STUDY_FOLDERS] = None, out: Annotated[Path | None, OUT] = None
+) -> None:
     """Write every table and figure of the paper with our numbers beside its own, and judge its claims.
 
     All of it to read in report.md; LaTeX tables with a CSV of their cells, claims.csv, numbers.tex (a macro for every
@@ -33,8 +35,8 @@ def report(folders: Annotated[list[Path] | None, FOLDERS] = None, out: Annotated
     from flatmin.results.words import counted
 
     frozen = FROZEN.is_dir()
-    studies, others = load_studies(folders or [FROZEN if frozen else RESULTS])
-    out = out or (FROZEN.with_name("generated") if frozen else RESULTS / "report")
+    studies, others = load_studies(folders or [FROZEN if frozen else OWN_RESULTS])
+    out = out or (FROZEN.with_name("generated") if frozen else OWN_RESULTS / "report")
     judgements, written = build(studies, out, others)
     console = Console()
     console.print(terminal_table(judgements))

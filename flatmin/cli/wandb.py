@@ -9,7 +9,7 @@ app = typer.Typer(name="wandb", help="Weights & Biases: a report of a study.", n
 
 FOLDER = typer.Argument(help="results/NAME, or a folder with the tables themselves.", show_default=False)
 PUBLISH = typer.Option("--publish", help="Save the report to W&B, which needs an account and the network.")
-OUT = typer.Option(
+REPORT_FILE = typer.Option(
     "--out",
     metavar="FILE",
     help="JSON file to write, with a Markdown twin beside it; FOLDER/wandb_report.json unless given.",
@@ -30,7 +30,7 @@ def _group() -> None:
 def report(
     folder: Annotated[Path, FOLDER],
     publish: Annotated[bool, PUBLISH] = False,
-    out: Annotated[Path | None, OUT] = None,
+    out: Annotated[Path | None, REPORT_FILE] = None,
     project: Annotated[str | None, PROJECT] = None,
     entity: Annotated[str | None, ENTITY] = None,
 ) -> None:
@@ -42,7 +42,7 @@ def report(
     from flatmin.report import wandb_report
 
     study = wandb_report.StudyReport.of(folder, project=project, entity=entity)
-    for path in wandb_report.write(study, out or folder / "wandb_report.json"):
+    for path in wandb_report.write_report(study, out or folder / "wandb_report.json"):
         typer.echo(path)
     if publish:
         typer.echo(wandb_report.publish(study))

@@ -54,10 +54,10 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
 BatchSizes = Annotated[int | str | tuple[int | str, ...], BeforeValidator(_batch_sizes)]
-Statistics = Literal["running", "batch", "reestimate"]
+BatchNormReading = Literal["running", "batch", "reestimate"]
 
 
-def file_name(value: str) -> str:
+def file_safe(value: str) -> str:
     """The text, if it can stand in a file name."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", value):
         raise ValueError(f"must be up to 80 letters, digits, dots, dashes and underscores, got {shown(value)}")

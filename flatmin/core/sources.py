@@ -142,7 +142,7 @@ def _digest(module: ModuleType) -> str:
         return found.hexdigest()[:16]
     path = Path(origin).resolve()
     if _installed(path):
-        found.update(path.read_bytes() + _version(module.__name__).encode())
+        found.update(path.read_bytes() + _distribution_version(module.__name__).encode())
         return found.hexdigest()[:16]
     parts = module.__name__.split(".")
     own = module.__name__.startswith("flatmin_own_")
@@ -192,7 +192,7 @@ def _installed(path: Path) -> bool:
     return any(path.is_relative_to(place) for place in places)
 
 
-def _version(name: str) -> str:
+def _distribution_version(name: str) -> str:
     top = name.partition(".")[0]
     try:
         return metadata.version(metadata.packages_distributions().get(top, [top])[0])

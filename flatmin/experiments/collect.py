@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flatmin.core.errors import ResultsError
-from flatmin.experiments.step import Step, Workplace, named
+from flatmin.experiments.step import Step, Workplace, with_facts
 from flatmin.results import Tables
 
 
@@ -23,7 +23,7 @@ def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, A
         if record.state not in ("finished", "diverged"):
             continue
         for name in record.tables:
-            frames: dict[str, Any] = {name: named(name, record.table(name), step.facts)}
+            frames: dict[str, Any] = {name: with_facts(name, record.table(name), step.facts)}
             parts.append(Tables(**frames))
         origins.append(record.provenance)
     return Tables.concat(parts, provenance | common(origins))

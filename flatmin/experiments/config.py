@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
-from flatmin.core.fields import Section, Share, file_name, shown
+from flatmin.core.fields import Section, Share, file_safe, shown
 from flatmin.core.kind import USUAL
 
 
@@ -58,7 +58,7 @@ class Experiment(Section):
     """
 
     kind: str = USUAL
-    name: Annotated[str, AfterValidator(file_name)]
+    name: Annotated[str, AfterValidator(file_safe)]
     about: str = ""
     budget: Share = 1.0
     resources: Resources = Resources()

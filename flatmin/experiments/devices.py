@@ -19,6 +19,6 @@ def resolved_device(name: str) -> torch.device:
     return device
 
 
-def described(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """A device as people name it."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

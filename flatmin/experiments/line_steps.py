@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from flatmin.core.objective import Objective
-from flatmin.experiments.slice_step import Bounds, Reading, SliceStep, spaced
+from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep, spaced
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Line, filter_normalized, path_between, slice_1d
 
@@ -18,8 +18,8 @@ class PathStep(SliceStep):
     first: TrainingStep
     second: TrainingStep
     form: str  # type: ignore[misc]
-    alphas: Bounds
-    reading: Reading
+    alphas: AlphaBounds
+    reading: SliceReading
 
     table = "lines"
 
@@ -58,8 +58,8 @@ class RandomLineStep(SliceStep):
     """A filter-normalised random line through one minimum; both regimes of a seed share the draw."""
 
     network: TrainingStep
-    alphas: Bounds
-    reading: Reading
+    alphas: AlphaBounds
+    reading: SliceReading
 
     form = "random"
     table = "lines"

@@ -12,7 +12,7 @@ import pandas as pd
 from flatmin.experiments.laboratory import Laboratory, examples_of
 from flatmin.experiments.step import Outcome
 from flatmin.experiments.training_step import TrainingStep
-from flatmin.measures.measure import Asked, Measure, Subject, whole_epoch
+from flatmin.measures.measure import Asked, Measure, Specimen, whole_epoch
 from flatmin.results import Record
 
 
@@ -97,11 +97,11 @@ class MeasureStep:
         frame = pd.DataFrame(rows, columns=[name for name in self.measure.columns if name not in self.asked.facts])
         return Outcome(result={"rows": rows}, tables={self.measure.name: frame})
 
-    def subject(self, workplace: Laboratory) -> Subject:
+    def subject(self, workplace: Laboratory) -> Specimen:
         """The loss of the network on the examples asked for, and on others."""
         network, train = workplace.trained(self.network, self.epoch), workplace.train
         on = partial(workplace.objective, network, batch_size=self.asked.batch_size, batch_norm=self.asked.batch_norm)
-        return Subject(
+        return Specimen(
             objective=on(examples_of(train, self.asked.examples)),
             following=lambda count: on(examples_of(train, count, start=self.asked.examples)),
             test=lambda: on(workplace.test),

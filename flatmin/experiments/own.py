@@ -20,7 +20,7 @@ from flatmin.experiments.setups import Call
 
 Loss = Callable[[Any, Any], Tensor]
 PARTS = ("train", "test")
-FEW = 8
+TRIED = 8
 """Examples on which network and loss are tried before anything runs."""
 
 
@@ -34,7 +34,7 @@ def described(section: Call, of: Source) -> dict[str, Any]:
     return {"name": section.label, "call": of.name, "arguments": section.arguments, "source": of.digest}
 
 
-def builder(section: Call, of: Source) -> Callable[[], nn.Module]:
+def own_builder(section: Call, of: Source) -> Callable[[], nn.Module]:
     """What builds the network."""
 
     def build() -> nn.Module:
@@ -154,7 +154,7 @@ def each_of(loss: Loss, network: nn.Module, data: Dataset) -> Loss | None:
         network: The network at a start.
         data: The data set, of which some examples are tried.
     """
-    few = data.train.first(min(FEW, len(data.train)))
+    few = data.train.first(min(TRIED, len(data.train)))
     with torch.no_grad():
         outputs = network.eval()(few.inputs)
         for each in (unreduced(loss), one_by_one(loss)):
@@ -216,7 +216,7 @@ def check_start(key: str, first: nn.Module, second: nn.Module) -> None:
 NO_MEAN = "The loss of a batch is not the mean of its examples' losses: it depends on how the data are cut into batches"
 
 
-def check(network: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) -> None:
+def check_fit(network: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) -> None:
     """Refuse a network that does not take the data, or outputs that the loss does not take, before anything runs.
 
     Args:
@@ -228,7 +228,7 @@ def check(network: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) 
     Raises:
         ConfigError: If one raises, or the loss is not one finite number with a gradient.
     """
-    few = data.train.first(min(FEW, len(data.train)))
+    few = data.train.first(min(TRIED, len(data.train)))
     try:
         outputs = network.eval()(few.inputs)
     except Exception as error:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flatmin.core.objective import Objective
-from flatmin.experiments.slice_step import Bounds, Reading, SliceStep, spaced
+from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep, spaced
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Plane, ThreePointPlane, filter_normalized, plane_through, slice_2d
 
@@ -18,8 +18,8 @@ class RandomPlaneStep(SliceStep):
     """The plane of two filter-normalised random directions through one minimum; both regimes share the draws."""
 
     network: TrainingStep
-    alphas: Bounds
-    reading: Reading
+    alphas: AlphaBounds
+    reading: SliceReading
 
     form = "random"
     table = "planes"
@@ -67,7 +67,7 @@ class ThreePointPlaneStep(SliceStep):
     second: TrainingStep
     margin: float
     points: int
-    reading: Reading
+    reading: SliceReading
 
     form = "three_points"
     table = "planes"

@@ -12,7 +12,7 @@ from flatmin.training import Adversarial, Augmentation, Conservative, Method, Ro
 
 ANY_INPUT = {"F1": F1, "F2": F2}
 IMAGES_32 = {"C1": C1, "C2": C2, "C3": C3, "C4": C4}
-METHODS = {method.name: method for method in (Conservative, Robust, Adversarial, Stability)}
+METHOD_CLASSES = {method.name: method for method in (Conservative, Robust, Adversarial, Stability)}
 
 
 def builder(network: setups.Network, dataset: Dataset) -> Callable[[], nn.Module]:
@@ -38,4 +38,4 @@ def augmentation(section: setups.Augmentation | None) -> Augmentation | None:
 
 def method(section: setups.Method | None) -> Method | None:
     """The training method that a section describes."""
-    return None if section is None else METHODS[section.name](**section.model_dump(exclude={"name"}))
+    return None if section is None else METHOD_CLASSES[section.name](**section.model_dump(exclude={"name"}))

@@ -8,7 +8,7 @@ import torch
 
 from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError
-from flatmin.experiments.devices import described
+from flatmin.experiments.devices import device_name
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.study import Study
 from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
@@ -95,7 +95,7 @@ def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter
                 arrays=outcome.arrays,
                 tables=outcome.tables,
                 status=outcome.status,
-                provenance={"device": described(workplace.device), "threads": torch.get_num_threads()},
+                provenance={"device": device_name(workplace.device), "threads": torch.get_num_threads()},
             )
     clear(record)
     reporter.ended(step, record)

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from flatmin.core.fields import Count, Epochs, Positive, Section, Share, file_name, named, shown
+from flatmin.core.fields import Count, Epochs, Positive, Section, Share, file_safe, named, shown
 
 
 def _callable(value: str) -> str:
@@ -36,7 +36,7 @@ class Call(Section):
     model_config = ConfigDict(extra="allow")
 
     call: Annotated[str, AfterValidator(_callable)]
-    name: Annotated[str, AfterValidator(file_name)] | None = None
+    name: Annotated[str, AfterValidator(file_safe)] | None = None
 
     @property
     def label(self) -> str:
@@ -206,7 +206,7 @@ class Stability(Section):
     weight: Positive = 0.01
 
 
-METHODS: dict[str, type[Section]] = {
+METHOD_SECTIONS: dict[str, type[Section]] = {
     "conservative": Conservative,
     "robust": Robust,
     "adversarial": Adversarial,
@@ -217,8 +217,8 @@ METHODS: dict[str, type[Section]] = {
 def _method(value: Any) -> Any:
     value = named(value)
     name = value["name"] if isinstance(value, Mapping) and "name" in value else getattr(value, "name", None)
-    if name not in METHODS:
-        raise ValueError(f"must be one of {', '.join(METHODS)}, got {shown(name)}")
+    if name not in METHOD_SECTIONS:
+        raise ValueError(f"must be one of {', '.join(METHOD_SECTIONS)}, got {shown(name)}")
     return value
 
 

@@ -19,11 +19,11 @@ from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Line, Plane
 from flatmin.results import Record
 
-Bounds = tuple[float, float, int]
+AlphaBounds = tuple[float, float, int]
 
 
 @dataclass(frozen=True)
-class Reading:
+class SliceReading:
     """On which data a slice is evaluated, and how.
 
     Args:
@@ -54,7 +54,7 @@ class SliceStep(ABC):
     after = None
     form: ClassVar[str]
     table: ClassVar[str]
-    reading: Reading
+    reading: SliceReading
 
     @property
     @abstractmethod
@@ -115,7 +115,7 @@ class SliceStep(ABC):
             objectives = [self.reading.objective(network, data, workplace) for network in networks]
             keep = points.keep(split, lambda: advance(share))
             cut = self.cut(objectives, start, progress=keep, known=points.known(split))
-            frames.append(tidy(cut).assign(split=split))
+            frames.append(points_table(cut).assign(split=split))
             checks[split] = {
                 "base_loss": cut.base_loss,
                 "center_loss": cut.center_loss,
@@ -134,14 +134,14 @@ class SliceStep(ABC):
         return {}
 
 
-def spaced(bounds: Bounds) -> Tensor:
+def spaced(bounds: AlphaBounds) -> Tensor:
     """Equally spaced coordinates, exact at 0 where they pass it."""
     low, high, points = bounds
     axis = torch.linspace(low, high, points, dtype=torch.float64)
     return torch.where(axis.abs() < 1e-12 * (high - low), 0.0, axis)
 
 
-def tidy(cut: Line | Plane) -> pd.DataFrame:
+def points_table(cut: Line | Plane) -> pd.DataFrame:
     """One row a point."""
     values = {"loss": cut.loss.reshape(-1).numpy(), "accuracy": cut.accuracy.reshape(-1).numpy()}
     if isinstance(cut, Line):

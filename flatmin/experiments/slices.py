@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from flatmin.core.fields import Count, Examples, Section, Seed, Several, Statistics, shown
+from flatmin.core.fields import BatchNormReading, Count, Examples, Section, Seed, Several, shown
 
 
 class Grid(Section):
@@ -62,7 +62,7 @@ class RandomLines(Section):
     """
 
     alphas: Grid = Grid(low=-1.0, high=1.0, points=51)
-    batch_norm: Several[Statistics] = ("batch",)
+    batch_norm: Several[BatchNormReading] = ("batch",)
 
 
 class Planes(Section):
@@ -84,7 +84,7 @@ class Planes(Section):
     grid: Grid = Grid(low=-1.0, high=1.0, points=25)
     margin: Annotated[float, Field(ge=0)] = 0.3
     points: Annotated[int, Field(ge=2)] = 25
-    batch_norm: Several[Statistics] = ("batch",)
+    batch_norm: Several[BatchNormReading] = ("batch",)
     seeds: Several[Seed] | None = None
     examples: Examples | None = None
 

@@ -96,7 +96,7 @@ class Step(Protocol):
         ...
 
 
-def named(table: str, frame: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:
+def with_facts(table: str, frame: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:
     """The rows of a record with the columns that name its step, in the table's order."""
     wanted = columns()[table]
     known = {column: value for column, value in facts.items() if column in wanted}

@@ -116,7 +116,7 @@ class TrainingStep:
         return Outcome(
             result=ending,
             arrays=arrays(trained.state, trained.snapshots),
-            tables={"curves": curves(trained.rows), "minima": pd.DataFrame([ending])},
+            tables={"curves": curves_table(trained.rows), "minima": pd.DataFrame([ending])},
             status="diverged" if trained.status == "diverged" else "finished",
         )
 
@@ -155,7 +155,7 @@ def arrays(state: dict[str, Tensor], snapshots: dict[int, dict[str, Tensor]]) ->
     return kept
 
 
-def curves(rows: list[dict[str, float]]) -> pd.DataFrame:
+def curves_table(rows: list[dict[str, float]]) -> pd.DataFrame:
     """One row per epoch and split."""
     return pd.DataFrame(
         [

@@ -32,10 +32,10 @@ from flatmin.figures.style import (
 from flatmin.results import Tables
 from flatmin.results.words import BATCH_NORM_NAMES, counted
 
-QUANTITIES = ("error", "loss")
-COLUMNS = 4
-READINGS = {"": ("batch", 1.6), "running_": ("running", 0.6)}
-OTHERS = "0.82"
+CURVE_QUANTITIES = ("error", "loss")
+PANEL_COLUMNS = 4
+READING_STROKES = {"": ("batch", 1.6), "running_": ("running", 0.6)}
+OTHERS_GREY = "0.82"
 
 
 @styled
@@ -54,7 +54,7 @@ def training_curves(tables: Tables, *, network: str, data: str) -> Figure:
         ResultsError: If there are no such curves.
     """
     rows = with_errors(select(curve_rows(tables, variations=False), "curves", network=network, data=data))
-    quantities = [quantity for quantity in QUANTITIES if rows[quantity].notna().any()]
+    quantities = [quantity for quantity in CURVE_QUANTITIES if rows[quantity].notna().any()]
     figure = blank(PAGE_WIDTH if len(quantities) > 1 else COLUMN_WIDTH, 3.0)
     panels = figure.subplots(1, len(quantities), squeeze=False)[0]
     for axes, quantity in zip(panels, quantities, strict=True):
@@ -85,8 +85,8 @@ def variation_curves(tables: Tables, *, network: str, data: str, quantity: str =
     """
     rows = with_errors(select(curve_rows(tables, variations=True), "curves", network=network, data=data))
     regimes = regimes_of(rows)
-    columns = min(len(regimes), COLUMNS)
-    lines = -(-len(regimes) // COLUMNS)
+    columns = min(len(regimes), PANEL_COLUMNS)
+    lines = -(-len(regimes) // PANEL_COLUMNS)
     width = PAGE_WIDTH if columns > 2 else COLUMN_WIDTH
     figure = blank(width, 0.9 + 1.5 * lines)
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
@@ -104,7 +104,7 @@ def variation_curves(tables: Tables, *, network: str, data: str, quantity: str =
     figure.supylabel(axis_label(quantity), fontsize=8)
     handles = [*split_handles(splits_of(rows)), *reading_handles(rows)]
     if len(regimes) > 1:
-        handles.append(Line2D([], [], color=OTHERS, label="test in the other panels"))
+        handles.append(Line2D([], [], color=OTHERS_GREY, label="test in the other panels"))
     heading(figure, f"training curves, {quantity}", network, data, handles)
     footer(figure, tables, "curves", rows, *curve_notes(rows, quantity))
     return figure
@@ -122,7 +122,7 @@ def curve_rows(tables: Tables, *, variations: bool) -> pd.DataFrame:
 
 def with_errors(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the curves with the `error` in per cent in both readings of BatchNorm."""
-    errors = {f"{prefix}error": 100 * (1 - rows[f"{prefix}accuracy"].astype(float)) for prefix in READINGS}
+    errors = {f"{prefix}error": 100 * (1 - rows[f"{prefix}accuracy"].astype(float)) for prefix in READING_STROKES}
     return rows.assign(**errors)
 
 
@@ -143,7 +143,7 @@ def draw_curves(axes: Axes, rows: pd.DataFrame, quantity: str, looks: dict[str, 
             if chosen.empty:
                 continue
             line = stroke(look.color, look.marker, split, points=chosen["epoch"].nunique(), marks=10)
-            thin = {"color": look.color, "linestyle": line["linestyle"], "linewidth": READINGS["running_"][1]}
+            thin = {"color": look.color, "linestyle": line["linestyle"], "linewidth": READING_STROKES["running_"][1]}
             if has_running(chosen, quantity):
                 seeds = finite(chosen, f"running_{quantity}").groupby("epoch")[f"running_{quantity}"].mean()
                 axes.plot(seeds.index, seeds, **thin)
@@ -155,7 +155,7 @@ def draw_others(axes: Axes, rows: pd.DataFrame, quantity: str) -> None:
     tested = finite(rows[rows["split"] == "test"], quantity)
     for _, curve in tested.groupby("regime"):
         seeds = curve.groupby("epoch")[quantity].mean()
-        axes.plot(seeds.index, seeds, color=OTHERS, linewidth=0.6, linestyle="--", zorder=0)
+        axes.plot(seeds.index, seeds, color=OTHERS_GREY, linewidth=0.6, linestyle="--", zorder=0)
 
 
 def finite(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -165,7 +165,7 @@ def finite(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 def ends(rows: pd.DataFrame, quantity: str) -> tuple[float, float]:
     """Return the ends of a logarithmic axis that holds every positive value in either reading, with a little room."""
-    values = pd.concat([rows[f"{prefix}{quantity}"].astype(float) for prefix in READINGS])
+    values = pd.concat([rows[f"{prefix}{quantity}"].astype(float) for prefix in READING_STROKES])
     shown = values[(values > 0) & np.isfinite(values)]
     return (float(shown.min() / 1.4), float(shown.max() * 1.4)) if len(shown) else (0.1, 10.0)
 
@@ -185,10 +185,11 @@ def epoch_axis(axes: Axes, rows: pd.DataFrame) -> None:
 
 def reading_handles(rows: pd.DataFrame) -> list[Line2D]:
     """Return the legend entries that tell the readings of BatchNorm by their width; none where there is one."""
-    if not any(has_running(rows, quantity) for quantity in QUANTITIES):
+    if not any(has_running(rows, quantity) for quantity in CURVE_QUANTITIES):
         return []
     return [
-        Line2D([], [], color="0.25", linewidth=width, label=BATCH_NORM_NAMES[name]) for name, width in READINGS.values()
+        Line2D([], [], color="0.25", linewidth=width, label=BATCH_NORM_NAMES[name])
+        for name, width in READING_STROKES.values()
     ]
 
 

@@ -14,11 +14,11 @@ from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks
 from flatmin.results import Tables, of_minima
 from flatmin.results.words import BATCH_NORM_NAMES, SPACES
 
-CLIMBERS = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
-STARTS: dict[str, Any] = {"centre": "-", "sign": "--", "random": ":"}
+CLIMBER_NAMES = {"lbfgsb": "L-BFGS-B", "corner_steps": "corner steps", "projected_gradient": "projected gradient"}
+START_DASHES: dict[str, Any] = {"centre": "-", "sign": "--", "random": ":"}
 START_NAMES = {"centre": "start: centre", "sign": "halfway to the gradient's corner", "random": "random point"}
 PUBLISHED, PUBLISHED_END = "lbfgsb", "published end"
-SHOWN = 0.03
+SHOWN_SHARE = 0.03
 
 
 @styled
@@ -53,7 +53,7 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
         line[0].set_ylim(bottom=lowest_shown(rows[rows["batch_norm"] == reading]))
         line[0].set_ylabel(f"sharpness (%), log axis\n{BATCH_NORM_NAMES.get(reading, reading)}")
     for top, bottom, climber in zip(panels[0], panels[-1], climbers, strict=True):
-        top.set_title(CLIMBERS.get(climber, climber))
+        top.set_title(CLIMBER_NAMES.get(climber, climber))
         bottom.set_xlabel("evaluations, log axis")
         few_log_ticks(bottom.xaxis, crowded=200)
     text = f"sharpness found against effort, {SPACES.get(space, space)}, ε = {epsilon:g}"
@@ -68,7 +68,9 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
 def climbers_of(rows: pd.DataFrame) -> list[str]:
     """Return the climbers that occur in the rows, the published one first."""
     present = list(rows["climber"].unique())
-    return sorted(present, key=lambda name: list(CLIMBERS).index(name) if name in CLIMBERS else len(CLIMBERS))
+    return sorted(
+        present, key=lambda name: list(CLIMBER_NAMES).index(name) if name in CLIMBER_NAMES else len(CLIMBER_NAMES)
+    )
 
 
 def draw_climbs(axes: Axes, rows: pd.DataFrame, end: float) -> None:
@@ -91,13 +93,13 @@ def draw_climbs(axes: Axes, rows: pd.DataFrame, end: float) -> None:
             axes.fill_between(steps.index, steps.min(axis="columns"), steps.max(axis="columns"), **band)
         median = steps.median(axis="columns", skipna=False)
         shown = median.where(median > 0)
-        axes.plot(shown.index, shown, drawstyle="steps-post", color=color, linestyle=STARTS.get(str(start), "-."))
+        axes.plot(shown.index, shown, drawstyle="steps-post", color=color, linestyle=START_DASHES.get(str(start), "-."))
 
 
 def lowest_shown(rows: pd.DataFrame) -> float | None:
     """Return the lower end of the axis: a share of what the least successful climb found; ``None`` if nothing was."""
     found = highest(rows[np.isfinite(rows["sharpness"])])
-    return float(SHOWN * found[found > 0].min()) if (found > 0).any() else None
+    return float(SHOWN_SHARE * found[found > 0].min()) if (found > 0).any() else None
 
 
 def highest(rows: pd.DataFrame) -> "pd.Series[float]":
@@ -121,8 +123,8 @@ def mark_published(axes: Axes, climber: str, evaluations: float) -> None:
 
 def start_handles(rows: pd.DataFrame) -> list[Line2D]:
     """Return the legend entries that tell the starts by their dash."""
-    present = [start for start in STARTS if start in set(rows["start"])]
-    return [Line2D([], [], color="0.25", linestyle=STARTS[start], label=START_NAMES[start]) for start in present]
+    present = [start for start in START_DASHES if start in set(rows["start"])]
+    return [Line2D([], [], color="0.25", linestyle=START_DASHES[start], label=START_NAMES[start]) for start in present]
 
 
 def climbs_note(rows: pd.DataFrame, *columns: str) -> str:
@@ -147,7 +149,7 @@ def effort_notes(rows: pd.DataFrame, published: float) -> list[str]:
         "A line: the highest sharpness that a search had found after so many evaluations of loss and gradient",
         climbs_note(rows),
         f"Vertical mark: the published search ends, after {published:g} evaluations" if marked else "",
-        f"Not shown: below {SHOWN:.0%} of what the least successful search of a row found",
+        f"Not shown: below {SHOWN_SHARE:.0%} of what the least successful search of a row found",
         f"{flat} of {len(climbs):,} searches never left 0 and have no line" if flat else "",
         f"{lost} of {len(rows):,} values infinite, left out" if lost else "",
     ]

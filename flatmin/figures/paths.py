@@ -87,7 +87,7 @@ def random_line(tables: Tables, *, network: str, data: str, batch_norm: str) -> 
     shown = rows.assign(accuracy=100 * rows["accuracy"])
     for axes, quantity in zip(panels, quantities, strict=True):
         for regime, look in looks_of(regimes_of(rows)).items():
-            draw_seeds(axes, shown[shown["regime"] == regime], quantity, look.color, look.marker)
+            draw_seed_lines(axes, shown[shown["regime"] == regime], quantity, look.color, look.marker)
         axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)
         axes.set(xlabel="α  (steps of one filter norm)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
@@ -111,7 +111,7 @@ def draw_path(axes: Axes, rows: pd.DataFrame, *, named: bool = True) -> Axes | N
     Returns:
         The axis of the accuracy, on the right.
     """
-    draw_seeds(axes, rows, "loss", LOSS_COLOR, "o")
+    draw_seed_lines(axes, rows, "loss", LOSS_COLOR, "o")
     loss_axis(axes, rows["loss"])
     axes.set(xlabel="α  (0: small batch, 1: large batch)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
     for alpha, regime in zip((0, 1), REGIMES, strict=True):
@@ -131,7 +131,7 @@ def path_handles(rows: pd.DataFrame) -> list[Line2D]:
     ]
 
 
-def draw_seeds(axes: Axes, rows: pd.DataFrame, quantity: str, color: str, marker: str) -> None:
+def draw_seed_lines(axes: Axes, rows: pd.DataFrame, quantity: str, color: str, marker: str) -> None:
     """Draw every seed as a thin line and the median over seeds as a thick one with markers, a dash per split."""
     for split in splits_of(rows):
         lines = rows[rows["split"] == split].pivot(index="alpha", columns="seed", values=quantity)
@@ -152,7 +152,7 @@ def evenly(alphas: NDArray[np.float64]) -> list[int]:
 def draw_accuracy(axes: Axes, rows: pd.DataFrame) -> Axes:
     """Draw the accuracy on an axis of its own on the right."""
     right = axes.twinx()
-    draw_seeds(right, rows.assign(accuracy=100 * rows["accuracy"]), "accuracy", ACCURACY_COLOR, "^")
+    draw_seed_lines(right, rows.assign(accuracy=100 * rows["accuracy"]), "accuracy", ACCURACY_COLOR, "^")
     right.set_ylim(-3, 106)
     right.set_ylabel("accuracy (%)", color=ACCURACY_COLOR)
     right.tick_params(axis="y", colors=ACCURACY_COLOR)

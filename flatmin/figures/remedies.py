@@ -55,7 +55,7 @@ def draw_remedies(panels: Sequence[Axes], rows: pd.DataFrame) -> None:
     regimes = regimes_of(rows)
     networks = per_network(rows, "test_accuracy")
     once = networks.drop_duplicates(["regime", "seed"])
-    draw_dots(panels[0], once.assign(test_accuracy=100 * once["test_accuracy"]), "test_accuracy")
+    draw_remedy_dots(panels[0], once.assign(test_accuracy=100 * once["test_accuracy"]), "test_accuracy")
     panels[0].set(title="test accuracy", xlabel="test accuracy (%)")
     for axes, (method, name) in zip(panels[1:], methods_of(rows).items(), strict=True):
         draw_sharpness(axes, networks[networks["method"] == method], regimes)
@@ -70,10 +70,10 @@ def draw_sharpness(axes: Axes, rows: pd.DataFrame, regimes: list[str]) -> None:
     epsilons = sorted(rows["epsilon"].unique(), reverse=True)
     for epsilon, shift in zip(epsilons, shifts(len(epsilons)), strict=True):
         seen = rows[(rows["epsilon"] == epsilon) & (rows["sharpness"] > 0) & np.isfinite(rows["sharpness"])]
-        draw_dots(axes, seen, "sharpness", shift=float(shift), full=epsilon == epsilons[0], order=regimes)
+        draw_remedy_dots(axes, seen, "sharpness", shift=float(shift), full=epsilon == epsilons[0], order=regimes)
 
 
-def draw_dots(
+def draw_remedy_dots(
     axes: Axes,
     rows: pd.DataFrame,
     quantity: str,

@@ -60,7 +60,7 @@ class Family:
     by: tuple[str, ...] = ()
 
 
-def kind_of(table: str, kind: str) -> Callable[[Tables], pd.DataFrame]:
+def rows_of_kind(table: str, kind: str) -> Callable[[Tables], pd.DataFrame]:
     """Return what picks the rows of one kind from a table."""
     return lambda tables: tables.frames[table][tables.frames[table]["kind"] == kind]
 
@@ -71,25 +71,25 @@ def minima_rows(tables: Tables, name: str) -> pd.DataFrame:
 
 
 PLANE = ("batch_norm", "seed", "split")
-SEARCH = ("space", "batch_norm")
+SEARCH_KEYS = ("space", "batch_norm")
 FAMILIES = (
     Family("training_curves", "curves", partial(curve_rows, variations=False), training_curves),
     Family("variation_curves", "curves", partial(curve_rows, variations=True), variation_curves),
     Family(
         "variation_losses", "curves", partial(curve_rows, variations=True), partial(variation_curves, quantity="loss")
     ),
-    Family("path_linear", "lines", kind_of("lines", "linear"), partial(path, kind="linear"), ("batch_norm",)),
-    Family("path_curved", "lines", kind_of("lines", "curved"), partial(path, kind="curved"), ("batch_norm",)),
-    Family("random_line", "lines", kind_of("lines", "random"), random_line, ("batch_norm",)),
-    Family("random_plane", "planes", kind_of("planes", "random"), random_plane, PLANE),
-    Family("random_surface", "planes", kind_of("planes", "random"), random_surface, PLANE),
-    Family("three_point_plane", "planes", kind_of("planes", "three_points"), three_point_plane, PLANE),
+    Family("path_linear", "lines", rows_of_kind("lines", "linear"), partial(path, kind="linear"), ("batch_norm",)),
+    Family("path_curved", "lines", rows_of_kind("lines", "curved"), partial(path, kind="curved"), ("batch_norm",)),
+    Family("random_line", "lines", rows_of_kind("lines", "random"), random_line, ("batch_norm",)),
+    Family("random_plane", "planes", rows_of_kind("planes", "random"), random_plane, PLANE),
+    Family("random_surface", "planes", rows_of_kind("planes", "random"), random_surface, PLANE),
+    Family("three_point_plane", "planes", rows_of_kind("planes", "three_points"), three_point_plane, PLANE),
     Family("sharpness", "sharpness", pair_rows, sharpness_figure),
     Family("distributions", "sharpness", distribution_rows, distributions),
-    Family("batch_sizes", "sharpness", sweep_rows, sweep, ("series", *SEARCH)),
-    Family("warm_start", "sharpness", warm_start_rows, warm_start, ("series", *SEARCH)),
-    Family("along_training", "sharpness", on_the_way_rows, along_training, SEARCH),
-    Family("remedies", "sharpness", remedy_rows, remedies, SEARCH),
+    Family("batch_sizes", "sharpness", sweep_rows, sweep, ("series", *SEARCH_KEYS)),
+    Family("warm_start", "sharpness", warm_start_rows, warm_start, ("series", *SEARCH_KEYS)),
+    Family("along_training", "sharpness", on_the_way_rows, along_training, SEARCH_KEYS),
+    Family("remedies", "sharpness", remedy_rows, remedies, SEARCH_KEYS),
     Family("effort", "effort", lambda tables: tables.effort, effort, ("space", "epsilon")),
     *(
         Family(
@@ -120,13 +120,13 @@ def render(tables: Tables, out: Path | str) -> list[Path]:
         ResultsError: If the tables support no figure and no summary, or the folder cannot be written.
     """
     out = Path(out)
-    written: list[Path] = []
+    figure_written: list[Path] = []
     for files in contents(tables):
         write_files(out, files)
-        written += [out / name for name in files]
-    if not written:
+        figure_written += [out / name for name in files]
+    if not figure_written:
         raise ResultsError("there is nothing to draw: every table is empty; run the experiment first.")
-    return written
+    return figure_written
 
 
 def contents(tables: Tables) -> Iterator[dict[str, bytes]]:
@@ -146,7 +146,7 @@ def contents(tables: Tables) -> Iterator[dict[str, bytes]]:
     yield from summary_files(tables)
 
 
-def written(out: Path, name: str, figure: Figure, rows: pd.DataFrame) -> list[Path]:
+def figure_written(out: Path, name: str, figure: Figure, rows: pd.DataFrame) -> list[Path]:
     """Write one figure as PDF, PNG and the CSV of what it shows, and return the files.
 
     Args:

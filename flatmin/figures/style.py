@@ -228,10 +228,10 @@ def few_log_ticks(axis: Axis, *, crowded: float) -> None:
     steps = (1, 2, 5) if high < crowded * low else (1, 3) if high < 10 * crowded * low else (1,)
     axis.set_major_locator(LogLocator(10, subs=steps, numticks=4))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_tick(value)))
 
 
-def plain(value: float) -> str:
+def plain_tick(value: float) -> str:
     """Return a tick's number in full, or as a power of ten where that takes too much room.
 
     Example:

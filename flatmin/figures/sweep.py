@@ -54,7 +54,7 @@ def sweep(tables: Tables, *, network: str, data: str, series: str, space: str, b
     same = (minima["network"] == network) & (minima["data"] == data) & (minima["series"] == series)
     draw_sweep(top, bottom, rows, minima[same])
     top.set_ylabel("test accuracy (%)")
-    bottom.set(ylabel="sharpness (%), log axis", xlabel="batch size, log axis", ylim=limits(rows["sharpness"]))
+    bottom.set(ylabel="sharpness (%), log axis", xlabel="batch size, log axis", ylim=sweep_limits(rows["sharpness"]))
     pair = [regime for regime in REGIMES if regime in set(rows["regime"])]
     handles = sweep_handles(rows) + mark_handles(tables, pair, network, data)
     heading(figure, "accuracy and sharpness by batch size", network, data, handles)
@@ -94,7 +94,7 @@ def search_look(method: str) -> dict[str, Any]:
     return {"color": color, "marker": marker, "markersize": 3.5}
 
 
-def limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
+def sweep_limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
     """Return the ends of a logarithmic axis for these values, with a little room."""
     shown = sharpness[(sharpness > 0) & np.isfinite(sharpness)]
     return (float(shown.min() / 1.6), float(shown.max() * 1.6)) if len(shown) else (0.1, 10.0)

@@ -9,10 +9,10 @@ from itertools import product
 from typing import Literal
 
 from flatmin.core.fields import Count, Positive, Several
-from flatmin.measures.measure import AlongTraining, Asked, Measure, Row, Subject
+from flatmin.measures.measure import AlongTraining, Asked, Measure, Row, Specimen
 
 
-class AverageCase(AlongTraining):
+class AverageCaseSettings(AlongTraining):
     """The mean rise of the loss under Gaussian noise on the weights.
 
     Attributes:
@@ -26,7 +26,7 @@ class AverageCase(AlongTraining):
     pairs: Count = 20
 
 
-def plan(settings: AverageCase, available: int, examples: int) -> Iterator[Asked]:
+def plan(settings: AverageCaseSettings, available: int, examples: int) -> Iterator[Asked]:
     """All sigmas, for each noise and BatchNorm reading."""
     for noise, batch_norm in product(settings.noise, settings.batch_norm):
         yield Asked(
@@ -44,7 +44,7 @@ def plan(settings: AverageCase, available: int, examples: int) -> Iterator[Asked
         )
 
 
-def run(subject: Subject, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
+def run(subject: Specimen, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
     """One row for each sigma; all with the same draws."""
     from flatmin.sharpness.average_case import average_case_sharpness
 
@@ -62,7 +62,7 @@ MEASURE = Measure(
     name="average_case",
     words="Average-case sharpness",
     noun="average-case sharpnesses",
-    settings=AverageCase,
+    settings=AverageCaseSettings,
     columns=("noise", "sigma", "value", "standard_error", "base_loss", "pairs", "evaluations"),
     value="value",
     unit="mean rise of the loss",

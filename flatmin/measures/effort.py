@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Literal
 
-from flatmin.core.fields import Count, Positive, Several, Statistics
-from flatmin.measures.measure import Asked, Measure, MeasureSettings, Row, Subject
+from flatmin.core.fields import BatchNormReading, Count, Positive, Several
+from flatmin.measures.measure import Asked, Measure, MeasureSettings, Row, Specimen
 
 
-class Effort(MeasureSettings):
+class EffortSettings(MeasureSettings):
     """What the sharpness found depends on the search: its value against the evaluations spent.
 
     Attributes:
@@ -32,11 +32,11 @@ class Effort(MeasureSettings):
         "projected_gradient",
     )
     starts: Several[Literal["centre", "sign", "random"]] = ("centre", "sign", "random")
-    batch_norm: Several[Statistics] = ("batch", "running")
+    batch_norm: Several[BatchNormReading] = ("batch", "running")
     evaluations: Count = 200
 
 
-def plan(settings: Effort, available: int, examples: int) -> Iterator[Asked]:
+def plan(settings: EffortSettings, available: int, examples: int) -> Iterator[Asked]:
     """All climbers from all starts, for each epsilon and BatchNorm reading."""
     from flatmin.sharpness import METHODS
 
@@ -58,7 +58,7 @@ def plan(settings: Effort, available: int, examples: int) -> Iterator[Asked]:
         )
 
 
-def run(subject: Subject, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
+def run(subject: Specimen, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
     """Climb, and leave one row for each evaluation that found a higher loss."""
     from flatmin.sharpness import effort
 
@@ -76,7 +76,7 @@ def run(subject: Subject, asked: Asked, advance: Callable[[float], None]) -> lis
     return rows
 
 
-def found(rows: Sequence[Row]) -> str:
+def highest_found(rows: Sequence[Row]) -> str:
     """The highest of all."""
     best = max(rows, key=lambda row: float(row["sharpness"]))
     return f"at most {best['sharpness']:.4g}, by {best['climber']} from {best['start']}"
@@ -86,7 +86,7 @@ MEASURE = Measure(
     name="effort",
     words="Effort of the search",
     noun="networks to search by effort",
-    settings=Effort,
+    settings=EffortSettings,
     columns=("climber", "start", "evaluations", "sharpness"),
     value="",
     by=("climber", "start"),
@@ -101,5 +101,5 @@ MEASURE = Measure(
     dear=True,
     by_rule=False,
     few="biased upwards: the worst point is theirs",
-    found=found,
+    found=highest_found,
 )

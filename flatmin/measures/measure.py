@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from flatmin.core.fields import Count, Epoch, Examples, Section, Seed, Several, Statistics
+from flatmin.core.fields import BatchNormReading, Count, Epoch, Examples, Section, Seed, Several
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ class MeasureSettings(Section):
         batch_size: Of the fixed partition on which the loss is evaluated.
     """
 
-    batch_norm: Several[Statistics] = ("batch",)
+    batch_norm: Several[BatchNormReading] = ("batch",)
     seeds: Several[Seed] | None = None
     examples: Examples | None = None
     batch_size: Count = 5000
@@ -71,7 +71,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Specimen:
     """What is measured: the loss of one network on the examples asked for, and on others.
 
     Attributes:
@@ -124,7 +124,7 @@ class Measure(Generic[Settings]):
     value: str
     by: tuple[str, ...]
     plan: Callable[[Settings, int, int], Iterator[Asked]]
-    run: Callable[[Subject, Asked, Callable[[float], None]], list[Row]]
+    run: Callable[[Specimen, Asked, Callable[[float], None]], list[Row]]
     unit: str = ""
     text: tuple[str, ...] = ()
     needs: tuple[str, ...] = ("value",)

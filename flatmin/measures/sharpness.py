@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
-from flatmin.core.fields import Count, Epoch, Examples, Positive, Several, Statistics
-from flatmin.measures.measure import AlongTraining, Asked, Measure, Row, Subject
+from flatmin.core.fields import BatchNormReading, Count, Epoch, Examples, Positive, Several
+from flatmin.measures.measure import AlongTraining, Asked, Measure, Row, Specimen
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ EVALUATIONS = {"paper": 13, "strong": 110}
 ELSEWHERE = ("heldout", "test")
 
 
-class Sharpness(AlongTraining):
+class SharpnessSettings(AlongTraining):
     """The sharpness of Metric 2.1, Tables 3 and 4 of Keskar et al. (2017).
 
     Attributes:
@@ -44,7 +44,7 @@ class Sharpness(AlongTraining):
 
     epsilons: Several[Positive] = (1e-3, 5e-4)
     methods: Several[Literal["paper", "strong"]] = ("paper", "strong")
-    batch_norm: Several[Statistics] = ("batch", "running")
+    batch_norm: Several[BatchNormReading] = ("batch", "running")
     spaces: Several[Literal["full", "random"]] = ("full", "random")
     subspace_dim: Count = 100
     distributions: Several[Literal["normal", "scaled", "unit", "uniform"]] = ("normal",)
@@ -54,7 +54,7 @@ class Sharpness(AlongTraining):
     subsets: Several[Examples] | None = None
 
 
-def plan(settings: Sharpness, available: int, examples: int) -> Iterator[Asked]:
+def plan(settings: SharpnessSettings, available: int, examples: int) -> Iterator[Asked]:
     """One search per space, draw, method and BatchNorm reading, over all epsilons; subsets in the full space alone."""
     for count, (dim, distribution, draw), method, batch_norm in product(
         dict.fromkeys([examples, *(settings.subsets or ())]), spaces(settings), settings.methods, settings.batch_norm
@@ -68,7 +68,9 @@ def plan(settings: Sharpness, available: int, examples: int) -> Iterator[Asked]:
             examples=count,
             batch_size=min(settings.batch_size, count),
             passes=3.0 * EVALUATIONS[method] * len(settings.epsilons),
-            setup=setup(settings, dim, distribution, draw, method, held_out(available, count, settings.batch_size)),
+            setup=setup(
+                settings, dim, distribution, draw, method, others_held_out(available, count, settings.batch_size)
+            ),
             facts={
                 "space": space,
                 "subspace_dim": math.nan if dim is None else dim,
@@ -81,7 +83,7 @@ def plan(settings: Sharpness, available: int, examples: int) -> Iterator[Asked]:
 
 
 def setup(
-    settings: Sharpness, dim: int | None, distribution: str, draw: int, method: str, others: int
+    settings: SharpnessSettings, dim: int | None, distribution: str, draw: int, method: str, others: int
 ) -> dict[str, object]:
     """All that fixes a search; the epoch is named for a minimum too, where it is none."""
     from flatmin.sharpness import METHODS
@@ -97,7 +99,7 @@ def setup(
     }
 
 
-def spaces(settings: Sharpness) -> list[tuple[int | None, str, int]]:
+def spaces(settings: SharpnessSettings) -> list[tuple[int | None, str, int]]:
     """Columns of A, distribution of its entries and number of the draw, of every search space."""
     found: list[tuple[int | None, str, int]] = [(None, "identity", 0)] if "full" in settings.spaces else []
     if "random" in settings.spaces:
@@ -106,7 +108,7 @@ def spaces(settings: Sharpness) -> list[tuple[int | None, str, int]]:
     return found
 
 
-def held_out(available: int, examples: int, batch_size: int) -> int:
+def others_held_out(available: int, examples: int, batch_size: int) -> int:
     """Training examples on which the worst points are tried without having been found on them: as many, if there are.
 
     Not so few that their BatchNorm statistics are another function than those of the partition.
@@ -117,7 +119,7 @@ def held_out(available: int, examples: int, batch_size: int) -> int:
     return others if others >= SMALL_TAIL * min(batch_size, examples) and others > 1 else 0
 
 
-def run(subject: Subject, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
+def run(subject: Specimen, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
     """Search the box for every epsilon, the smallest first; one row each.
 
     Each larger box contains the smaller one, so ``strong`` starts there from the worst point found so far too, and a
@@ -150,7 +152,7 @@ def run(subject: Subject, asked: Asked, advance: Callable[[float], None]) -> lis
     return rows
 
 
-def elsewhere(found: "Found", subject: Subject, others: "dict[str, Objective]") -> Row:
+def elsewhere(found: "Found", subject: Specimen, others: "dict[str, Objective]") -> Row:
     """The standard error of the rise where it was searched for, and the rise on other examples with its own."""
     from flatmin.sharpness import rise_on
 
@@ -174,7 +176,7 @@ def elsewhere(found: "Found", subject: Subject, others: "dict[str, Objective]") 
     return numbers
 
 
-def problem(settings: Sharpness, size: int) -> str:
+def problem(settings: SharpnessSettings, size: int) -> str:
     """A random subspace has no more dimensions than the network has weights."""
     if "random" in settings.spaces and settings.subspace_dim > size:
         return f"sharpness.subspace_dim must be at most the network's {size} weights."
@@ -185,7 +187,7 @@ MEASURE = Measure(
     name="sharpness",
     words="Sharpness",
     noun="sharpness searches",
-    settings=Sharpness,
+    settings=SharpnessSettings,
     columns=(
         *("epsilon", "sharpness", "base_loss", "worst_loss", "evaluations", "share_at_bound", "perturbation_norm"),
         *("spread", "converged", "gradient_norm"),

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from flatmin.report.finding import SEARCHES, Count, Evidence
+from flatmin.report.finding import SEARCHES, Evidence, Tally
 from flatmin.report.finding_tables import single_seeds, spread
 from flatmin.report.held_out import interval_text
 from flatmin.report.published import EPSILONS, LARGE, SMALL, TABLE_4
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.subjects import PUBLISHED, READING, STRONG
 from flatmin.report.values import Reading, distributions_of, sharpness
 from flatmin.results.intervals import Interval, of_ratio
@@ -93,7 +93,7 @@ def by_how_much(found: Sequence[Evidence]) -> str:
 def above_zero(found: Sequence[Evidence]) -> str:
     """Return in how many seeds the rank correlation is positive, at the large and at the small batch."""
     large, small = (
-        Count.of(pd.Series([value for one in found for value in one.correlation[regime].values], dtype=float) > 0).text
+        Tally.of(pd.Series([value for one in found for value in one.correlation[regime].values], dtype=float) > 0).text
         for regime in (LARGE, SMALL)
     )
     return f"above 0 in {large} seeds, small batch {small}"
@@ -131,7 +131,7 @@ def by_order(found: Sequence[Evidence]) -> list[tuple[Sequence[Evidence], str]]:
 
 def boxes(found: Sequence[Evidence]) -> str:
     """Return how often a search finds less than in a smaller box; empty where there is one box."""
-    published, strong = (Count.total(one.impossible[method] for one in found) for method in (PUBLISHED, STRONG))
+    published, strong = (Tally.total(one.impossible[method] for one in found) for method in (PUBLISHED, STRONG))
     if not published.all:
         return ""
     return (
@@ -142,7 +142,7 @@ def boxes(found: Sequence[Evidence]) -> str:
 
 def orders(found: Sequence[Evidence]) -> str:
     """Return in how many seeds the large-batch minimum is the sharper one, and where the published search differs."""
-    sharper = Count.total(one.sharper for one in found)
+    sharper = Tally.total(one.sharper for one in found)
     if not sharper.all:
         return ""
     against = [f"{one.name}: {one.sharper.text}" for one in found if one.sharper.of_these < one.sharper.all]
@@ -157,9 +157,9 @@ def orders(found: Sequence[Evidence]) -> str:
 
 def turns(found: Sequence[Evidence]) -> str:
     """Return in how many seeds the published search turns the order round, at the minima and on the way."""
-    along = Count.total(one.turned_along for one in found)
+    along = Tally.total(one.turned_along for one in found)
     way = f" and {along.text} pairs on the way" if along.all else ""
-    return f"{Count.total(one.turned for one in found).text}{way}"
+    return f"{Tally.total(one.turned for one in found).text}{way}"
 
 
 def doubts(found: Sequence[Evidence]) -> str:
@@ -191,14 +191,14 @@ def same_loss(found: Sequence[Evidence]) -> str:
     parts = []
     for some, where in by_order(measured):
         counts = (
-            Count.of(pd.Series([value for one in some for value in one.equal_loss.order[method].values]) > 1).text
+            Tally.of(pd.Series([value for one in some for value in one.equal_loss.order[method].values]) > 1).text
             for method in (STRONG, PUBLISHED)
         )
         parts.append(" by the strong and in ".join(counts) + f" by the published search {where}".rstrip())
     return f"Compared at equal loss, the large-batch network is the sharper one in {', in '.join(parts)}."
 
 
-def subspaces(studies: Sequence[Study]) -> str:
+def subspaces(studies: Sequence[StudyResults]) -> str:
     """Return what the distribution of A does in random subspaces; empty where no study has several.
 
     Args:
@@ -231,7 +231,7 @@ def nearest(off: Mapping[str, Sequence[float]]) -> str:
     return f" ({name} nearest to the paper, off by a factor of {significant(means[name], 2)})"
 
 
-def from_the_paper(study: Study, *found: "pd.Series[float]") -> list[float]:
+def from_the_paper(study: StudyResults, *found: "pd.Series[float]") -> list[float]:
     """Return how far the geometric means of small and large batch are from the paper's: mean distance of logarithms."""
     positive = [values[(values > 0) & np.isfinite(values)] for values in found]
     if not study.on_the_papers_data or any(values.empty for values in positive):
@@ -241,7 +241,7 @@ def from_the_paper(study: Study, *found: "pd.Series[float]") -> list[float]:
     return [float(np.abs(np.array(logs) - np.log(paper)).mean())]
 
 
-def in_subspaces(study: Study, distribution: str) -> "tuple[pd.Series[float], pd.Series[float]]":
+def in_subspaces(study: StudyResults, distribution: str) -> "tuple[pd.Series[float], pd.Series[float]]":
     """Return the published search's sharpness in random subspaces by seed, of small and large batch."""
     reading = Reading(PUBLISHED, READING)
     small, large = (

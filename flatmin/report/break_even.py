@@ -15,7 +15,7 @@ import pandas as pd
 from flatmin.report.eligible import disorder
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.values import curve
 from flatmin.results.words import counted, significant
 
@@ -55,7 +55,7 @@ def large_batch_pays(
     return iterations_large / iterations_small < batch_small / (efficiency_small * batch_large)
 
 
-def break_even(study: Study) -> pd.DataFrame:
+def break_even(study: StudyResults) -> pd.DataFrame:
     """What each regime needed to reach training accuracies, and when the large batch pays.
 
     Args:
@@ -89,10 +89,10 @@ def break_even(study: Study) -> pd.DataFrame:
                 **{f"seeds_{name}": len(first[regime]) for regime, name in SIDES.items()},
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COST_COLUMNS)
 
 
-def batches(study: Study) -> dict[str, float]:
+def batches(study: StudyResults) -> dict[str, float]:
     """The batch size of each regime of the pair."""
     minima = study.tables.minima
     sizes = {regime: minima.loc[minima["regime"] == regime, "batch_size"] for regime in SIDES}
@@ -100,13 +100,13 @@ def batches(study: Study) -> dict[str, float]:
 
 
 SIDES = {SMALL: "small", LARGE: "large"}
-COLUMNS = [
+COST_COLUMNS = [
     *("target", "epochs_small", "epochs_large", "iterations_small", "iterations_large", "ratio", "efficiency"),
     *("reached_small", "seeds_small", "reached_large", "seeds_large"),
 ]
 
 
-def first_epochs(study: Study, regime: str, target: float) -> "pd.Series[float]":
+def first_epochs(study: StudyResults, regime: str, target: float) -> "pd.Series[float]":
     """The first epoch after which the training accuracy is at least a target, by seed; NaN where it never is."""
     reached = curve(study, regime, "train", "accuracy") >= target / 100
     return pd.Series(
@@ -114,10 +114,10 @@ def first_epochs(study: Study, regime: str, target: float) -> "pd.Series[float]"
     )
 
 
-def break_even_table(studies: Sequence[Study]) -> pd.DataFrame:
+def break_even_table(studies: Sequence[StudyResults]) -> pd.DataFrame:
     """The rows of all studies."""
     parts = [break_even(study).assign(network=study.network, study=study.name, label=study.label) for study in studies]
-    names = ["network", "study", "label", *COLUMNS]
+    names = ["network", "study", "label", *COST_COLUMNS]
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
@@ -144,7 +144,7 @@ def cells(row: Mapping[Hashable, Any]) -> list[str]:
             f"{row[f'reached_{name}']:.0f} of {counted(int(row[f'seeds_{name}']), 'seed')}" for name in SIDES.values()
         ]
         return [first, *shares, *["–"] * 4]
-    counts = [f"{row[name]:,.0f}" for name in COLUMNS[1:5]]
+    counts = [f"{row[name]:,.0f}" for name in COST_COLUMNS[1:5]]
     return [first, *counts, significant(row["ratio"]), significant(row["efficiency"])]
 
 

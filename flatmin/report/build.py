@@ -23,7 +23,7 @@ from flatmin.report.other_kinds import Other, sections
 from flatmin.report.prose import limits, misses, scope, studies_sheet
 from flatmin.report.protocol import networks_sheet
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import Study, main_studies
+from flatmin.report.studies import StudyResults, main_studies
 from flatmin.report.subjects import subjects
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 from flatmin.results import markdown
@@ -31,7 +31,9 @@ from flatmin.results.formats import to_csv
 from flatmin.results.latex import escaped
 
 
-def build(studies: Sequence[Study], out: Path, others: Sequence[Other] = ()) -> tuple[list[Judgement], list[Path]]:
+def build(
+    studies: Sequence[StudyResults], out: Path, others: Sequence[Other] = ()
+) -> tuple[list[Judgement], list[Path]]:
     """Write the report.
 
     Args:
@@ -51,14 +53,14 @@ def build(studies: Sequence[Study], out: Path, others: Sequence[Other] = ()) -> 
     for heading, texts, drawn in sections(others, out):
         apart[heading] = texts
         written += drawn
-    for files in contents(studies, judgements, apart):
+    for files in report_contents(studies, judgements, apart):
         write_files(out, files)
         written += [out / name for name in files]
     return judgements, written + report_figures(studies, out)
 
 
-def contents(
-    studies: Sequence[Study], judgements: Sequence[Judgement], apart: dict[str, list[str]]
+def report_contents(
+    studies: Sequence[StudyResults], judgements: Sequence[Judgement], apart: dict[str, list[str]]
 ) -> Iterator[dict[str, bytes]]:
     """Yield the files that belong together: a table with its cells, the claims, the prose, the numbers, the whole."""
     main = main_studies(studies)
@@ -111,7 +113,7 @@ def contents(
         "Studies": [named.markdown, limited.markdown],
         **apart,
     }
-    yield {"report.md": whole(parts).encode()}
+    yield {"report.md": whole_report(parts).encode()}
 
 
 def printed(*sheets: Sheet) -> dict[str, bytes]:
@@ -119,7 +121,7 @@ def printed(*sheets: Sheet) -> dict[str, bytes]:
     return {f"{ready.name}.tex": ready.latex.encode() for ready in sheets}
 
 
-def whole(parts: dict[str, list[str]]) -> str:
+def whole_report(parts: dict[str, list[str]]) -> str:
     """The report as one Markdown document."""
     title = "# Keskar et al. (2017) reproduced\n\nWritten by `flatmin report` from the studies named at its end.\n"
     return "\n".join([title, *(f"## {heading}\n\n" + "\n".join(texts) for heading, texts in parts.items())])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from flatmin.report.published import NETWORKS, Spread
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.values import HEADLINE, Reading
 from flatmin.results.statistics import NO_MINIMUM
 from flatmin.results.summary_text import plus_minus
@@ -19,7 +19,7 @@ RATIO = "ratio"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """What a row of a table holds of a study.
 
     Attributes:
@@ -66,7 +66,7 @@ class Cell:
         return cls(above.mean / below.mean if usable else math.nan, math.nan, seeds)
 
 
-def no_search(study: Study, row: Row) -> pd.DataFrame:
+def no_search(study: StudyResults, row: TableRow) -> pd.DataFrame:
     """Nothing, for a column that is no sharpness."""
     return pd.DataFrame()
 
@@ -88,14 +88,14 @@ class Column:
 
     group: str
     name: str
-    ours: Callable[[Study, Row], Cell]
+    ours: Callable[[StudyResults, TableRow], Cell]
     paper: Callable[[str], Spread | float | str | None] = lambda network: None
     digits: int | None = None
     regime: str = ""
     macro: str = ""
-    searched: Callable[[Study, Row], pd.DataFrame] = no_search
+    searched: Callable[[StudyResults, TableRow], pd.DataFrame] = no_search
 
-    def text(self, study: Study, row: Row) -> str:
+    def text(self, study: StudyResults, row: TableRow) -> str:
         """What stands in a study's cell."""
         cell = self.ours(study, row)
         if not math.isnan(cell.mean):
@@ -139,17 +139,17 @@ class Table:
     name: str
     caption: str
     columns: Sequence[Column]
-    rows: Callable[[Study], list[Row]] = lambda study: [Row()]
+    rows: Callable[[StudyResults], list[TableRow]] = lambda study: [TableRow()]
     networks: tuple[str, ...] = NETWORKS
     measured: str = ""
     title: str = ""
 
-    def entries(self, studies: Sequence[Study], network: str) -> list[tuple[Study, Row]]:
+    def entries(self, studies: Sequence[StudyResults], network: str) -> list[tuple[StudyResults, TableRow]]:
         """The rows of a network."""
         return [(study, row) for study in studies if study.network == network for row in self.rows(study)]
 
 
-def tidy(table: Table, studies: Sequence[Study]) -> pd.DataFrame:
+def tidy(table: Table, studies: Sequence[StudyResults]) -> pd.DataFrame:
     """A table with one row per cell, each with the study, seeds and commits it comes from.
 
     Args:
@@ -171,16 +171,16 @@ def tidy(table: Table, studies: Sequence[Study]) -> pd.DataFrame:
                 found.append(place | facts(study, row, column.ours(study, row)) | setting | beside)
             if not entries:
                 found.append(place | beside)
-    return pd.DataFrame(found).reindex(columns=list(COLUMNS))
+    return pd.DataFrame(found).reindex(columns=list(TIDY_COLUMNS))
 
 
-COLUMNS = (
+TIDY_COLUMNS = (
     *("table", "network", "study", "data", "variant", "row", "quantity", "column", "mean", "std", "count", "seeds"),
     *("epochs", "method", "batch_norm", "distribution", "paper_mean", "paper_std", "reduced", "commits"),
 )
 
 
-def facts(study: Study, row: Row, cell: Cell) -> dict[str, Any]:
+def facts(study: StudyResults, row: TableRow, cell: Cell) -> dict[str, Any]:
     """A cell and all that it rests on."""
     return {
         **{"study": study.name, "data": study.data, "variant": study.variant, "row": row.label},
@@ -189,7 +189,7 @@ def facts(study: Study, row: Row, cell: Cell) -> dict[str, Any]:
     }
 
 
-def reading_facts(row: Row) -> dict[str, str]:
+def reading_facts(row: TableRow) -> dict[str, str]:
     """How sharpness was read."""
     return {
         "method": row.reading.method,

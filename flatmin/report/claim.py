@@ -13,7 +13,7 @@ from typing import Literal
 
 from flatmin.report.eligible import disorder, eligible, left_out, the_pair, unfitted, without_minimum
 from flatmin.report.published import NETWORKS
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.values import HEADLINE, Reading
 from flatmin.results.intervals import Interval
 from flatmin.results.words import counted, significant
@@ -217,16 +217,16 @@ class Claim:
 
     name: str
     statement: str
-    test: Callable[[Study, Reading], list[Finding]]
+    test: Callable[[StudyResults, Reading], list[Finding]]
     paper: Callable[[str], str]
     networks: tuple[str, ...] = NETWORKS
     readings: tuple[Reading, ...] = field(default=())
     of_the_pair: bool = False
-    compares: Callable[[Study], Sequence[str]] = the_pair
+    compares: Callable[[StudyResults], Sequence[str]] = the_pair
     statistics: str = BATCH_STATISTICS
     tells_fit: bool = False
 
-    def judged(self, study: Study) -> list[Judgement]:
+    def judged(self, study: StudyResults) -> list[Judgement]:
         """The study's judgements: one, or one for each reading that it has; the first is the headline.
 
         A study that has what it takes but cannot be judged says why, as not run.
@@ -255,10 +255,12 @@ class Claim:
             evidence=why,
         )
 
-    def _of(self, study: Study, judgement: Judgement) -> Judgement:
+    def _of(self, study: StudyResults, judgement: Judgement) -> Judgement:
         return replace(judgement, study=study.name, variant=study.variant, kind=study.kind, counts=study.on_their_kind)
 
-    def _judgement(self, study: Study, reading: Reading, findings: list[Finding], *, headline: bool) -> Judgement:
+    def _judgement(
+        self, study: StudyResults, reading: Reading, findings: list[Finding], *, headline: bool
+    ) -> Judgement:
         verdict, leaning = verdict_of(findings)
         seeds_for, seeds_against = split(findings)
         judgement = Judgement(
@@ -278,7 +280,7 @@ class Claim:
         )
         return self._of(study, judgement)
 
-    def _evidence(self, study: Study, reading: Reading, findings: list[Finding]) -> str:
+    def _evidence(self, study: StudyResults, reading: Reading, findings: list[Finding]) -> str:
         """The numbers, how they were read, and what is to be said of the networks behind them."""
         regimes = self.compares(study)
         read = reading.label if self.readings else self.statistics

@@ -7,11 +7,14 @@ import pandas as pd
 from flatmin.report import path_claims, remedy_claims, sharpness_claims, training_claims
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Claim, Judgement
 from flatmin.report.pooled import pooled, share_of_seeds
-from flatmin.report.studies import Study, main_studies
+from flatmin.report.studies import StudyResults, main_studies
 
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
-        training_claims.CLAIMS + sharpness_claims.CLAIMS + path_claims.CLAIMS + remedy_claims.CLAIMS,
+        training_claims.TRAINING_CLAIMS
+        + sharpness_claims.SHARPNESS_CLAIMS
+        + path_claims.PATH_CLAIMS
+        + remedy_claims.REMEDY_CLAIMS,
         key=lambda claim: int(claim.name[1:]),
     )
 )
@@ -20,7 +23,7 @@ WHERE_DECIDED = " where decided"
 OUTCOMES = (HOLDS, f"{HOLDS}{WHERE_DECIDED}", FAILS, f"{FAILS}{WHERE_DECIDED}", MIXED, UNDECIDED, NOT_RUN)
 
 
-def judge(studies: Sequence[Study]) -> list[Judgement]:
+def judge(studies: Sequence[StudyResults]) -> list[Judgement]:
     """Judge every claim by every study that has what it takes.
 
     Args:
@@ -34,7 +37,7 @@ def judge(studies: Sequence[Study]) -> list[Judgement]:
     return [judgement for claim in CLAIMS for judgement in judged(claim, main if claim.of_the_pair else studies)]
 
 
-def judged(claim: Claim, studies: Iterable[Study]) -> list[Judgement]:
+def judged(claim: Claim, studies: Iterable[StudyResults]) -> list[Judgement]:
     """Judge one claim."""
     found = [judgement for study in studies for judgement in claim.judged(study)]
     having = {judgement.network for judgement in found if judgement.counts}

@@ -10,7 +10,7 @@ from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import OUTCOMES, overview
 from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
 BY_READING = ("K3", "K4", "K5")
@@ -38,7 +38,7 @@ def overview_sheet(judgements: Sequence[Judgement]) -> Sheet:
     return Sheet("claims", caption, frame.rename(columns=headings), sides=sides, long=True)
 
 
-def judgements_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) -> Sheet:
+def judgements_sheet(judgements: Sequence[Judgement], studies: Sequence[StudyResults]) -> Sheet:
     """Every headline judgement that was run, with our numbers and the paper's."""
     labels = {study.name: study.label for study in studies}
     lines: list[list[str]] = []
@@ -53,7 +53,7 @@ def judgements_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) 
     return Sheet("judgements", caption, frame, sides=sides, long=True)
 
 
-def readings_sheet(judgements: Sequence[Judgement], studies: Sequence[Study]) -> Sheet:
+def readings_sheet(judgements: Sequence[Judgement], studies: Sequence[StudyResults]) -> Sheet:
     """Is it the landscape's or the optimiser's? What each reading says of the claims on both minima."""
     lines: list[list[str]] = []
     for study in studies:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flatmin.report.cells import RATIO, Column, Row
-from flatmin.report.studies import Study
+from flatmin.report.cells import RATIO, Column, TableRow
+from flatmin.report.studies import StudyResults
 from flatmin.results.nesting import impossible
 from flatmin.results.words import significant, span
 
@@ -14,20 +14,20 @@ DAGGER = "†"
 DAGGER_NOTE = f"{DAGGER} In one seed or more less than in a smaller box: not a maximum."
 
 
-def dagger(column: Column, study: Study, row: Row) -> str:
+def dagger(column: Column, study: StudyResults, row: TableRow) -> str:
     """The mark of a cell behind which a search found less than in a smaller box; empty for others."""
     less = impossible(study.tables.sharpness).index
     return DAGGER if column.searched(study, row).index.isin(less).any() else ""
 
 
-def error_of(column: Column, study: Study, row: Row) -> float:
+def error_of(column: Column, study: StudyResults, row: TableRow) -> float:
     """Standard error over examples of a cell, the mean over its seeds; NaN for a ratio and where all were used."""
     rows = column.searched(study, row) if column.name != RATIO else pd.DataFrame()
     errors = rows["standard_error"].astype(float) if len(rows) else pd.Series(dtype=float)
     return float(errors[errors > 0].mean())
 
 
-def examples_note(columns: Sequence[Column], study: Study, rows: Sequence[Row]) -> str:
+def examples_note(columns: Sequence[Column], study: StudyResults, rows: Sequence[TableRow]) -> str:
     """How far the values of a study depend on the examples they were taken on; empty where these were all.
 
     One row has the standard error of each of its values, several the range of their shares of the values.

@@ -3,18 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from flatmin.figures.effort import CLIMBERS
-from flatmin.report.cells import Cell, Column, Row, Table
-from flatmin.report.columns import NAMES, ratios
+from flatmin.figures.effort import CLIMBER_NAMES
+from flatmin.report.cells import Cell, Column, Table, TableRow
+from flatmin.report.columns import COLUMN_NAMES, ratios
 from flatmin.report.published import EPSILONS
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.values import Reading
 from flatmin.results.words import BATCH_NORM_NAMES
 
-STARTS = {"centre": "the centre", "sign": "the gradient's sign", "random": "a random point"}
+START_WORDS = {"centre": "the centre", "sign": "the gradient's sign", "random": "a random point"}
 
 
-def climbs(study: Study) -> pd.DataFrame:
+def climbs(study: StudyResults) -> pd.DataFrame:
     """The climbs in the full space at the paper's larger epsilon, on the most examples, with their `method`."""
     rows = study.tables.effort
     rows = rows[(rows["space"] == "full") & np.isclose(rows["epsilon"].astype(float), EPSILONS[0])]
@@ -23,12 +23,12 @@ def climbs(study: Study) -> pd.DataFrame:
     return found
 
 
-def each_climb(study: Study) -> list[Row]:
+def each_climb(study: StudyResults) -> list[TableRow]:
     """A row for each climber and start."""
     pairs = climbs(study)[["climber", "start"]].drop_duplicates().itertuples(index=False)
     return [
-        Row(
-            f"{CLIMBERS.get(climber, climber)} from {STARTS.get(start, start)}",
+        TableRow(
+            f"{CLIMBER_NAMES.get(climber, climber)} from {START_WORDS.get(start, start)}",
             Reading(f"{climber} {start}", ""),
             macro=f"{climber} {start}".title().replace("_", "").replace(" ", ""),
         )
@@ -36,10 +36,10 @@ def each_climb(study: Study) -> list[Row]:
     ]
 
 
-def highest(name: str, regime: str, batch_norm: str) -> Column:
+def highest_climb(name: str, regime: str, batch_norm: str) -> Column:
     """The highest sharpness that a climb found, in per cent."""
 
-    def ours(study: Study, row: Row) -> Cell:
+    def ours(study: StudyResults, row: TableRow) -> Cell:
         rows = climbs(study)
         rows = rows[(rows["regime"] == regime) & (rows["batch_norm"] == batch_norm)]
         return Cell.over(rows[rows["method"] == row.reading.method].groupby("seed")["sharpness"].max())
@@ -50,7 +50,7 @@ def highest(name: str, regime: str, batch_norm: str) -> Column:
 
 def of_the_pair(batch_norm: str) -> list[Column]:
     """Both regimes and their ratio, large over small."""
-    small, large = (highest(name, regime, batch_norm) for regime, name in NAMES.items())
+    small, large = (highest_climb(name, regime, batch_norm) for regime, name in COLUMN_NAMES.items())
     return [small, large, ratios(large, small, small.macro.removesuffix("Small"))]
 
 

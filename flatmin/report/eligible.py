@@ -11,7 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from flatmin.report.published import LARGE, SMALL
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.values import accuracy
 from flatmin.results.statistics import CHANCE, lost, proper, with_minima
 from flatmin.results.words import counted, significant
@@ -20,12 +20,12 @@ FITTED = 98.0
 """Training accuracy with batch statistics, in per cent, from which on a network has fitted its training set (K1)."""
 
 
-def the_pair(study: Study) -> Sequence[str]:
+def the_pair(study: StudyResults) -> Sequence[str]:
     """The regimes that most claims compare."""
     return SMALL, LARGE
 
 
-def eligible(study: Study) -> Study:
+def eligible(study: StudyResults) -> StudyResults:
     """The study without what was measured of trainings that have left no minimum."""
     return replace(study, tables=with_minima(study.tables))
 
@@ -40,7 +40,7 @@ def named(regime: str) -> str:
     return regime.replace("_", " ")
 
 
-def disorder(study: Study) -> str:
+def disorder(study: StudyResults) -> str:
     """Why nothing can be told from the pair of a study; empty where its large batch is the larger one."""
     minima = study.tables.minima
     small, large = (minima.loc[minima["regime"] == regime, "batch_size"] for regime in (SMALL, LARGE))
@@ -49,14 +49,14 @@ def disorder(study: Study) -> str:
     return ""
 
 
-def without_minimum(study: Study, regimes: Sequence[str]) -> str:
+def without_minimum(study: StudyResults, regimes: Sequence[str]) -> str:
     """Which of these regimes was trained and has left no minimum at all; empty where there is none such."""
     minima = study.tables.minima
     trained, left = set(minima["regime"]), set(proper(minima)["regime"])
     return left_out(study, regimes) if set(regimes) <= trained and not set(regimes) <= left else ""
 
 
-def left_out(study: Study, regimes: Sequence[str]) -> str:
+def left_out(study: StudyResults, regimes: Sequence[str]) -> str:
     """How many trainings of these regimes have left no minimum; empty where all have."""
     gone = lost(study.tables.minima)
     gone = gone[gone["regime"].isin(regimes)]
@@ -68,7 +68,7 @@ def left_out(study: Study, regimes: Sequence[str]) -> str:
     return f"left out: {'; '.join(parts)}" if parts else ""
 
 
-def unfitted(study: Study, regimes: Sequence[str]) -> str:
+def unfitted(study: StudyResults, regimes: Sequence[str]) -> str:
     """Which networks of these regimes have not fitted their training set, or were not recorded; empty otherwise."""
     found = {regime: accuracy(study, regime, "train") for regime in regimes}
     parts = [f"{named(regime)} {shortfall(values)}" for regime, values in found.items() if (values < FITTED).any()]

@@ -23,7 +23,7 @@ from flatmin.figures.legends import split_handles
 from flatmin.figures.paths import MEDIAN, draw_path, path_handles
 from flatmin.figures.render import image
 from flatmin.figures.style import ACCURACY_COLOR, REGIMES, house_style
-from flatmin.figures.sweep import draw_sweep, limits, size_axis, sweep_handles
+from flatmin.figures.sweep import draw_sweep, size_axis, sweep_handles, sweep_limits
 from flatmin.figures.warm_start import (
     below_note,
     cold_note,
@@ -34,13 +34,12 @@ from flatmin.figures.warm_start import (
 )
 from flatmin.report import published
 from flatmin.report.panels import (
-    COLUMNS,
     EPSILON,
+    PANELS_ACROSS,
     READ_OFF,
     columns_of,
     cross,
     crosses,
-    footer,
     full_space,
     grid,
     hold_crosses,
@@ -48,6 +47,7 @@ from flatmin.report.panels import (
     mark_lines,
     outer_label,
     pair_handles,
+    panels_footer,
     preferred,
     reading_fact,
     rows_of,
@@ -55,12 +55,12 @@ from flatmin.report.panels import (
     with_rows,
 )
 from flatmin.report.sharpness_figures import landscape_or_optimiser, remedies, search_effort, subspace
-from flatmin.report.studies import Study, main_studies
+from flatmin.report.studies import StudyResults, main_studies
 from flatmin.results.groups import averages_note, on_the_way_rows, sweep_minima, sweep_rows, warm_start_rows
 from flatmin.results.searches import methods_of
 
 
-def report_figures(studies: Iterable[Study], out: Path | str) -> list[Path]:
+def report_figures(studies: Iterable[StudyResults], out: Path | str) -> list[Path]:
     """Write the figures of the report that the studies support, as PDF and PNG.
 
     Args:
@@ -85,7 +85,7 @@ def report_figures(studies: Iterable[Study], out: Path | str) -> list[Path]:
     return written
 
 
-def figure_2(studies: Sequence[Study]) -> Figure | None:
+def figure_2(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw the error against epochs on a logarithmic axis, a panel per network."""
     shown = with_rows(main_studies(studies), lambda tables: with_errors(curve_rows(tables, variations=False)))
     if not shown:
@@ -109,11 +109,11 @@ def figure_2(studies: Sequence[Study]) -> Figure | None:
     notes = ["BatchNorm: batch statistics", band_note(every, *keys), zero_errors(every, "error")]
     gaps = [study.name for study, rows in shown if rows["accuracy"].isna().any()]
     notes += [f"Thin lines alone: with batch statistics not recorded ({', '.join(gaps)})"] if gaps else []
-    footer(figure, shown, *notes, tables=["curves"])
+    panels_footer(figure, shown, *notes, tables=["curves"])
     return figure
 
 
-def path_figure(studies: Sequence[Study], kind: str, points: dict[str, dict[float, float]]) -> Figure | None:
+def path_figure(studies: Sequence[StudyResults], kind: str, points: dict[str, dict[float, float]]) -> Figure | None:
     """Draw loss and accuracy along a path between both minima, a panel per network, with the paper's training loss."""
     shown = with_rows(main_studies(studies), lambda tables: preferred(tables.lines[tables.lines["kind"] == kind]))
     if not shown:
@@ -124,7 +124,7 @@ def path_figure(studies: Sequence[Study], kind: str, points: dict[str, dict[floa
         axes.set(title=title(study), xlabel="α", ylabel="")
         crosses(axes, study, points[study.network], "black")
         hold_crosses(axes)
-        if right is not None and (place + 1) % COLUMNS and place + 1 < len(shown):
+        if right is not None and (place + 1) % PANELS_ACROSS and place + 1 < len(shown):
             right.set(ylabel="")
             right.tick_params(labelright=False)
     outer_label(panels, "cross-entropy (nats)")
@@ -133,11 +133,11 @@ def path_figure(studies: Sequence[Study], kind: str, points: dict[str, dict[floa
     note = f"{reading_fact(shown)}. α 0: small batch, 1: large batch. {MEDIAN} over the seeds of each panel"
     high = any(axes.get_yscale() == "symlog" for axes in panels)
     high_note = "Loss axes that reach above 20 nats are logarithmic above 1" if high else ""
-    footer(figure, shown, note, high_note, tables=["lines"])
+    panels_footer(figure, shown, note, high_note, tables=["lines"])
     return figure
 
 
-def figure_4(studies: Sequence[Study]) -> Figure | None:
+def figure_4(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw accuracy and below it sharpness against the batch size, a column per study."""
     shown = with_rows(studies, lambda tables: full_space(sweep_rows(tables)))
     if not shown:
@@ -153,18 +153,18 @@ def figure_4(studies: Sequence[Study]) -> Figure | None:
         size_axis(bottom)
         top.set_title(title(study))
         bottom.set_xlabel("batch size, log axis")
-        bottom.set_ylim(limits(pd.concat([rows["sharpness"], pd.Series(values, dtype=float)])))
+        bottom.set_ylim(sweep_limits(pd.concat([rows["sharpness"], pd.Series(values, dtype=float)])))
     outer_label([top for top, _ in pairs], "test accuracy (%)")
     outer_label([bottom for _, bottom in pairs], "sharpness (%), log axis")
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*sweep_handles(every), *mark_lines(), cross("0.2", label=READ_OFF)])
     band = band_note(every, "network", "data", "series", "batch_size")
     averages = averages_note(*(study.tables for study, _ in shown))
-    footer(figure, shown, f"{reading_fact(shown)}. Full space", band, averages, tables=["sharpness"])
+    panels_footer(figure, shown, f"{reading_fact(shown)}. Full space", band, averages, tables=["sharpness"])
     return figure
 
 
-def figure_5(studies: Sequence[Study]) -> Figure | None:
+def figure_5(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw warm starts: accuracies, then the sharpness of each search, a row per study."""
     shown = with_rows(studies, lambda tables: full_space(warm_start_rows(tables)))
     if not shown:
@@ -191,7 +191,7 @@ def figure_5(studies: Sequence[Study]) -> Figure | None:
     notes = [band_note(every, "network", "data", "series", "start_epoch"), cold_note(every)]
     notes += [f"{name}: {note}" for name, note in below.items() if note]
     notes += [averages_note(*(study.tables for study, _ in shown))]
-    footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
+    panels_footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
     return figure
 
 
@@ -201,7 +201,7 @@ def of_the_papers_boxes(rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def figure_6(studies: Sequence[Study]) -> Figure | None:
+def figure_6(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw the sharpness along the training against the training loss, a row per study, a column per search."""
     shown = with_rows(studies, lambda tables: of_the_papers_boxes(full_space(on_the_way_rows(tables))))
     if not shown:
@@ -218,11 +218,11 @@ def figure_6(studies: Sequence[Study]) -> Figure | None:
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*pair_handles(), *epsilon_handles(every), cross("0.2", label=f"{READ_OFF}, ε = {EPSILON:g}")])
     note = f"{reading_fact(shown)}. Full space. A point is the network after an epoch, a line one seed"
-    footer(figure, shown, note, tables=["sharpness"])
+    panels_footer(figure, shown, note, tables=["sharpness"])
     return figure
 
 
-DRAWS: dict[str, Callable[[Sequence[Study]], Figure | None]] = {
+DRAWS: dict[str, Callable[[Sequence[StudyResults]], Figure | None]] = {
     "fig2": figure_2,
     "fig3": lambda studies: path_figure(studies, "linear", published.FIGURE_3),
     "fig7": lambda studies: path_figure(studies, "curved", published.FIGURE_7),

@@ -26,19 +26,19 @@ LEAST = 3
 """Networks along a training that a rank correlation is taken of."""
 
 
-class Count(NamedTuple):
+class Tally(NamedTuple):
     """So many of so many."""
 
     of_these: int
     all: int
 
     @classmethod
-    def of(cls, which: "pd.Series[bool]") -> "Count":
+    def of(cls, which: "pd.Series[bool]") -> "Tally":
         """How many are true."""
         return cls(int(which.sum()), len(which))
 
     @classmethod
-    def total(cls, counts: Iterable["Count"]) -> "Count":
+    def total(cls, counts: Iterable["Tally"]) -> "Tally":
         """Several together."""
         found = list(counts)
         return cls(sum(count.of_these for count in found), sum(count.all for count in found))
@@ -81,10 +81,10 @@ class Evidence:
         return {regime: of_ratio(rows["published"], rows["strong"]) for regime, rows in found.items()}
 
     @cached_property
-    def impossible(self) -> dict[str, Count]:
+    def impossible(self) -> dict[str, Tally]:
         """By method, the searches that found less than in a smaller box, of those that were made in one."""
         rows = nested(self.subject.searches)
-        return {method: Count.of(is_impossible(rows[rows["method"] == method])) for method in SEARCHES}
+        return {method: Tally.of(is_impossible(rows[rows["method"] == method])) for method in SEARCHES}
 
     @cached_property
     def order(self) -> dict[str, Interval]:
@@ -93,17 +93,17 @@ class Evidence:
         return {method: of_ratio(large[column], small[column]) for method, column in SEARCHES.items()}
 
     @cached_property
-    def sharper(self) -> Count:
+    def sharper(self) -> Tally:
         """The seeds whose large-batch minimum is the sharper one by the strong search."""
-        return Count.of(large_over_small(self.minima)["strong"] > 1)
+        return Tally.of(large_over_small(self.minima)["strong"] > 1)
 
     @cached_property
-    def turned(self) -> Count:
+    def turned(self) -> Tally:
         """The seeds whose order at the minima the published search turns round."""
         return turned_round(self.minima)
 
     @cached_property
-    def turned_along(self) -> Count:
+    def turned_along(self) -> Tally:
         """The pairs of networks on their way whose order the published search turns round; both start as one."""
         way = self.along[np.isfinite(self.along["epoch"])]
         return turned_round(way[way["epoch"] > 0])
@@ -149,10 +149,10 @@ def large_over_small(rows: pd.DataFrame) -> pd.DataFrame:
     return (large / small).dropna()
 
 
-def turned_round(rows: pd.DataFrame) -> Count:
+def turned_round(rows: pd.DataFrame) -> Tally:
     """How often the large-batch network is the sharper one by the strong search and not by the published one."""
     ratios = large_over_small(rows)
-    return Count.of((ratios["strong"] > 1) & (ratios["published"] < 1))
+    return Tally.of((ratios["strong"] > 1) & (ratios["published"] < 1))
 
 
 def correlation_of(rows: pd.DataFrame) -> Interval:
@@ -180,12 +180,12 @@ def at_equal_loss(rows: pd.DataFrame) -> EqualLoss:
         if all(len(way) for way in ways):
             loss = max(float(way["base_loss"].min()) for way in ways)
             found.append({"seed": seed, "loss": loss} | values_at(ways, loss))
-    frame = pd.DataFrame(found, columns=["seed", "loss", *COLUMNS]).set_index("seed").astype(float).dropna()
+    frame = pd.DataFrame(found, columns=["seed", "loss", *SEARCH_COLUMNS]).set_index("seed").astype(float).dropna()
     order = {method: of_ratio(frame[f"large {name}"], frame[f"small {name}"]) for method, name in SEARCHES.items()}
     return EqualLoss(frame["loss"], order)
 
 
-COLUMNS = [f"{regime} {name}" for regime in ("small", "large") for name in SEARCHES.values()]
+SEARCH_COLUMNS = [f"{regime} {name}" for regime in ("small", "large") for name in SEARCHES.values()]
 
 
 def first_reached(way: pd.DataFrame) -> pd.DataFrame:
@@ -197,7 +197,7 @@ def first_reached(way: pd.DataFrame) -> pd.DataFrame:
 def values_at(ways: Sequence[pd.DataFrame], loss: float) -> dict[str, float]:
     """What either search finds at the small-batch and the large-batch network of that loss."""
     values = [interpolated(way, name, loss) for way in ways for name in SEARCHES.values()]
-    return dict(zip(COLUMNS, values, strict=True))
+    return dict(zip(SEARCH_COLUMNS, values, strict=True))
 
 
 def interpolated(way: pd.DataFrame, column: str, loss: float) -> float:

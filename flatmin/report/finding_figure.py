@@ -16,11 +16,11 @@ from matplotlib.lines import Line2D
 from flatmin.figures.render import image
 from flatmin.figures.style import PAGE_WIDTH, REGIMES, SERIES_MARKERS, blank, few_log_ticks, house_style
 from flatmin.report.finding import SEARCHES, Evidence
-from flatmin.report.panels import EPSILON, footer, missing
+from flatmin.report.panels import EPSILON, missing, panels_footer
 from flatmin.report.published import LARGE
 from flatmin.report.subjects import PUBLISHED, READING, STRONG, in_one_setting
 from flatmin.results.formats import to_csv
-from flatmin.results.nesting import SEARCH, is_impossible, nested
+from flatmin.results.nesting import NESTED_SEARCH, is_impossible, nested
 from flatmin.results.words import counted, significant
 
 NAME = "finding"
@@ -40,8 +40,8 @@ LETTER, HANDLE = 0.058, 0.43
 """Inches that a letter of the legend takes, and an entry beside its text."""
 ROOM = 0.22
 """Share of the panel of boxes that the words on its greatest step get."""
-STEP: dict[str, Any] = {"color": "#111111", "linewidth": 2.0, "solid_capstyle": "butt", "zorder": 4}
-COLUMNS = [
+IMPOSSIBLE_STEP: dict[str, Any] = {"color": "#111111", "linewidth": 2.0, "solid_capstyle": "butt", "zorder": 4}
+FIGURE_COLUMNS = [
     *("panel", "subject", "regime", "seed", "epoch", "epsilon", "method", "gradient_norm"),
     *("published", "strong", "share", "sharpness", "smaller_epsilon", "found_there"),
 ]
@@ -66,7 +66,7 @@ def plotted(found: Sequence[Evidence]) -> pd.DataFrame:
         *(one.along.assign(panel="b", subject=one.name) for one in found),
         *([boxes(boxed).assign(panel="c", subject=boxed.name)] if boxed else []),
     ]
-    rows = pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(columns=COLUMNS)
+    rows = pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(columns=FIGURE_COLUMNS)
     return rows.assign(epoch=rows["epoch"].replace(np.inf, np.nan))
 
 
@@ -85,8 +85,8 @@ def boxes(one: Evidence) -> pd.DataFrame:
     rows = one.subject.searches
     rows = rows[(rows["space"] == "full") & (rows["batch_norm"] == READING) & rows["epoch"].isna()]
     rows = in_one_setting(rows[rows["method"].isin(SEARCHES)])
-    below = nested(rows)[[*SEARCH, "epsilon", "smaller_epsilon", "found_there"]]
-    return rows.merge(below, on=[*SEARCH, "epsilon"], how="left").sort_values("epsilon", kind="stable")
+    below = nested(rows)[[*NESTED_SEARCH, "epsilon", "smaller_epsilon", "found_there"]]
+    return rows.merge(below, on=[*NESTED_SEARCH, "epsilon"], how="left").sort_values("epsilon", kind="stable")
 
 
 def draw(found: Sequence[Evidence]) -> Figure:
@@ -94,7 +94,9 @@ def draw(found: Sequence[Evidence]) -> Figure:
     marks = [*SERIES_MARKERS, *FURTHER_MARKERS]
     markers = {one.name: marks[place % len(marks)] for place, one in enumerate(found)}
     boxed = of_boxes(found)
-    columns = legend_columns(subject_handles(markers), [*regime_handles(), *step_handles(boxed), *method_handles()])
+    columns = finding_legend_columns(
+        subject_handles(markers), [*finding_handles(), *step_handles(boxed), *method_handles()]
+    )
     figure = blank(PAGE_WIDTH, 2.5 + 0.16 * len(columns[0]))
     handles = [handle for column in columns for handle in column]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(columns), columnspacing=1.2)
@@ -109,7 +111,7 @@ def draw(found: Sequence[Evidence]) -> Figure:
     else:
         draw_boxes(right, boxed, markers[boxed.name])
     shown = [(one.subject.lead, one.minima) for one in found]
-    footer(figure, shown, *notes(found), tables=["sharpness"])
+    panels_footer(figure, shown, *notes(found), tables=["sharpness"])
     return figure
 
 
@@ -166,7 +168,7 @@ def draw_boxes(axes: Axes, one: Evidence, marker: str) -> None:
         axes.plot(way["epsilon"], way["sharpness"], **dots(str(regime), marker, 2.8) | STROKES[str(method)])
     steps = rows[is_impossible(rows)]
     for step in steps[["smaller_epsilon", "epsilon", "found_there", "sharpness"]].to_numpy(float):
-        axes.plot(step[:2], step[2:], **STEP)
+        axes.plot(step[:2], step[2:], **IMPOSSIBLE_STEP)
     name = one.name if len(one.name) <= LONGEST else one.subject.network
     axes.set(xscale="log", yscale="log", title=f"(c) boxes, {name}")
     axes.set(xlabel="half-width ε of the box (10⁻³)", ylabel="sharpness φ (%)")
@@ -187,12 +189,12 @@ def name_worst(axes: Axes, steps: pd.DataFrame) -> None:
     text = f"{significant(worst['found_there'])} to {significant(worst['sharpness'])} %:\nno maximum falls"
     middle = np.exp(np.log(worst[["smaller_epsilon", "epsilon"]].astype(float)).mean())
     height = np.exp(np.log(worst[["found_there", "sharpness"]].astype(float)).mean())
-    pointer = {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 2, "color": STEP["color"]}
+    pointer = {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 2, "color": IMPOSSIBLE_STEP["color"]}
     named: dict[str, Any] = {"xytext": (0.98, 0.02), "textcoords": "axes fraction", "ha": "right", "va": "bottom"}
     axes.annotate(text, (middle, height), arrowprops=pointer, fontsize=7, **named)
 
 
-def legend_columns(names: Sequence[Line2D], strokes: Sequence[Line2D]) -> list[list[Line2D]]:
+def finding_legend_columns(names: Sequence[Line2D], strokes: Sequence[Line2D]) -> list[list[Line2D]]:
     """Return the columns of a legend, names and strokes apart, as low as the page allows and filled up alike."""
     columns: list[list[Line2D]] = []
     for rows in range(LOWEST, max(len(names), len(strokes)) + 1):
@@ -215,7 +217,7 @@ def subject_handles(markers: dict[str, str]) -> list[Line2D]:
     ]
 
 
-def regime_handles() -> list[Line2D]:
+def finding_handles() -> list[Line2D]:
     """Return the legend entries of the regimes."""
     return [Line2D([], [], linestyle="", **dots(regime, "o", 4), label=look.label) for regime, look in REGIMES.items()]
 
@@ -223,7 +225,7 @@ def regime_handles() -> list[Line2D]:
 def step_handles(boxed: Evidence | None) -> list[Line2D]:
     """Return the legend entry of impossible steps, if there are any to be seen."""
     seen = boxed is not None and bool(is_impossible(boxes(boxed)).any())
-    return [Line2D([], [], **STEP, label="less than in a smaller box")] if seen else []
+    return [Line2D([], [], **IMPOSSIBLE_STEP, label="less than in a smaller box")] if seen else []
 
 
 def method_handles() -> list[Line2D]:

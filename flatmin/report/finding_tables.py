@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
-from flatmin.report.finding import Count, Evidence, partitions
+from flatmin.report.finding import Evidence, Tally, partitions
 from flatmin.report.held_out import interval_text, rounded
 from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
@@ -12,7 +12,7 @@ from flatmin.report.subjects import PUBLISHED, STRONG
 from flatmin.results.intervals import Interval
 from flatmin.results.words import counted, significant
 
-CAPTION = (
+FINDING_CAPTION = (
     "What the published search owes to the gradient where training stopped. Share: what it finds at the minima in per "
     "cent of a strong search's value, geometric mean and range of single seeds. Less than in a smaller box: its "
     "searches, in every space and reading, that found less than it had in a box inside, which no maximum does. Order "
@@ -21,7 +21,7 @@ CAPTION = (
     "over seeds. Equal loss: sharpness of large over small batch at the lowest loss that both reach on the way, "
     f"geometric mean over seeds. 95 % intervals in square brackets. ε = {EPSILONS[0]:g}, full space, batch statistics."
 )
-COLUMNS = {
+SHEET_COLUMNS = {
     "ShareSmall": ("share (%)", "small"),
     "ShareLarge": ("share (%)", "large"),
     "Impossible": ("", "less than in a smaller box"),
@@ -72,7 +72,7 @@ def totals(found: Sequence[Evidence]) -> dict[str, str]:
     }
     shares = {name: single_seeds(found, regime) for name, regime in (("Small", SMALL), ("Large", LARGE))}
     return {
-        **{name: Count.total(parts).text for name, parts in counts.items()},
+        **{name: Tally.total(parts).text for name, parts in counts.items()},
         **{f"Share{name}": spread(values) if values else "–" for name, values in shares.items()},
     }
 
@@ -83,11 +83,11 @@ def finding_sheet(found: Sequence[Evidence]) -> Sheet:
     for one in found:
         texts = numbers_of(one)
         seeds = counted(one.sharper.all, "seed") if one.sharper.all else "no pair"
-        lines.append([f"{one.name}, {seeds}", *(texts[name] for name in COLUMNS)])
-    columns = pd.MultiIndex.from_tuples([("", ""), *COLUMNS.values()])
+        lines.append([f"{one.name}, {seeds}", *(texts[name] for name in SHEET_COLUMNS)])
+    columns = pd.MultiIndex.from_tuples([("", ""), *SHEET_COLUMNS.values()])
     sides = "".join(rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}" for width in WIDTHS)
     notes = [note for one in found for note in partition_notes(one)] if found else [NOTHING]
-    return Sheet("finding", CAPTION, pd.DataFrame(lines, columns=columns), notes, sides=sides)
+    return Sheet("finding", FINDING_CAPTION, pd.DataFrame(lines, columns=columns), notes, sides=sides)
 
 
 def partition_notes(one: Evidence) -> list[str]:

@@ -19,7 +19,7 @@ FEW = {"sharpness": "φ", "heldout_sharpness": "held out", "test_sharpness": "te
 ERRORS = {"sharpness": "standard_error", "heldout_sharpness": "heldout_standard_error"} | {
     "test_sharpness": "test_standard_error"
 }
-CAPTION = (
+HELD_OUT_CAPTION = (
     "Sharpness on a part of the training examples, full space, batch statistics, strong search where there is one, "
     f"ε = {EPSILONS[0]:g}: φ on that part, the rise at its worst points on training examples held out from the search "
     "and on test examples, and φ searched on more or all examples. Mean over seeds ± mean standard error from the "
@@ -88,7 +88,7 @@ def held_out_sheet(subjects: Iterable[Subject]) -> Sheet:
             lines.append([f"  {name}", *(mean(rows[rows["regime"] == regime], of) for rows, of in found.columns)])
         lines.append(["  ratio", *(interval_text(ratio(rows, column)) for rows, column in found.columns)])
     columns = pd.MultiIndex.from_tuples([("", ""), *(("few examples", name) for name in FEW.values()), ("more", "φ")])
-    return Sheet("heldout", CAPTION, pd.DataFrame(lines, columns=columns), sides="lrrrr")
+    return Sheet("heldout", HELD_OUT_CAPTION, pd.DataFrame(lines, columns=columns), sides="lrrrr")
 
 
 def mean(rows: pd.DataFrame, column: str) -> str:

@@ -7,11 +7,11 @@ from operator import itemgetter
 import pandas as pd
 
 from flatmin.figures.captions import concerning
-from flatmin.report.cells import NOT_RUN, Row, Table
+from flatmin.report.cells import NOT_RUN, Table, TableRow
 from flatmin.report.doubts import DAGGER, DAGGER_NOTE, dagger, examples_note
 from flatmin.report.published import DATA
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.results.words import DATA_NAMES, counted
 
 AUTHORS = "Keskar et al."
@@ -44,7 +44,7 @@ def raised(number: int) -> str:
     return str(number).translate(RAISED)
 
 
-def sheet(table: Table, studies: Sequence[Study]) -> Sheet:
+def sheet(table: Table, studies: Sequence[StudyResults]) -> Sheet:
     """A table ready to print, with what was run; `not_run_sheet` has the rest.
 
     Args:
@@ -70,7 +70,7 @@ def sheet(table: Table, studies: Sequence[Study]) -> Sheet:
     return Sheet(table.name, table.caption, frame, [*notes.texts, *[DAGGER_NOTE] * marked], sides=f"l{'r' * width}")
 
 
-def run_entries(table: Table, studies: Sequence[Study], network: str) -> list[tuple[Study, Row]]:
+def run_entries(table: Table, studies: Sequence[StudyResults], network: str) -> list[tuple[StudyResults, TableRow]]:
     """The rows of a network in which anything was run and recorded."""
     return [
         (study, row)
@@ -79,7 +79,7 @@ def run_entries(table: Table, studies: Sequence[Study], network: str) -> list[tu
     ]
 
 
-def not_run_sheet(shown: Iterable[tuple[Table, Sequence[Study]]]) -> Sheet:
+def not_run_sheet(shown: Iterable[tuple[Table, Sequence[StudyResults]]]) -> Sheet:
     """What no study of a network has, table by table.
 
     Args:
@@ -93,12 +93,12 @@ def not_run_sheet(shown: Iterable[tuple[Table, Sequence[Study]]]) -> Sheet:
     return Sheet("not_run", "Not run: networks of the paper that a table of this report lacks.", frame, sides="ll")
 
 
-def study_lines(table: Table, study: Study, rows: Sequence[Row], notes: Notes) -> list[list[str]]:
+def study_lines(table: Table, study: StudyResults, rows: Sequence[TableRow], notes: Notes) -> list[list[str]]:
     """The lines of a study: its label before the numbers, or above them where there are several rows."""
     label = ", ".join(fact for fact in (study.kind, counted(len(study.seeds), "seed")) if fact)
     names = [", ".join(part for part in (row.label, fewer_seeds(table, study, row)) if part) for row in rows]
     numbers = [[f"{column.text(study, row)}{dagger(column, study, row)}" for column in table.columns] for row in rows]
-    said = [reductions(study, table.measured), examples_note(table.columns, study, rows)]
+    said = [reduced_sentence(study, table.measured), examples_note(table.columns, study, rows)]
     mark = " ".join(notes.mark(text) for text in said if text)
     if len(rows) == 1:
         return [[f"  {', '.join(part for part in (label, names[0]) if part)}{mark}", *numbers[0]]]
@@ -106,7 +106,7 @@ def study_lines(table: Table, study: Study, rows: Sequence[Row], notes: Notes) -
     return [above, *([f"  {name}", *cells] for name, cells in zip(names, numbers, strict=True))]
 
 
-def fewer_seeds(table: Table, study: Study, row: Row) -> str:
+def fewer_seeds(table: Table, study: StudyResults, row: TableRow) -> str:
     """How many of the study's seeds a row rests on; empty where that is all of them, or none."""
     counts = {len(column.ours(study, row).seeds) for column in table.columns} - {0}
     if counts <= {len(study.seeds)}:
@@ -115,7 +115,7 @@ def fewer_seeds(table: Table, study: Study, row: Row) -> str:
     return f"{low if low == high else f'{low} to {high}'} of them"
 
 
-def reductions(study: Study, measured: str) -> str:
+def reduced_sentence(study: StudyResults, measured: str) -> str:
     """What of a study is reduced, as far as it concerns a table, in one sentence."""
     sentences = concerning(study.reduced, measured)
     return f"{'. '.join(sentences)}." if sentences else ""

@@ -8,37 +8,37 @@ import pandas as pd
 from flatmin.measures import measures
 from flatmin.report.held_out import interval_text
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.results.intervals import of_ratio
 from flatmin.results.measured import by_rule, in_words, pairs, setting_columns
 from flatmin.results.statistics import PAIR, with_minima
 from flatmin.results.words import BATCH_NORM_NAMES, counted, significant
 
-CAPTION = (
+MEASURED_CAPTION = (
     "Measures beyond the paper's at the minima: means over seeds; ratio: large over small batch, geometric mean over "
     "the seeds that have both, with its 95 % interval."
 )
 
 
-def measured_sheet(studies: Sequence[Study]) -> Sheet | None:
+def measured_sheet(studies: Sequence[StudyResults]) -> Sheet | None:
     """What was measured by such measures, study by study; ``None`` where nothing was."""
     lines: list[list[str]] = []
     for study in studies:
         tables = with_minima(study.tables)
         for measure in by_rule():
             groups = pairs(tables, measure).groupby(setting_columns(measure), sort=False, dropna=False)
-            found = [line(measure.name, rows) for _, rows in groups]
+            found = [measured_line(measure.name, rows) for _, rows in groups]
             if found:
                 lines += [[f"{study.label}: {measure.words}", *[""] * 4], *found]
     if not lines:
         return None
-    return Sheet("measured", CAPTION, pd.DataFrame(lines, columns=["", *NAMES]), sides="lrrrr")
+    return Sheet("measured", MEASURED_CAPTION, pd.DataFrame(lines, columns=["", *MEASURED_COLUMNS]), sides="lrrrr")
 
 
-NAMES = ("small batch", "large batch", "ratio", "seeds")
+MEASURED_COLUMNS = ("small batch", "large batch", "ratio", "seeds")
 
 
-def line(name: str, rows: pd.DataFrame) -> list[str]:
+def measured_line(name: str, rows: pd.DataFrame) -> list[str]:
     """One setting of a measure."""
     first, measure = rows.iloc[0], measures()[name]
     reading = BATCH_NORM_NAMES.get(first["batch_norm"], first["batch_norm"])

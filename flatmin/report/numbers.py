@@ -22,13 +22,13 @@ from flatmin.report.finding_tables import NUMBERS, numbers_of, totals
 from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.protocol import PROTOCOL
 from flatmin.report.published import NETWORKS
-from flatmin.report.studies import Study, main_studies
+from flatmin.report.studies import StudyResults, main_studies
 from flatmin.report.subjects import subjects
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
-from flatmin.report.values import READINGS, readings_of, searches
+from flatmin.report.values import READING_PREFIXES, readings_of, searches
 from flatmin.results.latex import escaped
 
-DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+DECIMALS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
 
 def numbers_tex(found: Mapping[str, str]) -> str:
@@ -42,7 +42,7 @@ def numbers_frame(found: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({"macro": [rf"\flatmin{name}" for name in found], "text": list(found.values())})
 
 
-def macros(studies: Sequence[Study], judgements: Sequence[Judgement]) -> dict[str, str]:
+def macros(studies: Sequence[StudyResults], judgements: Sequence[Judgement]) -> dict[str, str]:
     """Name (without ``flatmin``) and plain text of every macro.
 
     Raises:
@@ -71,11 +71,11 @@ def words(name: str) -> str:
         ('FOne', 'COneText', 'FigFourCOne', 'KOneTwo')
     """
     parts = re.split(r"[^A-Za-z0-9]+", name.removeprefix("keskar_"))
-    spelled = (re.sub(r"[0-9]", lambda digit: DIGITS[int(digit[0])], part) for part in parts)
+    spelled = (re.sub(r"[0-9]", lambda digit: DECIMALS[int(digit[0])], part) for part in parts)
     return "".join(part[:1].upper() + part[1:] for part in spelled)
 
 
-def check_names(studies: Sequence[Study]) -> None:
+def check_names(studies: Sequence[StudyResults]) -> None:
     """Refuse two studies whose macros would have the same names."""
     seen: dict[str, str] = {}
     for study in studies:
@@ -86,7 +86,7 @@ def check_names(studies: Sequence[Study]) -> None:
 
 def of_absent_studies() -> Iterator[tuple[str, str]]:
     """The macros of the six studies of the pair, as if none was run."""
-    rows = {name: ["", *(reading.macro for reading in READINGS)] for name in ("readings", "sharpness")}
+    rows = {name: ["", *(reading.macro for reading in READING_PREFIXES)] for name in ("readings", "sharpness")}
     rows["accuracy"] = ["", "Running"]
     for network in NETWORKS:
         for table in MAIN_TABLES:
@@ -112,7 +112,7 @@ def of_the_paper(table: Table) -> Iterator[tuple[str, str]]:
                 yield f"Paper{words(network)}{column.macro}", text
 
 
-def of_a_table(table: Table, studies: Sequence[Study]) -> Iterator[tuple[str, str]]:
+def of_a_table(table: Table, studies: Sequence[StudyResults]) -> Iterator[tuple[str, str]]:
     """The cells of a table."""
     for network in table.networks:
         for study, row in table.entries(studies, network):
@@ -123,7 +123,7 @@ def of_a_table(table: Table, studies: Sequence[Study]) -> Iterator[tuple[str, st
                 yield f"{name}Mean", text.partition(" ±")[0]
 
 
-def of_a_study(study: Study) -> Iterator[tuple[str, str]]:
+def of_a_study(study: StudyResults) -> Iterator[tuple[str, str]]:
     """What a study rests on."""
     name = words(study.name)
     yield f"{name}Seeds", str(len(study.seeds))

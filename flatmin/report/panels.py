@@ -15,14 +15,14 @@ from flatmin.figures.captions import concerning, write_footer
 from flatmin.figures.legends import MARK, legend_columns
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank
 from flatmin.report import published
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.results import Tables
 from flatmin.results.searches import methods_of
 from flatmin.results.words import BATCH_NORM_NAMES
 
-Shown = list[tuple[Study, pd.DataFrame]]
+Shown = list[tuple[StudyResults, pd.DataFrame]]
 
-COLUMNS = 3
+PANELS_ACROSS = 3
 EPSILON = published.EPSILONS[0]
 PAPER = "paper"
 CROSS: dict[str, Any] = {
@@ -36,7 +36,7 @@ CROSS: dict[str, Any] = {
 READ_OFF = "paper, read off"
 
 
-def with_rows(studies: Iterable[Study], rows: Callable[[Tables], pd.DataFrame]) -> Shown:
+def with_rows(studies: Iterable[StudyResults], rows: Callable[[Tables], pd.DataFrame]) -> Shown:
     """Return the studies that have rows of a kind, with these."""
     found = [(study, rows(study.tables)) for study in studies]
     return [(study, kept) for study, kept in found if len(kept)]
@@ -53,7 +53,7 @@ def full_space(rows: pd.DataFrame) -> pd.DataFrame:
     return preferred(rows[rows["space"] == "full"])
 
 
-def crosses(axes: Axes, study: Study, points: dict[Any, float], color: str, **look: Any) -> None:
+def crosses(axes: Axes, study: StudyResults, points: dict[Any, float], color: str, **look: Any) -> None:
     """Draw the paper's values where the study is on the paper's data."""
     if points and study.on_the_papers_data:
         axes.plot(list(points), list(points.values()), color=color, **CROSS | look)
@@ -87,8 +87,8 @@ def pair_handles(**look: Any) -> list[Line2D]:
 
 def grid(count: int, height: float) -> tuple[Figure, list[Axes]]:
     """Return a figure of panels in rows of three, each so many inches high."""
-    columns = min(count, COLUMNS)
-    lines = -(-count // COLUMNS)
+    columns = min(count, PANELS_ACROSS)
+    lines = -(-count // PANELS_ACROSS)
     figure = blank(PAGE_WIDTH if count > 1 else COLUMN_WIDTH, 0.4 + (height if count > 1 else 2.6) * lines)
     panels = list(figure.subplots(lines, columns, squeeze=False).ravel())
     for axes in panels[count:]:
@@ -109,8 +109,8 @@ def rows_of(shown: Shown, *, height: float, before: int = 0) -> tuple[Figure, An
 
 def columns_of(shown: Shown, *, height: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
     """Return a figure with two panels per study, one above the other on one axis, in rows of three studies."""
-    columns = min(len(shown), COLUMNS)
-    lines = -(-len(shown) // COLUMNS)
+    columns = min(len(shown), PANELS_ACROSS)
+    lines = -(-len(shown) // PANELS_ACROSS)
     figure = blank(PAGE_WIDTH if columns > 1 else COLUMN_WIDTH, 0.5 + height * lines)
     panels = figure.subplots(2 * lines, columns, squeeze=False, sharex="col" if lines == 1 else False)
     places = product(range(0, 2 * lines, 2), range(columns))
@@ -134,7 +134,7 @@ def missing(axes: Axes) -> None:
 
 def outer_label(panels: list[Axes], text: str) -> None:
     """Label the vertical axis of the first panel in each row."""
-    for axes in panels[::COLUMNS]:
+    for axes in panels[::PANELS_ACROSS]:
         axes.set_ylabel(text)
 
 
@@ -146,7 +146,7 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> Legend:
     return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
 
 
-def title(study: Study) -> str:
+def title(study: StudyResults) -> str:
     """Return the network with its variant, and below it the data and the epochs."""
     name = f"{study.network} ({study.variant})" if study.variant else study.network
     return f"{name}\n{', '.join(fact for fact in (study.data, study.epochs) if fact)}"
@@ -164,7 +164,7 @@ def cross_note(figure: Figure) -> str:
     return "Crosses: the paper's values" if drawn & {"x", "+"} else ""
 
 
-def footer(figure: Figure, shown: Shown, *notes: str, tables: Sequence[str]) -> None:
+def panels_footer(figure: Figure, shown: Shown, *notes: str, tables: Sequence[str]) -> None:
     """Write what the figure rests on.
 
     Args:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flatmin.report.claim import FAILS, HOLDS, Claim, Finding, Side
 from flatmin.report.published import FIGURE_3, FIGURE_7
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.values import Reading, path
 from flatmin.results.intervals import ANY, NOT_NEGATIVE, of_difference, of_mean, of_ratio
 from flatmin.results.words import counted, significant
@@ -111,10 +111,10 @@ def through_both(losses: pd.DataFrame) -> pd.DataFrame:
     return losses if {0.0, 1.0} <= set(losses.index) else losses.iloc[:, :0]
 
 
-def wider_basin(kind: str) -> Callable[[Study, Reading], list[Finding]]:
+def wider_basin(kind: str) -> Callable[[StudyResults, Reading], list[Finding]]:
     """K8 on the straight path and K11 on the curved one: width of the basin at 0 less that at 1."""
 
-    def test(study: Study, reading: Reading) -> list[Finding]:
+    def test(study: StudyResults, reading: Reading) -> list[Finding]:
         losses = through_both(path(study, kind))
         found = {seed: basins(losses[seed]) for seed in losses.columns.astype(int)}
         return [difference_of_widths(found, float(np.ptp(losses.index)))] if found else []
@@ -159,7 +159,7 @@ def widths_note(found: Mapping[int, tuple[Basin, Basin]]) -> str:
     return "; ".join([f"widths {' and '.join(means)}", *remarks])
 
 
-def rises_between(study: Study, reading: Reading) -> list[Finding]:
+def rises_between(study: StudyResults, reading: Reading) -> list[Finding]:
     """K9: the barrier against 0.1 nats; F1 is claimed to have none."""
     losses = through_both(path(study, "linear"))
     heights = pd.Series({seed: barrier(losses[seed]) for seed in losses}, dtype=float)
@@ -167,13 +167,13 @@ def rises_between(study: Study, reading: Reading) -> list[Finding]:
     return [Finding("barrier", of_mean(heights, bounds=NOT_NEGATIVE), RISE, wanted, " nats")]
 
 
-def wall_beyond_large(study: Study, reading: Reading) -> list[Finding]:
+def wall_beyond_large(study: StudyResults, reading: Reading) -> list[Finding]:
     """K10: loss as far beyond the large-batch minimum as before the small-batch one, a quarter of the path."""
     places = path(study, "linear").reindex([-0.25, 1.25]).T
     return [Finding("loss at 1.25 / loss at −0.25", of_ratio(places[1.25], places[-0.25]), 1.0, unit="×")]
 
 
-def not_measured(study: Study, reading: Reading) -> list[Finding]:
+def not_measured(study: StudyResults, reading: Reading) -> list[Finding]:
     """K17: nothing here measures the curvature along the eigenvectors of the Hessian, which it is about."""
     return []
 
@@ -198,7 +198,7 @@ def published_wall(network: str) -> str:
     return f"{FIGURE_3[network][1.25]:.2f} at 1.25, {FIGURE_3[network][-0.5]:.2f} at −0.5 (read-off)"
 
 
-CLAIMS = (
+PATH_CLAIMS = (
     Claim(
         "K8",
         "Straight path: the basin of the small-batch minimum is wider",

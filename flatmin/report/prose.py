@@ -10,7 +10,7 @@ from flatmin.report.claims import CLAIMS
 from flatmin.report.protocol import SET_UPS
 from flatmin.report.published import NETWORKS
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.results import markdown
 from flatmin.results.latex import escaped
 from flatmin.results.words import counted, significant
@@ -38,7 +38,7 @@ class Passage:
         return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def scope(studies: Sequence[Study]) -> str:
+def scope(studies: Sequence[StudyResults]) -> str:
     """Return what was run and how much of it, network by network, and which of the paper's networks were not."""
     parts = [*dict.fromkeys(f"{study.label}{share_of_examples(study)}" for study in studies)]
     absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
@@ -46,13 +46,13 @@ def scope(studies: Sequence[Study]) -> str:
     return f"{run} {', '.join(absent)} were not run." if parts and absent else run
 
 
-def share_of_examples(study: Study) -> str:
+def share_of_examples(study: StudyResults) -> str:
     """How much of the paper's training examples a study has, where less than all; empty where it is not known."""
     share = study.training_examples / SET_UPS[study.network].train if study.on_their_kind else 1.0
     return f" on {significant(100 * share, 2)} % of the training examples" if 0 < share < 1 else ""
 
 
-def misses(judgements: Sequence[Judgement], studies: Sequence[Study]) -> list[Passage]:
+def misses(judgements: Sequence[Judgement], studies: Sequence[StudyResults]) -> list[Passage]:
     """Return the claims that do not hold in some study, then those that lean against."""
     labels = {study.name: study.label for study in studies}
     judged = [one for one in judgements if one.headline and one.counts and one.verdict in (HOLDS, FAILS, UNDECIDED)]
@@ -71,7 +71,7 @@ def misses(judgements: Sequence[Judgement], studies: Sequence[Study]) -> list[Pa
     return found
 
 
-def limits(studies: Sequence[Study]) -> Passage:
+def limits(studies: Sequence[StudyResults]) -> Passage:
     """Return what is reduced, study by study, and the networks without a study."""
     lines = [f"{study.name} ({study.label}): {'. '.join(study.reduced) or 'nothing is reduced'}." for study in studies]
     absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
@@ -79,7 +79,7 @@ def limits(studies: Sequence[Study]) -> Passage:
     return Passage("", [*lines, last])
 
 
-def studies_sheet(studies: Sequence[Study]) -> Sheet:
+def studies_sheet(studies: Sequence[StudyResults]) -> Sheet:
     """Return the studies with what they are and the commits they were made at."""
     lines = [
         [study.name, study.label, ", ".join(dict.fromkeys(c[:7] for c in study.commits)) or "–"] for study in studies

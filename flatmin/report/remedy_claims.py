@@ -9,9 +9,9 @@ from dataclasses import replace
 from flatmin.report.claim import Claim, Finding, Side
 from flatmin.report.eligible import named, unfitted
 from flatmin.report.published import EPSILONS, LARGE, SMALL, TABLE_2, TABLE_3, TABLE_6, TABLE_7
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.training_claims import RUNNING, accuracy_gain, with_running
-from flatmin.report.values import READINGS, Reading, sharpness
+from flatmin.report.values import READING_PREFIXES, Reading, sharpness
 from flatmin.results.intervals import of_ratio
 
 AUGMENTED = "large_batch_augmented"
@@ -21,7 +21,9 @@ NO_GAIN = 0.5
 GAIN = "test accuracy, gain on large batch"
 
 
-def gain_on_large(study: Study, regime: str, what: str, boundary: float = 0.0, wanted: Side = "above") -> Finding:
+def gain_on_large(
+    study: StudyResults, regime: str, what: str, boundary: float = 0.0, wanted: Side = "above"
+) -> Finding:
     """Test accuracy of a remedy less that of the plain large batch."""
     batch, running = (accuracy_gain(study, regime, LARGE, statistics) for statistics in ("", RUNNING))
     lacking = unfitted(study, (regime, LARGE))
@@ -29,7 +31,7 @@ def gain_on_large(study: Study, regime: str, what: str, boundary: float = 0.0, w
     return with_running(finding, running)
 
 
-def times_as_sharp(study: Study, reading: Reading, regime: str, other: str, wanted: Side) -> Finding:
+def times_as_sharp(study: StudyResults, reading: Reading, regime: str, other: str, wanted: Side) -> Finding:
     """Sharpness of a remedy over that of another regime."""
     ratio = of_ratio(sharpness(study, regime, reading), sharpness(study, other, reading))
     lacking = unfitted(study, (regime, other))
@@ -37,7 +39,7 @@ def times_as_sharp(study: Study, reading: Reading, regime: str, other: str, want
     return Finding(name, ratio, 1.0, wanted, "×", "" if lacking else "both fitted", hindrance=lacking)
 
 
-def augmentation_helps(study: Study, reading: Reading) -> list[Finding]:
+def augmentation_helps(study: StudyResults, reading: Reading) -> list[Finding]:
     """K18: augmented large batches generalise better, and end flatter than plain ones but sharper than small ones."""
     return [
         gain_on_large(study, AUGMENTED, GAIN),
@@ -46,7 +48,7 @@ def augmentation_helps(study: Study, reading: Reading) -> list[Finding]:
     ]
 
 
-def conservative_helps(study: Study, reading: Reading) -> list[Finding]:
+def conservative_helps(study: StudyResults, reading: Reading) -> list[Finding]:
     """K19: conservative training generalises better than plain large batches; its sharpness is told beside."""
     ratio = times_as_sharp(study, reading, CONSERVATIVE, LARGE, "above")
     told = f"{ratio.what} {ratio.numbers if ratio.interval.values else 'not measured'}"
@@ -54,12 +56,12 @@ def conservative_helps(study: Study, reading: Reading) -> list[Finding]:
     return [replace(found, note="; ".join(part for part in (found.note, told) if part))]
 
 
-def robustness_does_not_help(study: Study, reading: Reading) -> list[Finding]:
+def robustness_does_not_help(study: StudyResults, reading: Reading) -> list[Finding]:
     """K20: gain of adversarial and stability training, against half a point."""
     return [gain_on_large(study, name, f"{name}: gain", NO_GAIN, "below") for name in HELPLESS]
 
 
-def comparing(*regimes: str) -> Callable[[Study], Sequence[str]]:
+def comparing(*regimes: str) -> Callable[[StudyResults], Sequence[str]]:
     """These regimes, whatever the study."""
     return lambda study: regimes
 
@@ -81,14 +83,14 @@ def published_conservative(network: str) -> str:
     return f"{gain:.2f} points; sharpness ×{ratio:.2f}"
 
 
-CLAIMS = (
+REMEDY_CLAIMS = (
     Claim(
         "K18",
         "Augmentation: large batches generalise better; sharpness below plain large batch, above small batch",
         augmentation_helps,
         published_augmentation,
         tuple(TABLE_6),
-        READINGS,
+        READING_PREFIXES,
         compares=comparing(SMALL, LARGE, AUGMENTED),
     ),
     Claim(

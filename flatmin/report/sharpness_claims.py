@@ -20,9 +20,9 @@ from flatmin.report.published import (
     THRESHOLDS,
     Spread,
 )
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.report.training_claims import UNRECORDED
-from flatmin.report.values import READINGS, Reading, distributions_of, minima_of, searches, sharpness
+from flatmin.report.values import READING_PREFIXES, Reading, distributions_of, minima_of, searches, sharpness
 from flatmin.results.intervals import CORRELATION, POINTS, of_difference, of_mean, of_ratio
 from flatmin.results.statistics import proper
 from flatmin.results.words import counted, significant
@@ -33,10 +33,10 @@ TENFOLD = 10.0
 SHOWN = ("F2", "C1")
 
 
-def large_is_sharper(space: str, *epsilons: float) -> Callable[[Study, Reading], list[Finding]]:
+def large_is_sharper(space: str, *epsilons: float) -> Callable[[StudyResults, Reading], list[Finding]]:
     """K3, K4 and K5: sharpness of the large-batch minimum over that of the small-batch one, seed by seed."""
 
-    def test(study: Study, reading: Reading) -> list[Finding]:
+    def test(study: StudyResults, reading: Reading) -> list[Finding]:
         found = [times_sharper(study, reading, space=space, epsilon=epsilon) for epsilon in epsilons]
         return [finding for finding in found if finding.interval.values]
 
@@ -44,7 +44,7 @@ def large_is_sharper(space: str, *epsilons: float) -> Callable[[Study, Reading],
 
 
 def times_sharper(
-    study: Study, reading: Reading, *, space: str, epsilon: float, distribution: str = "normal"
+    study: StudyResults, reading: Reading, *, space: str, epsilon: float, distribution: str = "normal"
 ) -> Finding:
     """Sharpness of the large-batch minimum over that of the small-batch one."""
     large, small = (
@@ -56,7 +56,9 @@ def times_sharper(
     return Finding(f"large / small, ε {epsilon:g}", of_ratio(large, small), 1.0, unit="×", note=note)
 
 
-def orders_by_distribution(studies: Iterable[Study], reading: Reading, epsilon: float = EPSILONS[0]) -> pd.DataFrame:
+def orders_by_distribution(
+    studies: Iterable[StudyResults], reading: Reading, epsilon: float = EPSILONS[0]
+) -> pd.DataFrame:
     """In how many studies the large-batch minimum is the sharper one, by the distribution of the entries of A.
 
     Args:
@@ -102,7 +104,7 @@ def draws_note(rows: pd.DataFrame) -> str:
     return f"in {int((pairs[LARGE] > pairs[SMALL]).sum())} of {counted(len(pairs), 'draw')}"
 
 
-def falls_with_epsilon(study: Study, reading: Reading) -> list[Finding]:
+def falls_with_epsilon(study: StudyResults, reading: Reading) -> list[Finding]:
     """K6: sharpness in the larger box over that in the smaller, for either regime."""
     found = []
     for regime, name in ((SMALL, "small batch"), (LARGE, "large batch")):
@@ -111,7 +113,7 @@ def falls_with_epsilon(study: Study, reading: Reading) -> list[Finding]:
     return found
 
 
-def grows_with_batch_size(study: Study, reading: Reading) -> list[Finding]:
+def grows_with_batch_size(study: StudyResults, reading: Reading) -> list[Finding]:
     """K13: rank correlation of batch size with test accuracy (below 0) and with sharpness (above 0).
 
     Networks whose batches leave a small last one in each epoch are left out: it would decide, not the size.
@@ -147,7 +149,7 @@ def with_accuracies(minima: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return minima.assign(test_accuracy=filled), UNRECORDED if lacking.any() else ""
 
 
-def batch_sizes(study: Study) -> Sequence[str]:
+def batch_sizes(study: StudyResults) -> Sequence[str]:
     """The regimes of a study that differ in nothing but the size of the batch.
 
     They are the pair and every variation that neither augments nor has a method or a start of its own; one with a list
@@ -166,7 +168,7 @@ def batch_sizes(study: Study) -> Sequence[str]:
     ]
 
 
-def with_sharpness(study: Study, minima: pd.DataFrame, reading: Reading) -> pd.DataFrame:
+def with_sharpness(study: StudyResults, minima: pd.DataFrame, reading: Reading) -> pd.DataFrame:
     """Minima with their sharpness in the full space at the paper's larger epsilon."""
     parts = []
     for regime, rows in minima.groupby("regime"):
@@ -188,13 +190,13 @@ def rank_correlation(first: "pd.Series[float]", second: "pd.Series[float]") -> f
     return round(float(ranks[0].corr(ranks[1])), 12)
 
 
-def warm_starts(study: Study) -> Sequence[str]:
+def warm_starts(study: StudyResults) -> Sequence[str]:
     """The regimes of a study that go out from iterates of another training."""
     minima = study.tables.minima
     return [*minima.loc[minima["start_epoch"].notna(), "regime"].unique()]
 
 
-def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
+def late_starts_help(study: StudyResults, reading: Reading) -> list[Finding]:
     """K14: large batches from late small-batch iterates against those from the earliest.
 
     Late is from a fifth of the small-batch training on, the paper's epoch 20 of 100. The sharpness compares the
@@ -218,7 +220,7 @@ def late_starts_help(study: Study, reading: Reading) -> list[Finding]:
     ]
 
 
-def sharpness_follows_loss(study: Study, reading: Reading) -> list[Finding]:
+def sharpness_follows_loss(study: StudyResults, reading: Reading) -> list[Finding]:
     """K15: rank correlation of sharpness with training loss along training: large batch below 0, small batch above."""
     rows = study.tables.sharpness
     on_the_way = rows[rows["epoch"].notna()]
@@ -288,13 +290,13 @@ def published_course(network: str) -> str:
     return f"{'; '.join(found)} (read-off)"
 
 
-CLAIMS = (
+SHARPNESS_CLAIMS = (
     Claim(
         "K3",
         "Large-batch minima are sharper: full space, ε = 0.001",
         large_is_sharper("full", EPSILONS[0]),
         published_ratios(TABLE_3, EPSILONS[0]),
-        readings=READINGS,
+        readings=READING_PREFIXES,
         of_the_pair=True,
         tells_fit=True,
     ),
@@ -303,7 +305,7 @@ CLAIMS = (
         "Large-batch minima are sharper: full space, ε = 0.0005",
         large_is_sharper("full", EPSILONS[1]),
         published_ratios(TABLE_3, EPSILONS[1]),
-        readings=READINGS,
+        readings=READING_PREFIXES,
         of_the_pair=True,
         tells_fit=True,
     ),
@@ -312,7 +314,7 @@ CLAIMS = (
         "Large-batch minima are sharper: random subspaces, both ε",
         large_is_sharper("random", *EPSILONS),
         published_ratios(TABLE_4, *EPSILONS),
-        readings=READINGS,
+        readings=READING_PREFIXES,
         of_the_pair=True,
         tells_fit=True,
     ),
@@ -321,7 +323,7 @@ CLAIMS = (
         "Sharpness falls with ε",
         falls_with_epsilon,
         published_fall,
-        readings=READINGS,
+        readings=READING_PREFIXES,
         of_the_pair=True,
     ),
     Claim(
@@ -330,7 +332,7 @@ CLAIMS = (
         grows_with_batch_size,
         published_threshold,
         SHOWN,
-        READINGS,
+        READING_PREFIXES,
         compares=batch_sizes,
         tells_fit=True,
     ),
@@ -340,7 +342,7 @@ CLAIMS = (
         late_starts_help,
         published_start,
         SHOWN,
-        READINGS,
+        READING_PREFIXES,
         compares=warm_starts,
         tells_fit=True,
     ),
@@ -350,6 +352,6 @@ CLAIMS = (
         sharpness_follows_loss,
         published_course,
         SHOWN,
-        READINGS,
+        READING_PREFIXES,
     ),
 )

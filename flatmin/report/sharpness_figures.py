@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flatmin.figures.effort import (
-    CLIMBERS,
+    CLIMBER_NAMES,
     PUBLISHED_END,
-    SHOWN,
+    SHOWN_SHARE,
     climbers_of,
     climbs_note,
     draw_climbs,
@@ -30,26 +30,26 @@ from flatmin.figures.remedies import draw_remedies, remedies_note, way_handles
 from flatmin.figures.remedies import epsilon_handles as dot_handles
 from flatmin.figures.sharpness import dots_note, geometric, not_converged, ratio_of
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank, few_log_ticks, regimes_of
-from flatmin.figures.sweep import limits
+from flatmin.figures.sweep import sweep_limits
 from flatmin.report import published
 from flatmin.report.panels import (
-    COLUMNS,
     EPSILON,
+    PANELS_ACROSS,
     PAPER,
     cross,
     crosses,
-    footer,
     full_space,
     grid,
     legend,
     missing,
     pair_handles,
+    panels_footer,
     preferred,
     reading_fact,
     title,
     with_rows,
 )
-from flatmin.report.studies import Study, main_studies
+from flatmin.report.studies import StudyResults, main_studies
 from flatmin.results import Tables
 from flatmin.results.groups import averages_note, remedy_rows
 from flatmin.results.searches import methods_of, pair_rows, seed_means
@@ -59,31 +59,31 @@ PAPER_LINE: dict[str, Any] = {"linewidth": 0.9, "zorder": 0, "gid": PAPER}
 PAPER_DASHES: dict[str, Any] = {"small_batch": (0, (1, 1.2)), "large_batch": (0, (5, 1.5))}
 SLOTS = tuple(product(("paper", "strong"), ("batch", "running")))
 SHIFTS = {"small_batch": -0.19, "large_batch": 0.19}
-LINE = 0.42
+LINE_LOOK = 0.42
 EFFORT_NOTE = "A line: the highest sharpness found after so many evaluations of loss and gradient"
 
 
-def landscape_or_optimiser(studies: Sequence[Study]) -> Figure | None:
+def landscape_or_optimiser(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw the full-space sharpness in each reading, a panel per network."""
     return readings_figure(studies, "full", published.TABLE_3)
 
 
-def subspace(studies: Sequence[Study]) -> Figure | None:
+def subspace(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw the sharpness in random subspaces in each reading, a panel per network."""
     return readings_figure(studies, "random", published.TABLE_4)
 
 
-def readings_figure(studies: Sequence[Study], space: str, table: dict[str, Any]) -> Figure | None:
+def readings_figure(studies: Sequence[StudyResults], space: str, table: dict[str, Any]) -> Figure | None:
     """Draw the sharpness of both minima in each reading, a panel per network, the seeds with their interval."""
     shown = with_rows(main_studies(studies), lambda tables: readings(tables, space))
     if not shown:
         return None
     every = pd.concat([rows for _, rows in shown])
     slots = [slot for slot in SLOTS if len(of_slot(every, slot))]
-    figure, panels = grid(len(shown), 0.7 + LINE * len(slots))
+    figure, panels = grid(len(shown), 0.7 + LINE_LOOK * len(slots))
     for place, (axes, (study, rows)) in enumerate(zip(panels, shown, strict=True)):
         draw_readings(axes, study, rows, table, slots)
-        names = [slot_name(slot) if place % COLUMNS == 0 else "" for slot in slots]
+        names = [slot_name(slot) if place % PANELS_ACROSS == 0 else "" for slot in slots]
         axes.set_yticks(range(len(slots)), names)
         axes.set_xlabel("sharpness (%), log axis")
     handles = [*pair_handles(linestyle=""), *paper_handles()]
@@ -91,11 +91,11 @@ def readings_figure(studies: Sequence[Study], space: str, table: dict[str, Any])
         handles.append(not_converged())
     legend(figure, handles)
     words = f"{SPACES[space]}, ε = {EPSILON:g}"
-    footer(figure, shown, words[0].upper() + words[1:], dots_note(every, "network"), tables=["sharpness"])
+    panels_footer(figure, shown, words[0].upper() + words[1:], dots_note(every, "network"), tables=["sharpness"])
     return figure
 
 
-def search_effort(studies: Sequence[Study]) -> Figure | None:
+def search_effort(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw what each climber finds with effort, a row per network that has climbs, batch statistics before others."""
     shown = with_rows(main_studies(studies), lambda tables: preferred(at_epsilon(tables.effort)))
     if not shown:
@@ -110,7 +110,7 @@ def search_effort(studies: Sequence[Study]) -> Figure | None:
         line[0].set(ylabel="sharpness (%)", ylim=(lowest_shown(rows), None))
         line[0].set_title(title(study), fontweight="bold")
     for axes, climber in zip(panels[0], climbers, strict=True):
-        axes.set_title(CLIMBERS.get(climber, climber), loc="right")
+        axes.set_title(CLIMBER_NAMES.get(climber, climber), loc="right")
     for axes in panels[-1]:
         axes.set_xlabel("evaluations, log axis")
         few_log_ticks(axes.xaxis, crowded=200)
@@ -120,12 +120,12 @@ def search_effort(studies: Sequence[Study]) -> Figure | None:
     notes.append(climbs_note(every, "network"))
     marked = any(line.get_gid() == PUBLISHED_END for axes in figure.axes for line in axes.lines)
     notes.append("Vertical mark: the published search ends" if marked else "")
-    notes.append(f"Not shown: below {SHOWN:.0%} of what the least successful search of a row found")
-    footer(figure, shown, *notes, tables=["effort"])
+    notes.append(f"Not shown: below {SHOWN_SHARE:.0%} of what the least successful search of a row found")
+    panels_footer(figure, shown, *notes, tables=["effort"])
     return figure
 
 
-def remedies(studies: Sequence[Study]) -> Figure | None:
+def remedies(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw accuracy and sharpness of every remedy beside the plain pair, a row per study."""
     shown = with_rows(studies, lambda tables: full_space(remedy_rows(tables)))
     if not shown:
@@ -148,7 +148,7 @@ def remedies(studies: Sequence[Study]) -> Figure | None:
     paper = cross("black", label=f"paper, sharpness at ε = {EPSILON:g}")
     legend(figure, [*way_handles(every), *dot_handles(every), paper])
     notes = [remedies_note(every), averages_note(*(study.tables for study, _ in shown))]
-    footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
+    panels_footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
     return figure
 
 
@@ -179,7 +179,7 @@ def slot_name(slot: tuple[str, str]) -> str:
 
 
 def draw_readings(
-    axes: Axes, study: Study, rows: pd.DataFrame, table: dict[str, Any], slots: Sequence[tuple[str, str]]
+    axes: Axes, study: StudyResults, rows: pd.DataFrame, table: dict[str, Any], slots: Sequence[tuple[str, str]]
 ) -> None:
     """Draw the seeds of each reading on its line with their geometric mean and interval, the small batch above.
 
@@ -228,11 +228,11 @@ def draw_seeds(axes: Axes, height: float, dots: pd.DataFrame, regime: str) -> No
 
 def ends(sharpness: "pd.Series[float]") -> tuple[float, float]:
     """Return the ends of a logarithmic axis for these values, with room for the ratios on the right."""
-    low, high = limits(sharpness)
+    low, high = sweep_limits(sharpness)
     return low, float(high * (high / low) ** 0.35)
 
 
-def draw_effort(axes: Axes, study: Study, rows: pd.DataFrame, evaluations: "pd.Series[float]") -> None:
+def draw_effort(axes: Axes, study: StudyResults, rows: pd.DataFrame, evaluations: "pd.Series[float]") -> None:
     """Draw what one climber found, with the paper's values as horizontal lines; nothing where it was not run."""
     axes.set_visible(len(rows) > 0)
     draw_climbs(axes, rows, evaluations.max())
@@ -242,7 +242,7 @@ def draw_effort(axes: Axes, study: Study, rows: pd.DataFrame, evaluations: "pd.S
     paper_lines(axes.axhline, study, published.TABLE_3)
 
 
-def paper_lines(line: Callable[..., Any], study: Study, table: dict[str, Any]) -> None:
+def paper_lines(line: Callable[..., Any], study: StudyResults, table: dict[str, Any]) -> None:
     """Draw the paper's mean sharpness of both regimes as lines across, by a method of the axes that draws these."""
     for regime, look in REGIMES.items() if study.on_the_papers_data else ():
         line(table[study.network][regime, EPSILON].mean, color=look.ink, linestyle=PAPER_DASHES[regime], **PAPER_LINE)

@@ -18,7 +18,7 @@ TWO_VARIANTS = ("C1", "C3")
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class StudyResults:
     """One experiment's results.
 
     Attributes:
@@ -150,21 +150,21 @@ class Study:
         return not self.experiment.get("variations") and not sharpness.get("epochs")
 
 
-def main_studies(studies: Iterable[Study]) -> list[Study]:
+def main_studies(studies: Iterable[StudyResults]) -> list[StudyResults]:
     """The studies that Tables 2 to 4 show, in the paper's order of networks.
 
     Those made for another table or figure train the same pair again; they stand in only where a network has no study of
     its own.
     """
     found = list(studies)
-    chosen: list[Study] = []
+    chosen: list[StudyResults] = []
     for network in NETWORKS:
         mine = [study for study in found if study.network == network and len(study.pair)]
         chosen += [study for study in mine if study.compares_the_pair] or mine
     return chosen
 
 
-def load_studies(folders: Sequence[Path]) -> tuple[list[Study], list[Other]]:
+def load_studies(folders: Sequence[Path]) -> tuple[list[StudyResults], list[Other]]:
     """Read studies.
 
     Args:
@@ -177,14 +177,14 @@ def load_studies(folders: Sequence[Path]) -> tuple[list[Study], list[Other]]:
         ResultsError: If a folder is absent, holds no study, or holds a broken one; or if two have the same name.
     """
     places = [place for folder in folders for place in study_folders(folder)]
-    studies: dict[str, Study | Other] = {}
+    studies: dict[str, StudyResults | Other] = {}
     for place in places:
         name = place.parent.name if place.name == "tables" else place.name
         if name in studies:
             raise ResultsError(f"two studies are named {name}, the second is {place}; rename its folder.")
         tables = Tables.read(place)
-        studies[name] = Other(name, tables) if is_other(tables) else Study(name, tables)
-    compared = [study for study in studies.values() if isinstance(study, Study)]
+        studies[name] = Other(name, tables) if is_other(tables) else StudyResults(name, tables)
+    compared = [study for study in studies.values() if isinstance(study, StudyResults)]
     compared.sort(key=lambda study: (NETWORKS.index(study.network), study.name))
     return compared, [study for study in studies.values() if isinstance(study, Other)]
 

@@ -16,7 +16,7 @@ SUMMARY_NOTE = (
 )
 
 
-def sections(tables: Tables) -> dict[str, str]:
+def study_sections(tables: Tables) -> dict[str, str]:
     """The text of a report: what the study is, which minimum is sharper, and the numbers behind it.
 
     Args:
@@ -29,7 +29,7 @@ def sections(tables: Tables) -> dict[str, str]:
         ResultsError: If there are neither minima nor sharpness.
     """
     return {
-        "The study": "\n\n".join(filter(None, [about(tables), bullets(facts(tables))])),
+        "The study": "\n\n".join(filter(None, [about(tables), bullets(study_facts(tables))])),
         "Which minimum is sharper": bullets(verdict(tables)),
         "Summary": f"{markdown_table(summary_table(tables))}\n\n{SUMMARY_NOTE}",
     }
@@ -47,13 +47,13 @@ def about(tables: Tables) -> str:
     return " ".join(str(setting(tables, "about") or "").split())
 
 
-def facts(tables: Tables) -> list[str]:
+def study_facts(tables: Tables) -> list[str]:
     """Seeds, batch sizes, training and reduced settings, a sentence each."""
     minima = tables.minima
     diverged = int((minima["status"] == "diverged").sum())
     stated = [
         f"Seeds: {', '.join(f'{seed:g}' for seed in sorted(minima['seed'].unique()))}" if len(minima) else "",
-        f"Batch sizes: {batch_sizes(minima)}" if len(minima) else "",
+        f"Batch sizes: {batch_sizes_text(minima)}" if len(minima) else "",
         training(tables),
         f"{counted(diverged, 'training')} diverged" if diverged else "",
         *(f"Reduced: {sentence}" for sentence in tables.provenance.get("reduced", [])),
@@ -62,7 +62,7 @@ def facts(tables: Tables) -> list[str]:
     return [fact.rstrip(".") + "." for fact in stated if fact]
 
 
-def batch_sizes(minima: pd.DataFrame) -> str:
+def batch_sizes_text(minima: pd.DataFrame) -> str:
     """Every way of training with its batch size: ``small batch 256, large batch 6,000``."""
     sizes = minima.drop_duplicates(["regime", "batch_size"])
     pairs = zip(sizes["regime"], sizes["batch_size"], strict=True)

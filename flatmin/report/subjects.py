@@ -13,15 +13,15 @@ import pandas as pd
 
 from flatmin.report.eligible import disorder
 from flatmin.report.published import EPSILONS, LARGE, NETWORKS, SMALL
-from flatmin.report.studies import STRIDES, Study
-from flatmin.results.nesting import SEARCH
+from flatmin.report.studies import STRIDES, StudyResults
+from flatmin.results.nesting import NESTED_SEARCH
 
 PUBLISHED, STRONG = "paper", "strong"
 READING = "batch"
 """BatchNorm as in the authors' code; networks without BatchNorm have no other."""
-SETTING = ["examples", "partition"]
+SUBJECT_SETTING = ["examples", "partition"]
 POINT = ["regime", "seed", "epoch", "epsilon"]
-SAME = [*POINT, *SETTING]
+SAME = [*POINT, *SUBJECT_SETTING]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,11 @@ class Subject:
         name: Such as ``F1`` or ``C1 (text strides)``, unlike that of any other subject beside it.
     """
 
-    studies: Sequence[Study]
+    studies: Sequence[StudyResults]
     name: str = ""
 
     @property
-    def lead(self) -> Study:
+    def lead(self) -> StudyResults:
         """The study that speaks for the networks."""
         return self.studies[0]
 
@@ -50,7 +50,7 @@ class Subject:
     def searches(self) -> pd.DataFrame:
         """Every search at the small-batch and the large-batch networks, each once."""
         rows = pd.concat([searches_of(study) for study in self.studies], ignore_index=True)
-        return rows.drop_duplicates([*SEARCH, "epsilon"], ignore_index=True)
+        return rows.drop_duplicates([*NESTED_SEARCH, "epsilon"], ignore_index=True)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -78,11 +78,11 @@ class Subject:
         """The `pairs` along training and at its end in one box, in time; none where nothing was measured on the way."""
         rows = self.pairs[np.isclose(self.pairs["epsilon"], epsilon, rtol=1e-6)]
         way = in_one_setting(rows[np.isfinite(rows["epoch"])])
-        keys = [*["regime", "seed"], *SETTING]
+        keys = [*["regime", "seed"], *SUBJECT_SETTING]
         return rows.merge(way[keys].drop_duplicates(), on=keys).sort_values("epoch", kind="stable", ignore_index=True)
 
 
-def searches_of(study: Study) -> pd.DataFrame:
+def searches_of(study: StudyResults) -> pd.DataFrame:
     """The searches at the pair of a study, without the networks that have left no minimum."""
     trained = study.pair[["regime", "seed"]].drop_duplicates()
     return study.tables.sharpness.merge(trained, on=["regime", "seed"])
@@ -92,12 +92,12 @@ def in_one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows on as many examples and in such batches as most are; where two have equally many, on more examples."""
     if rows.empty:
         return rows
-    counts = rows.groupby(SETTING, dropna=False).size().reset_index(name="count")
-    most = counts.sort_values(["count", *SETTING]).iloc[[-1]]
-    return rows.merge(most[SETTING], on=SETTING)
+    counts = rows.groupby(SUBJECT_SETTING, dropna=False).size().reset_index(name="count")
+    most = counts.sort_values(["count", *SUBJECT_SETTING]).iloc[[-1]]
+    return rows.merge(most[SUBJECT_SETTING], on=SUBJECT_SETTING)
 
 
-def subjects(studies: Iterable[Study]) -> list[Subject]:
+def subjects(studies: Iterable[StudyResults]) -> list[Subject]:
     """The networks that were searched both ways, in the paper's order, those on other data than the paper's last.
 
     Args:
@@ -105,7 +105,7 @@ def subjects(studies: Iterable[Study]) -> list[Subject]:
             one made for Tables 2 to 4 leads, then one of more seeds.
     """
     found = [study for study in studies if len(study.pair) and len(study.tables.sharpness) and not disorder(study)]
-    groups: list[list[Study]] = []
+    groups: list[list[StudyResults]] = []
     for study in sorted(found, key=lambda study: (not study.compares_the_pair, -len(study.seeds))):
         home = next((group for group in groups if same_networks(group[0], study)), None)
         groups.append([study]) if home is None else home.append(study)
@@ -115,7 +115,7 @@ def subjects(studies: Iterable[Study]) -> list[Subject]:
     return [Subject(tuple(group), name) for group, name in zip(able, names, strict=True)]
 
 
-def same_networks(one: Study, other: Study) -> bool:
+def same_networks(one: StudyResults, other: StudyResults) -> bool:
     """Whether two studies have trained the same networks: those of the same regime and seed end at the same place."""
     if (one.network, one.variant, one.data_name) != (other.network, other.variant, other.data_name):
         return False
@@ -124,7 +124,7 @@ def same_networks(one: Study, other: Study) -> bool:
     return bool(len(common)) and bool(np.isclose(common[f"{place}_x"], common[f"{place}_y"], rtol=1e-6).all())
 
 
-def short_names(studies: Sequence[Study]) -> list[str]:
+def short_names(studies: Sequence[StudyResults]) -> list[str]:
     """Names of studies beside each other: the network with strides and other data, and more where needed."""
     facts = [
         [*(part for part in study.variant.split(", ") if part in STRIDES.values()), other_data(study)]
@@ -138,7 +138,7 @@ def short_names(studies: Sequence[Study]) -> list[str]:
     return [named(study.network, known) for study, known in zip(studies, facts, strict=True)]
 
 
-def other_data(study: Study) -> str:
+def other_data(study: StudyResults) -> str:
     """The data in a word where they are neither the paper's nor a sample of them."""
     return "" if study.on_their_kind else study.data.partition(" (")[0]
 

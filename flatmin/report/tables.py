@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flatmin.report.cells import Column, Row, Table
-from flatmin.report.columns import NAMES, accuracies, distances, printed, sharpness_of_the_pair, sharpnesses
+from flatmin.report.cells import Column, Table, TableRow
+from flatmin.report.columns import COLUMN_NAMES, accuracies, distances, printed, sharpness_of_the_pair, sharpnesses
 from flatmin.report.published import (
     EPSILONS,
     LARGE,
@@ -18,8 +18,8 @@ from flatmin.report.published import (
     TRIALS,
     Spread,
 )
-from flatmin.report.studies import Study
-from flatmin.report.values import HEADLINE, READINGS, Reading, distributions_of, readings_of, searches
+from flatmin.report.studies import StudyResults
+from flatmin.report.values import HEADLINE, READING_PREFIXES, Reading, distributions_of, readings_of, searches
 from flatmin.results.words import BATCH_NORM_NAMES
 
 OVER_SEEDS = f"mean ± sample standard deviation over seeds (over {TRIALS} trials in the paper)"
@@ -32,12 +32,12 @@ CONSERVATIVE = "conservative"
 REMEDIES = {LARGE: "large batch", "robust": "robust", "adversarial": "adversarial", "stability": "stability"}
 
 
-def plainly(reading: Reading) -> Row:
+def plainly(reading: Reading) -> TableRow:
     """A row that names its reading only where it is not the one that speaks first."""
-    return Row("" if reading == HEADLINE else reading.label, reading)
+    return TableRow("" if reading == HEADLINE else reading.label, reading)
 
 
-def by_batch_norm(study: Study, regime: str = "", label: str = "") -> list[Row]:
+def by_batch_norm(study: StudyResults, regime: str = "", label: str = "") -> list[TableRow]:
     """A row with batch statistics, which speaks first, and one with running averages."""
     rows = []
     for batch_norm in ("batch", "running"):
@@ -45,57 +45,57 @@ def by_batch_norm(study: Study, regime: str = "", label: str = "") -> list[Row]:
         reading = (found or [Reading(HEADLINE.method, batch_norm)])[0]
         name = BATCH_NORM_NAMES[batch_norm] if reading.method == HEADLINE.method else reading.label
         macro = label.title().replace(" ", "") + "Running" * (batch_norm == "running")
-        rows.append(Row(", ".join(filter(None, (label, name))), reading, regime=regime, macro=macro))
+        rows.append(TableRow(", ".join(filter(None, (label, name))), reading, regime=regime, macro=macro))
     return rows
 
 
-def both_readings(study: Study) -> list[Row]:
+def both_readings(study: StudyResults) -> list[TableRow]:
     """A row for each of BatchNorm's readings, with no word on searches."""
     return [
-        Row(BATCH_NORM_NAMES[batch_norm], Reading(HEADLINE.method, batch_norm), macro=macro)
+        TableRow(BATCH_NORM_NAMES[batch_norm], Reading(HEADLINE.method, batch_norm), macro=macro)
         for batch_norm, macro in (("batch", ""), ("running", "Running"))
     ]
 
 
-def first_reading(space: str) -> Callable[[Study], list[Row]]:
+def first_reading(space: str) -> Callable[[StudyResults], list[TableRow]]:
     """One row: the first of the four readings that a study has; cells that were not run where it has none."""
 
-    def rows(study: Study) -> list[Row]:
+    def rows(study: StudyResults) -> list[TableRow]:
         found = [reading for epsilon in EPSILONS for reading in readings_of(study, space=space, epsilon=epsilon)]
         return [plainly((found or [HEADLINE])[0])]
 
     return rows
 
 
-def every_reading(study: Study) -> list[Row]:
+def every_reading(study: StudyResults) -> list[TableRow]:
     """A row for each of the four readings that a study has in the full space."""
     found = [reading for epsilon in EPSILONS for reading in readings_of(study, epsilon=epsilon)]
-    return [Row(reading.label, reading, macro=reading.macro) for reading in READINGS if reading in found]
+    return [TableRow(reading.label, reading, macro=reading.macro) for reading in READING_PREFIXES if reading in found]
 
 
-def every_distribution(study: Study) -> list[Row]:
+def every_distribution(study: StudyResults) -> list[TableRow]:
     """A row for each distribution of A and reading, where there are several distributions."""
     names = distributions_of(study)
     rows = [
-        Row(f"{name} A, {reading.label}", reading, name, macro=f"{name.title()}{reading.macro}")
+        TableRow(f"{name} A, {reading.label}", reading, name, macro=f"{name.title()}{reading.macro}")
         for name in names
-        for reading in READINGS
+        for reading in READING_PREFIXES
         if len(searches(study, reading, space="random", distribution=name))
     ]
     return rows if len(names) > 1 else []
 
 
-def trained_by(*regimes: str) -> Callable[[Study], list[Row]]:
+def trained_by(*regimes: str) -> Callable[[StudyResults], list[TableRow]]:
     """A row for each reading of BatchNorm where a study has one of these regimes."""
 
-    def rows(study: Study) -> list[Row]:
+    def rows(study: StudyResults) -> list[TableRow]:
         having = study.tables.minima["regime"].isin(regimes).any()
         return by_batch_norm(study) if having else []
 
     return rows
 
 
-def each_remedy(study: Study) -> list[Row]:
+def each_remedy(study: StudyResults) -> list[TableRow]:
     """Rows for the plain large batch and for each remedy of E.3, where a study has any."""
     regimes = set(study.tables.minima["regime"])
     found = [
@@ -126,7 +126,7 @@ MAIN_TABLES = (
         [
             accuracies(f"{split} accuracy (%)", name, regime, split, printed(TABLE_2, (split, regime)))
             for split in ("train", "test")
-            for regime, name in NAMES.items()
+            for regime, name in COLUMN_NAMES.items()
         ],
         both_readings,
         title="accuracy (Table 2)",
@@ -181,7 +181,7 @@ REMEDY_TABLES = (
         f"Table 6 of the paper beside ours, augmented data: test accuracy (%) and sharpness of the large-batch minimum "
         f"(%), {OVER_SEEDS}. {READ_BOTH}",
         [
-            *(tested("test, plain", name, regime, TABLE_2, "Plain") for regime, name in NAMES.items()),
+            *(tested("test, plain", name, regime, TABLE_2, "Plain") for regime, name in COLUMN_NAMES.items()),
             *(tested("test, augmented", name, regime, TABLE_6, "Augmented") for regime, name in AUGMENTED.items()),
             *measured("large", "large_batch_augmented", TABLE_6, LARGE, "AugmentedSharpness"),
         ],

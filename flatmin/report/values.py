@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flatmin.report.published import SMALL
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.results.statistics import of_minima, proper
 
 
@@ -29,34 +29,34 @@ class Reading:
         return f"{self.method} {self.batch_norm}".title().replace(" ", "")
 
 
-READINGS = (
+READING_PREFIXES = (
     Reading("strong", "batch"),
     Reading("paper", "batch"),
     Reading("strong", "running"),
     Reading("paper", "running"),
 )
-HEADLINE = READINGS[0]
+HEADLINE = READING_PREFIXES[0]
 """Of the four readings of a sharpness the one that speaks first: BatchNorm as in the authors' code, a real search."""
 
 
-def minima_of(study: Study, regime: str) -> pd.DataFrame:
+def minima_of(study: StudyResults, regime: str) -> pd.DataFrame:
     """The finished minima of a regime, by seed."""
     minima = study.tables.minima
     return proper(minima[minima["regime"] == regime]).set_index("seed")
 
 
-def minimum(study: Study, regime: str, column: str) -> "pd.Series[float]":
+def minimum(study: StudyResults, regime: str, column: str) -> "pd.Series[float]":
     """A column of the minima of a regime by seed."""
     return minima_of(study, regime)[column].astype(float)
 
 
-def accuracy(study: Study, regime: str, split: str) -> "pd.Series[float]":
+def accuracy(study: StudyResults, regime: str, split: str) -> "pd.Series[float]":
     """Accuracy at the minima in per cent by seed."""
     return 100 * minimum(study, regime, f"{split}_accuracy")
 
 
 def searches(
-    study: Study, reading: Reading, *, space: str = "full", epsilon: float = 1e-3, distribution: str = "normal"
+    study: StudyResults, reading: Reading, *, space: str = "full", epsilon: float = 1e-3, distribution: str = "normal"
 ) -> pd.DataFrame:
     """The searches at the minima in one setting.
 
@@ -73,7 +73,7 @@ def searches(
 
 
 def sharpness(
-    study: Study,
+    study: StudyResults,
     regime: str,
     reading: Reading,
     *,
@@ -87,18 +87,18 @@ def sharpness(
     return found
 
 
-def distributions_of(study: Study) -> list[str]:
+def distributions_of(study: StudyResults) -> list[str]:
     """The distributions of the entries of A in a study's random subspaces."""
     rows = study.tables.sharpness
     return [*dict.fromkeys(rows.loc[rows["space"] == "random", "distribution"])]
 
 
-def readings_of(study: Study, *, space: str = "full", epsilon: float = 1e-3) -> list[Reading]:
+def readings_of(study: StudyResults, *, space: str = "full", epsilon: float = 1e-3) -> list[Reading]:
     """The readings in which a study has the sharpness of its minima, the one that speaks first at the front."""
-    return [reading for reading in READINGS if len(searches(study, reading, space=space, epsilon=epsilon))]
+    return [reading for reading in READING_PREFIXES if len(searches(study, reading, space=space, epsilon=epsilon))]
 
 
-def curve(study: Study, regime: str, split: str, column: str) -> pd.DataFrame:
+def curve(study: StudyResults, regime: str, split: str, column: str) -> pd.DataFrame:
     """Loss or accuracy along training: one row per epoch, one column per seed.
 
     Seeds with an epoch in which it was not recorded are left out: the best of some epochs is not the best of all.
@@ -109,7 +109,7 @@ def curve(study: Study, regime: str, split: str, column: str) -> pd.DataFrame:
     return rows.groupby(["epoch", "seed"])[column].mean().unstack("seed")
 
 
-def at_start(study: Study, split: str, column: str) -> "pd.Series[float]":
+def at_start(study: StudyResults, split: str, column: str) -> "pd.Series[float]":
     """Loss or accuracy before training by seed."""
     curves = study.tables.curves
     rows = curves[(curves["regime"] == SMALL) & (curves["split"] == split) & (curves["epoch"] == 0)]
@@ -117,7 +117,7 @@ def at_start(study: Study, split: str, column: str) -> "pd.Series[float]":
     return found
 
 
-def path(study: Study, kind: str, *, batch_norm: str = "batch", split: str = "train") -> pd.DataFrame:
+def path(study: StudyResults, kind: str, *, batch_norm: str = "batch", split: str = "train") -> pd.DataFrame:
     """Loss along the path between both minima: one row per place, one column per seed."""
     lines = study.tables.lines
     rows = lines[(lines["kind"] == kind) & (lines["batch_norm"] == batch_norm) & (lines["split"] == split)]

@@ -14,9 +14,9 @@ from flatmin.results.summary_text import QUANTITIES
 from flatmin.results.wandb_keys import figure_key, keyed_means, shown_frames
 from flatmin.results.words import BATCH_NORM_NAMES, LOSS, SEARCH_NAMES, SPACES
 
-WIDTH = 24
+PANEL_WIDTH = 24
 MISSING = "a W&B report needs the package wandb-workspaces; pip install 'flatmin[reports]'."
-CURVES = {
+CURVE_AXES = {
     "train_loss": LOSS,
     "test_loss": LOSS,
     "train_accuracy": "accuracy",
@@ -51,9 +51,9 @@ def curves(wr: Any) -> list[Any]:
             title_y=axis,
             groupby_aggfunc="mean",
             groupby_rangefunc="minmax",
-            layout=wr.Layout(w=WIDTH // 2, h=8),
+            layout=wr.Layout(w=PANEL_WIDTH // 2, h=8),
         )
-        for key, axis in CURVES.items()
+        for key, axis in CURVE_AXES.items()
     ]
 
 
@@ -67,7 +67,7 @@ def bars(wr: Any, tables: Tables) -> list[Any]:
             metrics=(keys := list(dict.fromkeys(rows["key"]))),
             max_runs_to_show=1,
             max_bars_to_show=len(keys),
-            layout=wr.Layout(w=WIDTH // 2, h=4 + len(keys) // 2),
+            layout=wr.Layout(w=PANEL_WIDTH // 2, h=4 + len(keys) // 2),
         )
         for _, rows in groups
     ]
@@ -88,7 +88,7 @@ def bar_title(row: Any) -> str:
 def frames(wr: Any, tables: Tables) -> list[Any]:
     """The tables in the study's run, the shortest first."""
     shown = sorted(shown_frames(tables).items(), key=lambda item: len(item[1]))
-    return [wr.WeavePanelSummaryTable(table_name=key, layout=wr.Layout(w=WIDTH, h=10)) for key, _ in shown]
+    return [wr.WeavePanelSummaryTable(table_name=key, layout=wr.Layout(w=PANEL_WIDTH, h=10)) for key, _ in shown]
 
 
 def images(wr: Any, figures: Iterable[Path]) -> list[Any]:
@@ -96,7 +96,7 @@ def images(wr: Any, figures: Iterable[Path]) -> list[Any]:
     layout = {"num_columns": 1, "mode": "gallery", "gallery_axis": "run"}
     return [
         wr.MediaBrowser(
-            title=path.stem, media_keys=[figure_key(path.stem)], layout=wr.Layout(w=WIDTH // 2, h=12), **layout
+            title=path.stem, media_keys=[figure_key(path.stem)], layout=wr.Layout(w=PANEL_WIDTH // 2, h=12), **layout
         )
         for path in figures
     ]

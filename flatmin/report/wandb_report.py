@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError, ResultsError
-from flatmin.report.study_text import sections, setting, title
+from flatmin.report.study_text import setting, study_sections, title
 from flatmin.report.wandb_panels import bars, curves, frames, images, library
 from flatmin.results import Tables
 from flatmin.results.wandb_keys import STUDY, study_name
@@ -88,7 +88,7 @@ def specification(report: Any) -> dict[str, Any]:
     return dict(json.loads(report._to_model().model_dump_json(by_alias=True, exclude_none=True)))
 
 
-def write(study: StudyReport, out: Path) -> list[Path]:
+def write_report(study: StudyReport, out: Path) -> list[Path]:
     """Write the report's specification as JSON and beside it the same report as Markdown; nothing is sent.
 
     Args:
@@ -104,7 +104,7 @@ def write(study: StudyReport, out: Path) -> list[Path]:
     if out.suffix != ".json":
         raise FlatminError(f"the report's file must end in .json, got {out}.")
     twin = out.with_suffix(".md")
-    text = json.dumps(specification(build(study)), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(specification(report_specification(study)), indent=1, ensure_ascii=False) + "\n"
     write_files(out.parent, {twin.name: markdown(study, out.parent).encode(), out.name: text.encode()})
     return [out, twin]
 
@@ -118,7 +118,7 @@ def publish(study: StudyReport) -> str:
     Raises:
         FlatminError: If the package is missing, no account is known, or W&B does not answer or refuses.
     """
-    report = build(study)
+    report = report_specification(study)
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))
@@ -144,7 +144,7 @@ def markdown(study: StudyReport, place: Path) -> str:
         study: What to report.
         place: Folder that the links to the figures start from.
     """
-    parts = [f"# {study.title}", *(f"## {name}\n\n{text}" for name, text in sections(study.tables).items())]
+    parts = [f"# {study.title}", *(f"## {name}\n\n{text}" for name, text in study_sections(study.tables).items())]
     if study.figures:
         links = (quote(Path(os.path.relpath(path, place)).as_posix()) for path in study.figures)
         images = (f"![{path.stem}]({link})" for path, link in zip(study.figures, links, strict=True))
@@ -152,7 +152,7 @@ def markdown(study: StudyReport, place: Path) -> str:
     return "\n\n".join([*parts, f"## Runs\n\n{study.runs_note}"]) + "\n"
 
 
-def build(study: StudyReport) -> Any:
+def report_specification(study: StudyReport) -> Any:
     """The report as a ``wandb_workspaces.reports.v2.Report``, of which nothing has been saved.
 
     Raises:
@@ -163,7 +163,9 @@ def build(study: StudyReport) -> Any:
     whole = f"Group = '{study.name}' and JobType = '{STUDY}'"
     trained = wr.Runset(name="networks", filters=networks, groupby=["run.Group", "run.JobType"])
     summed = wr.Runset(name="study", filters=whole)
-    blocks = [block for name, text in sections(study.tables).items() for block in (wr.H2(name), wr.MarkdownBlock(text))]
+    blocks = [
+        block for name, text in study_sections(study.tables).items() for block in (wr.H2(name), wr.MarkdownBlock(text))
+    ]
     grids = {
         "Training": (trained, curves(wr)),
         "Accuracy and sharpness": (summed, bars(wr, study.tables)),

@@ -14,14 +14,14 @@ from flatmin.results.searches import with_standard_a
 from flatmin.results.statistics import PAIR
 from flatmin.results.words import series_of
 
-RUN = ["network", "data", "regime", "seed"]
+TRAINING = ["network", "data", "regime", "seed"]
 SEARCH = ["method", "space", "epsilon", "batch_norm"]
-LEAST = 3
+LEAST_SIZES = 3
 
 
 def sweep_rows(tables: Tables) -> pd.DataFrame:
     """Return the searches at the minima of every sweep, with `series`, `batch_size` and `test_accuracy`."""
-    return searches_of(tables, sweep_minima(tables), ["series", "batch_size", "test_accuracy"])
+    return searches_at(tables, sweep_minima(tables), ["series", "batch_size", "test_accuracy"])
 
 
 def sweep_minima(tables: Tables) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def warm_start_rows(tables: Tables) -> pd.DataFrame:
     for name, rows in members.groupby("series"):
         if is_plain(tables, str(name)) and 0 not in set(rows["start_epoch"]):
             joined.append(cold[cold["batch_size"].isin(rows["batch_size"])].assign(series=name))
-    return searches_of(tables, pd.concat([*joined, members]), ["series", "start_epoch", "test_accuracy"])
+    return searches_at(tables, pd.concat([*joined, members]), ["series", "start_epoch", "test_accuracy"])
 
 
 def remedy_rows(tables: Tables) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def remedy_rows(tables: Tables) -> pd.DataFrame:
     remedies = minima[minima["group"] == "remedy"]
     studies = remedies[["network", "data"]].drop_duplicates()
     members = minima[minima["group"].isin(["pair", "remedy"])].merge(studies, on=["network", "data"])
-    return searches_of(tables, members, ["test_accuracy"])
+    return searches_at(tables, members, ["test_accuracy"])
 
 
 def on_the_way_rows(tables: Tables) -> pd.DataFrame:
@@ -68,17 +68,19 @@ def on_the_way_rows(tables: Tables) -> pd.DataFrame:
     """
     rows = with_standard_a(tables.sharpness)
     on_the_way = rows[rows["epoch"].notna()]
-    ends = of_minima(rows).drop(columns="epoch").merge(tables.minima[[*RUN, "epochs"]], on=RUN)
-    ends = ends.rename(columns={"epochs": "epoch"}).merge(on_the_way[RUN].drop_duplicates(), on=RUN)
+    ends = of_minima(rows).drop(columns="epoch").merge(tables.minima[[*TRAINING, "epochs"]], on=TRAINING)
+    ends = ends.rename(columns={"epochs": "epoch"}).merge(on_the_way[TRAINING].drop_duplicates(), on=TRAINING)
     curves = tables.curves[tables.curves["split"] == "train"].rename(columns={"loss": "train_loss"})
-    found = pd.concat([on_the_way, ends]).drop_duplicates([*RUN, *SEARCH, "epoch", "subspace_dim", "draw", "examples"])
-    found = found.merge(curves[[*RUN, "epoch", "train_loss"]], on=[*RUN, "epoch"]).reset_index(drop=True)
+    found = pd.concat([on_the_way, ends]).drop_duplicates(
+        [*TRAINING, *SEARCH, "epoch", "subspace_dim", "draw", "examples"]
+    )
+    found = found.merge(curves[[*TRAINING, "epoch", "train_loss"]], on=[*TRAINING, "epoch"]).reset_index(drop=True)
     return found.assign(train_loss=found["train_loss"].fillna(found["base_loss"]))
 
 
 def per_network(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Return one row per network and search, the mean over the draws of a random subspace, with further columns."""
-    keys = [*RUN, *SEARCH, *columns]
+    keys = [*TRAINING, *SEARCH, *columns]
     return rows.groupby(keys, sort=False, dropna=False)["sharpness"].mean().reset_index()
 
 
@@ -88,7 +90,7 @@ def grouped(tables: Tables) -> pd.DataFrame:
     minima = minima.assign(series=[series_of(regime) for regime in minima["regime"]], group="remedy")
     warm = minima["start_epoch"].notna()
     sizes = minima.groupby(["network", "data", "series"])["batch_size"].transform("nunique")
-    minima.loc[(minima["series"] != "") & (sizes >= LEAST), "group"] = "sweep"
+    minima.loc[(minima["series"] != "") & (sizes >= LEAST_SIZES), "group"] = "sweep"
     minima.loc[warm, "group"] = "warm_start"
     minima.loc[minima["regime"].isin(PAIR), "group"] = "pair"
     return minima
@@ -124,6 +126,6 @@ def origin_of(tables: Tables, series: str) -> str:
     return str((variation.get("start") or {}).get("regime", "small_batch"))
 
 
-def searches_of(tables: Tables, minima: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+def searches_at(tables: Tables, minima: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Return the searches at the given minima, with columns of theirs."""
-    return with_standard_a(of_minima(tables.sharpness)).merge(minima[[*RUN, *columns]], on=RUN)
+    return with_standard_a(of_minima(tables.sharpness)).merge(minima[[*TRAINING, *columns]], on=TRAINING)

@@ -9,7 +9,7 @@ from flatmin.measures import Measure, measures
 from flatmin.results.statistics import PAIR, RUN, of_minima
 from flatmin.results.tables import Tables
 
-READ = ["batch_norm", "examples"]
+READING_COLUMNS = ["batch_norm", "examples"]
 
 
 def by_rule() -> list[Measure[Any]]:
@@ -19,7 +19,7 @@ def by_rule() -> list[Measure[Any]]:
 
 def setting_columns(measure: Measure[Any]) -> list[str]:
     """What tells the numbers of one network apart."""
-    return [*measure.by, *READ]
+    return [*measure.by, *READING_COLUMNS]
 
 
 def means(tables: Tables, measure: Measure[Any]) -> pd.DataFrame:

@@ -6,11 +6,11 @@ point differ in epsilon alone; all else that fixes what is searched is in `SEARC
 
 import pandas as pd
 
-SEARCH = [
+NESTED_SEARCH = [
     *("network", "data", "regime", "seed", "epoch", "space", "subspace_dim", "distribution", "draw"),
     *("method", "batch_norm", "examples", "partition"),
 ]
-ROUNDING = 1e-6
+NEST_ROUNDING = 1e-6
 """What single precision leaves open of a loss, as a share of one plus the loss."""
 
 
@@ -52,10 +52,10 @@ def is_impossible(rows: pd.DataFrame) -> "pd.Series[bool]":
     Sharpness is the rise of the loss in per cent of one plus the loss at the start, so that one plus the loss at the
     worst point is in proportion to ``1 + sharpness / 100``.
     """
-    return rows["found_there"] - rows["sharpness"] > 100 * ROUNDING * (1 + rows["sharpness"] / 100)
+    return rows["found_there"] - rows["sharpness"] > 100 * NEST_ROUNDING * (1 + rows["sharpness"] / 100)
 
 
 def _by_search(
     rows: pd.DataFrame, values: "pd.Series[float]"
 ) -> "pd.api.typing.SeriesGroupBy[float, tuple[object, ...]]":
-    return values.groupby([rows[column] for column in SEARCH], dropna=False, sort=False)
+    return values.groupby([rows[column] for column in NESTED_SEARCH], dropna=False, sort=False)

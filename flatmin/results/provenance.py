@@ -37,7 +37,7 @@ def provenance(started: datetime | None = None, *, device: str = "cpu") -> dict[
         "platform": "-".join((platform.system(), platform.release(), platform.machine())),
         "processor": _processor(),
         "device": device,
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: _package_version(name) for name in PACKAGES},
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
         "wall_seconds": (ended - started).total_seconds(),
@@ -68,7 +68,7 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
 
 
-def _version(package: str) -> str | None:
+def _package_version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

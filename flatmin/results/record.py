@@ -26,7 +26,7 @@ from flatmin.results.provenance import provenance as provenance_now
 
 STATUSES = ("finished", "diverged")
 
-State = Literal["new", "running", "interrupted", "finished", "diverged", "broken"]
+RecordState = Literal["new", "running", "interrupted", "finished", "diverged", "broken"]
 
 
 class Record:
@@ -51,7 +51,7 @@ class Record:
         return f"Record({self.kind}/{self.folder.name})"
 
     @property
-    def state(self) -> State:
+    def state(self) -> RecordState:
         """How far the work has come, read from the disk each time.
 
         "running" means that another process, or another `Record` object, holds the lock; inside its own
@@ -62,7 +62,7 @@ class Record:
         if self.problem:
             return "broken"
         if (self.folder / "result.json").exists():
-            status: State = self._sealed()["status"]
+            status: RecordState = self._sealed()["status"]
             return status
         return "interrupted" if (self.folder / "setup.yaml").exists() else "new"
 

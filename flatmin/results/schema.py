@@ -6,9 +6,11 @@ small-batch iterate that training started from, NaN for the start of the seed. W
 mean, the measure says.
 """
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
-from flatmin.core.kind import kinds
+from flatmin.core.kind import USUAL, kinds
 from flatmin.measures import measures
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -44,6 +46,13 @@ TEXT = (
 def columns() -> dict[str, tuple[str, ...]]:
     """Every table there may be: its columns, in order."""
     return COLUMNS | {table: found for kind in kinds().values() for table, found in kind.columns.items()}
+
+
+def own_tables(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tables of the kind of study that a provenance names, beyond `COLUMNS`; none where it names no known kind."""
+    experiment = provenance.get("experiment")
+    kind = kinds().get(str(experiment.get("kind", USUAL))) if isinstance(experiment, Mapping) else None
+    return tuple(kind.columns) if kind else ()
 
 
 @cache

@@ -29,8 +29,8 @@ SHORT = {
 }
 """The readings of BatchNorm in words that fit a terminal of 80 columns."""
 VALUES = ["small batch", "large batch", "ratio", "seeds"]
-COLUMNS = ["network", "data", "quantity", "setting", *VALUES]
-Cell = tuple[float, float]
+TEXT_COLUMNS = ["network", "data", "quantity", "setting", *VALUES]
+MeanAndSpread = tuple[float, float]
 
 
 def summary_table(tables: Tables) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def summary_table(tables: Tables) -> pd.DataFrame:
     joined = joined.sort_values(["space", "epsilon"], **ordering)
     groups = joined.groupby(["quantity", *keys], sort=False, dropna=False)
     lines = [line(group, tables) for _, group in groups]
-    rows = pd.DataFrame([*lines, *measured_lines(tables)], columns=COLUMNS)
+    rows = pd.DataFrame([*lines, *measured_lines(tables)], columns=TEXT_COLUMNS)
     order = {run: place for place, run in enumerate(dict.fromkeys(zip(rows["network"], rows["data"], strict=True)))}
     runs = pd.Series([order[run] for run in zip(rows["network"], rows["data"], strict=True)], dtype="int64")
     return rows.loc[runs.sort_values(kind="stable").index].reset_index(drop=True)
@@ -66,7 +66,7 @@ def summary_table(tables: Tables) -> pd.DataFrame:
 def line(group: pd.DataFrame, tables: Tables) -> list[str]:
     """Return one row of the table from the rows of both regimes."""
     first = group.iloc[0]
-    means: dict[str, Cell] = {
+    means: dict[str, MeanAndSpread] = {
         str(regime): (float(mean), float(std))
         for regime, mean, std in zip(group["regime"], group["mean"], group["std"], strict=True)
     }

@@ -16,7 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from flatmin.core.atomic import write_files
 from flatmin.core.errors import ResultsError
 from flatmin.results import formats
-from flatmin.results.schema import columns, text_columns
+from flatmin.results.schema import COLUMNS, columns, own_tables, text_columns
 
 
 def empty(name: str) -> pd.DataFrame:
@@ -63,7 +63,10 @@ class Tables:
             if name not in known:
                 raise ValueError(f"there is no table {name!r}; known: {', '.join(known)}.")
             _check(frame, name, name)
-        whole = {name: frames[name][list(known[name])] if name in frames else empty(name) for name in known}
+        here = {*COLUMNS, *frames, *own_tables(provenance or {})}
+        whole = {
+            name: frames[name][list(known[name])] if name in frames else empty(name) for name in known if name in here
+        }
         object.__setattr__(self, "frames", whole)
         object.__setattr__(self, "provenance", {} if provenance is None else provenance)
 
@@ -88,8 +91,9 @@ class Tables:
             raise ResultsError(f"no results at {folder}; run the experiment first.")
         if not (folder / "provenance.json").exists():
             raise ResultsError(f"{folder} holds no complete tables: provenance.json, written last, is missing.")
-        frames = {name: _read_frame(folder / f"{name}.csv", name) for name in columns()}
-        return cls(**frames, provenance=_read_provenance(folder / "provenance.json"))
+        provenance = _read_provenance(folder / "provenance.json")
+        names = [*COLUMNS, *own_tables(provenance)]
+        return cls(**{name: _read_frame(folder / f"{name}.csv", name) for name in names}, provenance=provenance)
 
     def digest(self) -> str:
         """A SHA-256 of all that `write` writes."""
@@ -119,7 +123,8 @@ class Tables:
             parts: What to join, in this order.
             provenance: Of the whole; by default the parts' own, the last word on each key winning.
         """
-        frames = {name: _stack([part.frames[name] for part in parts], name) for name in columns()}
+        names = dict.fromkeys(name for part in parts for name in part.frames)
+        frames = {name: _stack([part.frames[name] for part in parts if name in part.frames], name) for name in names}
         joined: dict[str, Any] = {}
         for part in parts:
             joined |= part.provenance

@@ -141,15 +141,15 @@ def comparison(pairs: pd.DataFrame) -> tuple[str, list[str]]:
     facts = [f"means over {seeds}" if len(pairs) > 1 else seeds]
     if all(wins.values()):
         most = max(wins, key=lambda regime: wins[regime])
-        claim = f"the seeds disagree, the {minimum(most)} is sharper in {wins[most]} of {len(pairs)}"
+        claim = f"the seeds disagree, the {minimum_name(most)} is sharper in {wins[most]} of {len(pairs)}"
         by = f"{significant(means[sharper] / means[flatter])} times" if measurable else values
-        claim += f"; by the means the {minimum(sharper)} is, {by}"
+        claim += f"; by the means the {minimum_name(sharper)} is, {by}"
     elif means[SMALL] == means[LARGE]:
         return f"no verdict, both minima have sharpness {significant(means[SMALL])} %", facts
     elif measurable:
-        claim = f"the {minimum(sharper)} is sharper, {significant(means[sharper] / means[flatter])} times"
+        claim = f"the {minimum_name(sharper)} is sharper, {significant(means[sharper] / means[flatter])} times"
     else:
-        claim = f"the {minimum(sharper)} is sharper, {values}"
+        claim = f"the {minimum_name(sharper)} is sharper, {values}"
     if len(pairs) > 1 and measurable:
         with np.errstate(divide="ignore", invalid="ignore"):
             each = pairs[sharper] / pairs[flatter]
@@ -157,7 +157,7 @@ def comparison(pairs: pd.DataFrame) -> tuple[str, list[str]]:
     return claim, facts
 
 
-def minimum(regime: str) -> str:
+def minimum_name(regime: str) -> str:
     """Return the minimum's name, such as ``large-batch minimum``."""
     return f"{REGIME_NAMES[regime].replace(' ', '-')} minimum"
 

@@ -38,7 +38,7 @@ def bounded_lbfgs(function: Function, x: Tensor, half_width: Tensor, *, correcti
     value, gradient = function(x)
     memory, longest = LimitedMemory(x, corrections), 1.0
     while (point := cauchy_point(x, gradient, half_width, memory)) is not None:
-        line = Line(function, x, subspace_minimiser(x, gradient, half_width, memory, point), half_width)
+        line = Ray(function, x, subspace_minimiser(x, gradient, half_width, memory, point), half_width)
         origin = Trial(0.0, value, dot(gradient, line.direction))
         end = strong_wolfe(line.evaluate, origin, longest=min(longest, line.longest)) if origin.slope < 0 else None
         if end is not None:
@@ -54,7 +54,7 @@ def bounded_lbfgs(function: Function, x: Tensor, half_width: Tensor, *, correcti
             return
 
 
-class Line:
+class Ray:
     """The function along the line from x through a target at step 1; remembers the last point evaluated.
 
     Attributes:

@@ -46,7 +46,7 @@ def strong_wolfe(evaluate: Callable[[float], Trial], origin: Trial, *, longest: 
         The last trial: one that meets the conditions, or the best there is where the interval has become too narrow or
         the longest step is still too short; ``None`` after twenty trials.
     """
-    interval = Interval(best=origin, other=origin, low=0.0, high=1 + FARTHEST_STRETCH)
+    interval = Bracket(best=origin, other=origin, low=0.0, high=1 + FARTHEST_STRETCH)
     step, widths = 1.0, (longest, 2 * longest)
     enough, on_psi = SUFFICIENT_DECREASE * origin.slope, True
     for _ in range(MOST_TRIALS):
@@ -75,7 +75,7 @@ def strong_wolfe(evaluate: Callable[[float], Trial], origin: Trial, *, longest: 
 
 
 @dataclass(frozen=True)
-class Interval:
+class Bracket:
     """Where the step is looked for.
 
     Attributes:
@@ -102,7 +102,7 @@ class Interval:
         outside = not self.low < step < self.high
         return self.bracketed and (outside or self.high - self.low <= NARROW * self.high)
 
-    def bounded(self, step: float) -> "Interval":
+    def bounded(self, step: float) -> "Bracket":
         """With bounds for the trial after ``step``: the ends, or a stretch beyond while nothing is bracketed."""
         if self.bracketed:
             ends = self.best.step, self.other.step
@@ -110,7 +110,7 @@ class Interval:
         ahead = step - self.best.step
         return replace(self, low=step + NEAREST_STRETCH * ahead, high=step + FARTHEST_STRETCH * ahead)
 
-    def narrowed(self, trial: Trial, tilt: float) -> tuple[float, "Interval"]:
+    def narrowed(self, trial: Trial, tilt: float) -> tuple[float, "Bracket"]:
         """The next step, and the interval whose one end is ``trial``; judged on the values less ``tilt`` a step."""
         best, other, new = self.best.tilted(tilt), self.other.tilted(tilt), trial.tilted(tilt)
         turns = new.slope * copysign(1.0, best.slope) < 0

@@ -24,7 +24,7 @@ from flatmin.speech.frames import Frames
 from flatmin.speech.phones import PHONES, questions
 from flatmin.speech.splits import require_split, split_frames
 from flatmin.speech.states import triphone_states
-from flatmin.speech.tying import Statistics, Tying, tie
+from flatmin.speech.tying import StateStatistics, Tying, tie
 
 Integers = npt.NDArray[np.int64]
 
@@ -182,7 +182,7 @@ def _content(path: Path, digest: Any) -> bytes:
 def _tied(features: Array, contexts: Integers, rows: Integers, states: int, min_occupancy: int) -> Tying:
     cepstra = dct(features[rows], norm="ortho")[:, :NUM_CEPSTRA]
     return tie(
-        Statistics.of(contexts[rows], cepstra),
+        StateStatistics.of(contexts[rows], cepstra),
         questions(),
         num_leaves=states,
         min_occupancy=min_occupancy,

@@ -32,7 +32,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Statistics:
+class StateStatistics:
     """Number, sum and sum of squares of the frames of each context.
 
     Args:
@@ -48,7 +48,7 @@ class Statistics:
     squares: Floats
 
     @classmethod
-    def of(cls, contexts: Integers, features: npt.NDArray[np.floating]) -> "Statistics":
+    def of(cls, contexts: Integers, features: npt.NDArray[np.floating]) -> "StateStatistics":
         """Statistics of frames: ``contexts`` (N, 3) and ``features`` (N, dim)."""
         unique, inverse = _distinct(contexts)
         counts = np.bincount(inverse)
@@ -139,7 +139,7 @@ class Tying:
 
 
 def tie(
-    statistics: Statistics, classes: Booleans, *, num_leaves: int, min_occupancy: int, trees: Sequence[int]
+    statistics: StateStatistics, classes: Booleans, *, num_leaves: int, min_occupancy: int, trees: Sequence[int]
 ) -> Tying:
     """Grow the trees, the largest gain first, until there are ``num_leaves`` leaves or nothing is left to split.
 
@@ -168,7 +168,9 @@ def tie(
     return Tying(roots, classes, len(leaves))
 
 
-def _grow(leaves: list[Node], statistics: Statistics, answers: Booleans, num_leaves: int, min_occupancy: int) -> None:
+def _grow(
+    leaves: list[Node], statistics: StateStatistics, answers: Booleans, num_leaves: int, min_occupancy: int
+) -> None:
     floor = np.maximum(RELATIVE_FLOOR * statistics.variance(), _SMALLEST_FLOOR)
     heap: list[tuple[float, int, int, Node]] = []
     order = itertools.count()
@@ -204,7 +206,7 @@ def _answers(classes: Booleans, contexts: Integers) -> Booleans:
 
 
 def _best_split(
-    statistics: Statistics, rows: Integers, answers: Booleans, floor: Floats, min_occupancy: int
+    statistics: StateStatistics, rows: Integers, answers: Booleans, floor: Floats, min_occupancy: int
 ) -> tuple[float, int]:
     """Largest gain of an admissible split, and its question; a gain of 0 if there is none."""
     if len(rows) < 2:

@@ -13,7 +13,7 @@ from flatmin.core.objective import Objective
 from flatmin.data.batches import Pair
 from flatmin.training.method import Criterion
 
-Row = dict[str, float]
+EpochRow = dict[str, float]
 
 
 class RecordKeeper(pl.Callback):
@@ -43,14 +43,14 @@ class RecordKeeper(pl.Callback):
         *,
         patience: int | None,
         min_improvement: float,
-        on_epoch: Callable[[Row], None],
+        on_epoch: Callable[[EpochRow], None],
         criterion: Criterion = F.cross_entropy,
     ) -> None:
         self.criterion = criterion
         self.train, self.test = train, test
         self.patience, self.min_improvement = patience, min_improvement
         self.on_epoch = on_epoch
-        self.rows: list[Row] = []
+        self.rows: list[EpochRow] = []
         self.status = "finished"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -66,8 +66,8 @@ class RecordKeeper(pl.Callback):
         elif self._stopped_improving():
             self.status, trainer.should_stop = "plateau", True
 
-    def _write_down(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> Row:
-        row: Row = {"epoch": epoch}
+    def _write_down(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> EpochRow:
+        row: EpochRow = {"epoch": epoch}
         for split, batches in (("train", self.train), ("test", self.test)):
             objective = Objective(module, self.criterion, batches, batch_norm="batch")
             score = averaged = objective.evaluate()

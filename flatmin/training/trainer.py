@@ -24,7 +24,7 @@ from flatmin.data.batches import Pair, fixed_batches
 from flatmin.training.checkpoints import AtomicCheckpointIO
 from flatmin.training.classifier import Classifier, EpochData
 from flatmin.training.method import Criterion
-from flatmin.training.record_keeping import RecordKeeper, Row, Saver
+from flatmin.training.record_keeping import EpochRow, RecordKeeper, Saver
 from flatmin.training.settings import TrainingSettings
 from flatmin.training.snapshots import Snapshots, State, state_of
 
@@ -44,7 +44,7 @@ class Trained:
     """
 
     state: State
-    rows: list[Row]
+    rows: list[EpochRow]
     status: str
     distance_from_start: float
     snapshots: dict[int, State] = field(default_factory=dict)
@@ -78,7 +78,7 @@ def train(
     checkpoint: Path | None = None,
     device: torch.device | str = "cpu",
     logger: Logger | None = None,
-    on_epoch: Callable[[Row], None] = lambda row: None,
+    on_epoch: Callable[[EpochRow], None] = lambda row: None,
     criterion: Criterion = cross_entropy,
 ) -> Trained:
     """Train ``network`` (in place) on ``train_data``.

@@ -29,8 +29,10 @@ def test_to_moves_both_tensors():
 @pytest.mark.parametrize(
     ("inputs", "targets", "error", "message"),
     [
-        (torch.zeros(2, dtype=torch.float64), torch.zeros(2).long(), TypeError, "`inputs` must be torch.float32"),
-        (torch.zeros(2), torch.zeros(2), TypeError, "`targets` must be torch.int64"),
+        (torch.zeros(2, dtype=torch.float64), torch.zeros(2).long(), TypeError, "`inputs` must be float32 or int64"),
+        (torch.zeros(2), torch.zeros(2).bool(), TypeError, "`targets` must be float32 or int64, got torch.bool"),
+        (torch.zeros(2), torch.zeros(2, 3).long(), ValueError, r"`targets` must have shape \(2,\)"),
+        (torch.zeros(2), torch.zeros(3, 1), ValueError, r"`targets` must have shape \(2,\)"),
         (torch.zeros(2), torch.zeros(3).long(), ValueError, r"`targets` must have shape \(2,\)"),
         (torch.zeros(0, 2), torch.zeros(0).long(), ValueError, "at least one example"),
     ],

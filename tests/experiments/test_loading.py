@@ -10,7 +10,7 @@ from flatmin.experiments.config import Resources, Wandb
 from flatmin.experiments.loading import load_experiment
 from flatmin.experiments.setups import Data, Network, Training
 from flatmin.experiments.slices import Grid, Paths, Planes, RandomLines, Slices
-from flatmin.measures.sharpness import Sharpness
+from flatmin.measures.sharpness import SharpnessSettings
 from flatmin.studies.comparison.settings import Comparison, Regime
 
 SHIPPED = Path(__file__).resolve().parents[2] / "experiments"
@@ -58,7 +58,7 @@ def test_what_is_left_out_is_the_papers_protocol(load):
             evaluation_batch_size=5000,
             precision="float32",
         ),
-        sharpness=Sharpness(
+        sharpness=SharpnessSettings(
             epsilons=(1e-3, 5e-4),
             methods=("paper", "strong"),
             batch_norm=("batch", "running"),
@@ -111,9 +111,9 @@ def test_configuration_is_read_without_torch():
 
 
 def test_an_absent_section_takes_its_defaults_and_null_switches_it_off(load):
-    assert load(BASE).sharpness == Sharpness()
-    assert load(BASE + "sharpness: {}\n").sharpness == Sharpness()
-    assert load(BASE + "sharpness: {draws: 2}\n").sharpness == Sharpness(draws=2)
+    assert load(BASE).sharpness == SharpnessSettings()
+    assert load(BASE + "sharpness: {}\n").sharpness == SharpnessSettings()
+    assert load(BASE + "sharpness: {draws: 2}\n").sharpness == SharpnessSettings(draws=2)
     assert load(BASE + "sharpness: null\nslices: ~\n").model_dump()["sharpness"] is None
     assert load(BASE + "slices: {paths: null}\n").slices == Slices(paths=None)
 
@@ -405,7 +405,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
         (["training.learning_rate=1e-2"], {"training": Training(learning_rate=0.01)}),
         (["seeds=[0]"], {"seeds": (0,)}),
         (["sharpness=null"], {"sharpness": None}),
-        (["sharpness=null", "sharpness={draws: 2}"], {"sharpness": Sharpness(draws=2)}),
+        (["sharpness=null", "sharpness={draws: 2}"], {"sharpness": SharpnessSettings(draws=2)}),
         (["slices={}", "slices.paths={}"], {}),
         (["about=a = b"], {"about": "a = b"}),
         (["data=digits", "data.examples=1000"], {"data": Data(name="digits", examples=1000)}),

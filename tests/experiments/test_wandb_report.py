@@ -17,7 +17,14 @@ import pytest
 from flatmin.core.errors import FlatminError, ResultsError
 from flatmin.experiments import run
 from flatmin.report.wandb_panels import library
-from flatmin.report.wandb_report import StudyReport, build, markdown, publish, specification, write
+from flatmin.report.wandb_report import (
+    StudyReport,
+    markdown,
+    publish,
+    report_specification,
+    specification,
+    write_report,
+)
 from flatmin.results import COLUMNS, Tables
 
 PROVENANCE = {
@@ -93,7 +100,7 @@ def panels(spec, view):
 
 def test_files_need_neither_account_nor_network(folder, cut_off):
     out = folder / "wandb_report.json"
-    assert write(StudyReport.of(folder), out) == [out, folder / "wandb_report.md"]
+    assert write_report(StudyReport.of(folder), out) == [out, folder / "wandb_report.md"]
     spec = json.loads(out.read_text())
     assert (spec["displayName"], spec["project"]) == (
         "tiny: F1 on digits (8×8)",
@@ -107,7 +114,7 @@ def test_files_need_neither_account_nor_network(folder, cut_off):
 def test_run_sets_are_the_networks_by_training_and_the_study(folder):
     (trained, *others) = [
         runs
-        for grid in blocks(specification(build(StudyReport.of(folder))), "panel-grid")
+        for grid in blocks(specification(report_specification(StudyReport.of(folder))), "panel-grid")
         for runs in grid["metadata"]["runSets"]
     ]
 
@@ -122,7 +129,7 @@ def test_run_sets_are_the_networks_by_training_and_the_study(folder):
 
 
 def test_curves_are_drawn_over_the_epochs(folder):
-    plots = panels(specification(build(StudyReport.of(folder))), "Run History Line Plot")
+    plots = panels(specification(report_specification(StudyReport.of(folder))), "Run History Line Plot")
     assert [(plot["xAxis"], plot["metrics"], plot["yLogScale"]) for plot in plots] == [
         ("epoch", ["train_loss"], True),
         ("epoch", ["test_loss"], True),
@@ -132,7 +139,7 @@ def test_curves_are_drawn_over_the_epochs(folder):
 
 
 def test_library_reads_its_own_specification_back(folder):
-    report = build(StudyReport.of(folder))
+    report = report_specification(StudyReport.of(folder))
     spec = specification(report)
     again = library().Report._from_model(type(report._to_model()).model_validate(spec))
     assert [type(block) for block in again.blocks] == [type(block) for block in report.blocks]
@@ -157,7 +164,7 @@ def test_panels_show_what_the_mirror_logged(make, monkeypatch, offline_runs):
     study = make(sharpness=sharpness, resources=wandb_on)
     run(study, draw=study.kind.draw)
     runs = offline_runs(study.folder)
-    spec = specification(build(StudyReport.of(study.folder)))
+    spec = specification(report_specification(StudyReport.of(study.folder)))
     for plot in panels(spec, "Run History Line Plot"):
         for regime in ("small_batch", "large_batch"):
             assert all({*plot["metrics"], plot["xAxis"]} <= row.keys() for row in runs[regime].history)
@@ -195,7 +202,7 @@ def test_words_and_numbers(folder):
 @pytest.mark.parametrize("place", [".", "reports", "../../elsewhere/deep"])
 def test_markdown_links_its_figures_from_where_it_is(folder, place):
     out = folder / place / "report.json"
-    text = write(StudyReport.of(folder), out)[1].read_text()
+    text = write_report(StudyReport.of(folder), out)[1].read_text()
     links = re.findall(r"!\[.*?\]\((.+?)\)", text)
     assert not any(link.startswith("/") or " " in link for link in links)
     assert [(out.parent / unquote(link)).resolve() for link in links] == sorted((folder / "figures").glob("*.png"))
@@ -205,7 +212,7 @@ def test_without_figures_there_is_no_section_of_them(tmp_path):
     made().write(tmp_path / "tables")
     study = StudyReport.of(tmp_path)
     assert "## Figures" not in markdown(study, tmp_path)
-    assert panels(specification(build(study)), "Media Browser") == []
+    assert panels(specification(report_specification(study)), "Media Browser") == []
 
 
 def test_frozen_tables_alone_will_do(tmp_path):
@@ -216,7 +223,7 @@ def test_frozen_tables_alone_will_do(tmp_path):
 
 
 def test_project_and_entity_of_ones_own(folder):
-    spec = specification(build(StudyReport.of(folder, project="other", entity="team")))
+    spec = specification(report_specification(StudyReport.of(folder, project="other", entity="team")))
     assert spec["project"] == {"name": "other", "entityName": "team"}
 
 
@@ -224,7 +231,7 @@ def test_long_title_is_cut_where_wandb_ends(tmp_path):
     minima = made().minima
     many = pd.concat([minima.assign(network=f"network_{number}") for number in range(20)])
     made(minima=many).write(tmp_path / "tables")
-    assert len(specification(build(StudyReport.of(tmp_path)))["displayName"]) == 128
+    assert len(specification(report_specification(StudyReport.of(tmp_path)))["displayName"]) == 128
 
 
 def test_a_diverged_training_is_said(tmp_path):
@@ -240,7 +247,7 @@ def test_bad_input_is_refused(folder, tmp_path):
     with pytest.raises(ResultsError, match=r"holds no complete tables: provenance\.json, written last, is missing\.$"):
         StudyReport.of(folder / "figures")
     with pytest.raises(FlatminError, match=r"^the report's file must end in \.json, got .*report\.txt\.$"):
-        write(StudyReport.of(folder), tmp_path / "report.txt")
+        write_report(StudyReport.of(folder), tmp_path / "report.txt")
     Tables().write(tmp_path / "tables")
     with pytest.raises(ResultsError, match=r"^nothing to report: the tables `minima` and `sharpness` of .* are empty"):
         StudyReport.of(tmp_path)
@@ -250,7 +257,7 @@ def test_missing_package_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
     with pytest.raises(FlatminError, match=r"needs the package wandb-workspaces; pip install 'flatmin\[reports\]'\.$"):
-        write(StudyReport.of(folder), folder / "report.json")
+        write_report(StudyReport.of(folder), folder / "report.json")
     assert not list(folder.glob("report.*"))
 
 

@@ -15,9 +15,9 @@ from flatmin.experiments.budget import cut
 from flatmin.experiments.measure_step import MeasureStep
 from flatmin.figures.render import contents
 from flatmin.measures import measures
-from flatmin.measures.measure import NAMING, Subject
+from flatmin.measures.measure import NAMING, Specimen
 from flatmin.report.measured import measured_sheet
-from flatmin.report.studies import Study as Reported
+from flatmin.report.studies import StudyResults as Reported
 from flatmin.results import columns, identity
 from flatmin.results.wandb_keys import shown_frames, shown_numbers
 from flatmin.studies.comparison.settings import Comparison
@@ -55,7 +55,7 @@ def subject():
             )
             return objective if needs is None else Narrow(objective, needs)
 
-        return Subject(
+        return Specimen(
             objective=on(0, FEW),
             following=lambda count: on(FEW, count),
             test=lambda: on(ALL - 10, 10),

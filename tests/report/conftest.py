@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.results import COLUMNS, Tables
 
 SMALL, LARGE = "small_batch", "large_batch"
@@ -40,7 +40,7 @@ def build(
     reduced: tuple[str, ...] = (),
     experiment: dict[str, Any] | None = None,
     **rows: list[dict[str, Any]],
-) -> Study:
+) -> StudyResults:
     """A study with the given rows; whatever a row leaves out is filled in."""
     names = {"network": network, "data": data}
     frames: Any = {table: frame(table, found, names) for table, found in rows.items()}
@@ -49,7 +49,7 @@ def build(
         **{"experiment": setup, "reduced": list(reduced), "examples": {"curves": 60000}},
         "made_with": {"git": [{"commit": "abc123", "dirty": False}]},
     }
-    return Study(name, Tables(**frames, provenance=provenance))
+    return StudyResults(name, Tables(**frames, provenance=provenance))
 
 
 def pair(column: str, small: list[float], large: list[float], **more: Any) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def line(seed: int, heights: dict[float, float], **more: Any) -> list[dict[str, 
 
 def everything(
     network: str = "F1", data: str = "mnist", seeds: int = 4, name: str = "", variant: str = "code"
-) -> Study:
+) -> StudyResults:
     """A study of the pair with all that Tables 2 to 4 and K1 to K17 need, in which the paper's claims hold."""
     random = np.random.default_rng(0)
 
@@ -126,7 +126,7 @@ def everything(
 
 
 @pytest.fixture
-def study() -> Callable[..., Study]:
+def study() -> Callable[..., StudyResults]:
     return build
 
 
@@ -141,10 +141,10 @@ def along() -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def complete() -> Callable[..., Study]:
+def complete() -> Callable[..., StudyResults]:
     return everything
 
 
 @pytest.fixture(scope="session")
-def whole() -> Study:
+def whole() -> StudyResults:
     return everything()

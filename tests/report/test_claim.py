@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from flatmin.report.claim import Claim, Finding, split, verdict_of
-from flatmin.report.values import HEADLINE, READINGS
+from flatmin.report.values import HEADLINE, READING_PREFIXES
 from flatmin.results.intervals import Interval, of_mean, of_ratio
 
 
@@ -127,7 +127,7 @@ def test_evidence_says_how_batch_norm_was_read(study):
     assert plain.judged(study())[0].evidence == f"batch statistics: {GOOD.text}"
     indifferent = Claim("K0", "It is so", test, lambda network: "", statistics="")
     assert indifferent.judged(study())[0].evidence == GOOD.text
-    read = Claim("K0", "It is so", test, lambda network: "", readings=READINGS).judged(study())
+    read = Claim("K0", "It is so", test, lambda network: "", readings=READING_PREFIXES).judged(study())
     assert read[2].evidence == f"strong search, running averages: {GOOD.text}"
 
 
@@ -140,6 +140,6 @@ def test_first_reading_that_was_run_speaks(study):
     def test(study, reading):
         return [] if reading == HEADLINE else [BAD]
 
-    found = Claim("K0", "It is so", test, lambda network: "", readings=READINGS).judged(study())
+    found = Claim("K0", "It is so", test, lambda network: "", readings=READING_PREFIXES).judged(study())
     assert [one.headline for one in found] == [True, False, False]
     assert found[0].reading == "published search, batch statistics"

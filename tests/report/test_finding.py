@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from flatmin.report.finding import Count, Evidence, evidence, interpolated, partitions
+from flatmin.report.finding import Evidence, Tally, evidence, interpolated, partitions
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.subjects import PUBLISHED, STRONG, subjects
 
@@ -78,7 +78,7 @@ def test_impossible_searches_are_counted_of_those_that_have_a_smaller_box(found)
     boxes = ((1e-4, 1.0, 2.0), (5e-4, 49.5, 60.0), (1e-3, 10.2, 627.0))
     rows = [row for size, *values in boxes for row in searched(LARGE, 1, *values, epsilon=size)]
     one = found(rows)
-    assert one.impossible == {PUBLISHED: Count(1, 2), STRONG: Count(0, 2)}
+    assert one.impossible == {PUBLISHED: Tally(1, 2), STRONG: Tally(0, 2)}
     assert one.impossible[PUBLISHED].text == "1 of 2"
 
 
@@ -91,10 +91,10 @@ def test_order_is_turned_round_where_the_strong_search_alone_has_the_large_batch
         for row in searched(regime, seed, *values)
     ]
     one = found(rows)
-    assert one.turned == Count(2, 4)
-    assert one.sharper == Count(3, 4)
+    assert one.turned == Tally(2, 4)
+    assert one.sharper == Tally(3, 4)
     assert one.order[STRONG].values == (4.0, 4.0, 8 / 9, 4.0)
-    assert one.turned_along == Count(0, 0)
+    assert one.turned_along == Tally(0, 0)
 
 
 def test_order_on_the_way_is_counted_apart_from_that_at_the_minima(found):
@@ -104,7 +104,7 @@ def test_order_on_the_way_is_counted_apart_from_that_at_the_minima(found):
         for row in searched(SMALL, 0, 1.0, 2.0, epoch=epoch) + searched(LARGE, 0, large, 8.0, epoch=epoch)
     ]
     one = found(rows)
-    assert (one.turned, one.turned_along) == (Count(1, 1), Count(2, 2))  # not the start, where both are one network
+    assert (one.turned, one.turned_along) == (Tally(1, 1), Tally(2, 2))  # not the start, where both are one network
 
 
 @pytest.mark.parametrize(("power", "sign"), [(1.0, 1.0), (-0.1, -1.0)])
@@ -210,5 +210,5 @@ def test_partitions_compare_the_same_minima_over_the_seeds_that_have_all(found):
 
 
 def test_counts_add_up():
-    assert Count.total([Count(1, 3), Count(0, 2)]) == Count(1, 5)
-    assert Count.total([]).text == "–"
+    assert Tally.total([Tally(1, 3), Tally(0, 2)]) == Tally(1, 5)
+    assert Tally.total([]).text == "–"

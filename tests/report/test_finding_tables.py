@@ -5,7 +5,7 @@ import math
 import pytest
 
 from flatmin.report.finding import evidence
-from flatmin.report.finding_tables import COLUMNS, NUMBERS, finding_sheet, seeds_text, totals
+from flatmin.report.finding_tables import NUMBERS, SHEET_COLUMNS, finding_sheet, seeds_text, totals
 from flatmin.report.held_out import held_out, held_out_sheet
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.subjects import subjects
@@ -38,7 +38,7 @@ def test_line_of_a_network_has_every_number(found):
     rows = rows_of(([1, 2], [1, 30]), ([4, 4], [10, 40])) + rows_of(([5, 1], [0, 0]), ([9, 9], [9, 9]), epsilon=5e-4)
     (line,) = finding_sheet(found(rows)).frame.to_numpy().tolist()
     assert line == ["F1, 2 seeds", "35 (25 to 50)", "27 (10 to 75)", "1 of 4", "0 of 2", "–", "–", "–", "–", "–"]
-    assert set(COLUMNS) <= set(NUMBERS)
+    assert set(SHEET_COLUMNS) <= set(NUMBERS)
 
 
 def test_table_without_a_study_says_so():

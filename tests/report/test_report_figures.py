@@ -13,14 +13,16 @@ from flatmin.figures.style import REGIMES, house_style
 from flatmin.report import published
 from flatmin.report.figures import DRAWS, report_figures
 from flatmin.report.sharpness_figures import paper_remedy
-from flatmin.report.studies import Study
+from flatmin.report.studies import StudyResults
 from flatmin.results import COLUMNS, Tables
 
 SMALL, LARGE = REGIMES
 SPLITS = ("train", "test")
 
 
-def study(kind: str, network: str = "C1", data: str = "cifar10", *, variant: str = "code", seeds=(0, 1)) -> Study:
+def study(
+    kind: str, network: str = "C1", data: str = "cifar10", *, variant: str = "code", seeds=(0, 1)
+) -> StudyResults:
     """A small study of one kind with smooth, invented values, every one different."""
     size = {SMALL: 256, LARGE: 5000}
     start: dict[str, float] = {}
@@ -70,16 +72,16 @@ def study(kind: str, network: str = "C1", data: str = "cifar10", *, variant: str
         "sharpness": {"epochs": [1, 2] if kind == "fig6" else None},
     }
     name = f"{kind}_{network.lower()}_{variant}"
-    return Study(name, Tables(**frames, provenance={"experiment": experiment, "reduced": ["Two seeds of 5."]}))
+    return StudyResults(name, Tables(**frames, provenance={"experiment": experiment, "reduced": ["Two seeds of 5."]}))
 
 
 @pytest.fixture(scope="module")
-def studies() -> list[Study]:
+def studies() -> list[StudyResults]:
     kinds = ("fig4", "fig5", "fig6", "remedies")
     return [study("effort"), study("keskar", "F2", "digits"), *(study(kind) for kind in kinds)]
 
 
-def drawn(name: str, studies: list[Study]):
+def drawn(name: str, studies: list[StudyResults]):
     with house_style():
         return DRAWS[name](studies)
 
@@ -105,7 +107,7 @@ def test_equal_studies_give_equal_bytes(studies, tmp_path):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
-@pytest.mark.parametrize("found", [[], [Study("empty", Tables(provenance=study("keskar").tables.provenance))]])
+@pytest.mark.parametrize("found", [[], [StudyResults("empty", Tables(provenance=study("keskar").tables.provenance))]])
 def test_nothing_is_written_where_no_study_has_the_rows(found, tmp_path):
     assert report_figures(found, tmp_path / "out") == []
     assert not (tmp_path / "out").exists()
@@ -153,7 +155,7 @@ def test_batch_sizes_have_the_papers_accuracy_and_both_sharpnesses(studies):
 @pytest.mark.parametrize(("count", "panels"), [(1, 2), (3, 6), (4, 8)])
 def test_batch_sizes_of_every_study_have_two_panels(count, panels):
     one = study("fig4")
-    several = [Study(f"fig4_{place}", one.tables) for place in range(count)]
+    several = [StudyResults(f"fig4_{place}", one.tables) for place in range(count)]
     assert len(drawn("fig4", several).axes) == panels
 
 
@@ -214,7 +216,7 @@ def test_effort_is_drawn_for_the_studies_that_have_it(studies):
 def test_reading_that_one_study_lacks_is_said_and_one_that_all_lack_has_no_line(studies):
     tables = studies[0].tables
     rows = tables.sharpness[tables.sharpness["method"] == "paper"]
-    half = Study("keskar_c1", Tables(**tables.frames | {"sharpness": rows}, provenance=tables.provenance))
+    half = StudyResults("keskar_c1", Tables(**tables.frames | {"sharpness": rows}, provenance=tables.provenance))
     alone = drawn("subspace", [half]).axes[0]
     assert len(alone.get_yticks()) == 2
     assert all(text.get_text().startswith("×") for text in alone.texts)
@@ -225,7 +227,9 @@ def test_reading_that_one_study_lacks_is_said_and_one_that_all_lack_has_no_line(
 def test_remedies_share_one_look_and_one_legend(studies):
     other = study("remedies", "F2", "digits")
     minima = other.tables.minima[other.tables.minima["regime"] != "conservative"]
-    fewer = Study("other", Tables(**other.tables.frames | {"minima": minima}, provenance=other.tables.provenance))
+    fewer = StudyResults(
+        "other", Tables(**other.tables.frames | {"minima": minima}, provenance=other.tables.provenance)
+    )
     figure = drawn("remedies", [*studies, fewer])
     firsts = (figure.axes[0], figure.axes[3])
     looks = [{line.get_marker() for line in axes.lines} - {"x", "None"} for axes in firsts]
@@ -270,7 +274,7 @@ def test_no_figure_reaches_its_edge_and_the_footer_names_studies_and_reductions(
 def test_footer_names_the_studies_of_a_reduction_that_not_all_share(studies):
     whole, other = studies[0], studies[1]
     provenance = other.tables.provenance | {"reduced": ["Two seeds of 5.", "Trained for 4 epochs", "Half the data"]}
-    cut = Study(other.name, Tables(**other.tables.frames, provenance=provenance))
+    cut = StudyResults(other.name, Tables(**other.tables.frames, provenance=provenance))
     words = drawn("fig2", [whole, cut]).get_supxlabel().replace("\n", " ")
     assert "Two seeds of 5." in words
     assert f"{cut.name}: Trained for 4 epochs; Half the data." in words
@@ -287,7 +291,7 @@ def legend_of(figure) -> list[str]:
 def test_legend_promises_the_papers_values_only_where_they_are_drawn(studies, name):
     def elsewhere(one):
         frames = {table: frame.assign(data="digits") for table, frame in one.tables.frames.items()}
-        return Study(one.name, Tables(**frames, provenance=one.tables.provenance))
+        return StudyResults(one.name, Tables(**frames, provenance=one.tables.provenance))
 
     assert any("paper" in label for label in legend_of(drawn(name, studies)))
     assert not any("paper" in label for label in legend_of(drawn(name, [elsewhere(one) for one in studies])))

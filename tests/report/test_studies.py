@@ -1,13 +1,13 @@
 import pytest
 
 from flatmin.core.errors import ResultsError
-from flatmin.report.studies import Study, load_studies, main_studies
+from flatmin.report.studies import StudyResults, load_studies, main_studies
 from flatmin.results import Tables
 
 
 @pytest.fixture
 def write(tmp_path):
-    def written(study: Study, place: str) -> None:
+    def written(study: StudyResults, place: str) -> None:
         study.tables.write(tmp_path / place)
 
     return written
@@ -66,10 +66,10 @@ def test_bad_folders_say_what_is_wrong(study, both, write, tmp_path):
 
 def test_provenance_without_an_experiment_is_refused():
     with pytest.raises(ResultsError, match=r"the provenance of x must have experiment\.network\.name"):
-        Study("x", Tables(provenance={"experiment": {"name": "x"}}))
+        StudyResults("x", Tables(provenance={"experiment": {"name": "x"}}))
     setup = {"network": {"name": "G1"}, "data": {"name": "mnist"}}
     with pytest.raises(ResultsError, match=r"the network of x must be one of F1, .*, got 'G1'"):
-        Study("x", Tables(provenance={"experiment": setup}))
+        StudyResults("x", Tables(provenance={"experiment": setup}))
 
 
 def test_studies_of_the_pair_come_before_those_made_for_other_figures(study, both):

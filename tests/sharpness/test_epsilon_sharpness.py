@@ -132,6 +132,7 @@ def test_a_given_start_is_used_and_moved_into_the_box() -> None:
     "options", [{"with_batch_norm": False}, {"batch_norm": "running"}, {"batch_norm": "reestimate"}]
 )
 def test_the_cut_into_batches_does_not_matter(objective: Build, options: dict[str, Any]) -> None:
+    options = {**options, "dtype": torch.float64}  # in float32 rounding can lead a search another way
     whole, uneven = (epsilon_sharpness(objective(*edges, **options), epsilon=0.01) for edges in [(), (1, 4, 11)])
     assert float(uneven) == pytest.approx(float(whole), rel=1e-6)
     assert whole.batch_norm == uneven.batch_norm == options.get("batch_norm", "running")

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from flatmin.core.errors import DataError
-from flatmin.speech.tying import RELATIVE_FLOOR, Statistics, log_likelihood, tie
+from flatmin.speech.tying import RELATIVE_FLOOR, StateStatistics, log_likelihood, tie
 
 CLASSES = np.array([[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 0, 1, 0], [0, 0, 0, 0, 1]], bool)
 
@@ -24,7 +24,7 @@ def data(seed, frames=200, trees=2, dim=3):
 
 def grown(contexts, features, leaves, occupancy=1, classes=CLASSES, trees=None):
     trees = sorted(set(contexts[:, 0].tolist())) if trees is None else trees
-    return tie(Statistics.of(contexts, features), classes, num_leaves=leaves, min_occupancy=occupancy, trees=trees)
+    return tie(StateStatistics.of(contexts, features), classes, num_leaves=leaves, min_occupancy=occupancy, trees=trees)
 
 
 def likelihood(frames, floor):
@@ -68,7 +68,7 @@ def test_trees_are_those_of_brute_force(seed, leaves, occupancy):
 
 def test_statistics_are_sums_over_frames():
     contexts, features = data(0)
-    found = Statistics.of(contexts, features)
+    found = StateStatistics.of(contexts, features)
     assert found.counts.sum() == len(features)
     assert len(np.unique(found.contexts, axis=0)) == len(found.contexts)
     for context, count, total, squares in zip(found.contexts, found.counts, found.sums, found.squares, strict=True):

@@ -10,7 +10,7 @@ from flatmin.data import Dataset
 from flatmin.experiments.line_steps import PathStep, RandomLineStep
 from flatmin.experiments.measure_step import MeasureStep
 from flatmin.experiments.plane_steps import RandomPlaneStep, ThreePointPlaneStep
-from flatmin.experiments.slice_step import Reading
+from flatmin.experiments.slice_step import SliceReading
 from flatmin.experiments.slices import Grid, Paths, Planes, Slices
 from flatmin.experiments.step import Step
 from flatmin.experiments.training_step import TrainingStep
@@ -46,13 +46,13 @@ def measure_steps(experiment: Comparison, found: Trainings, available: int) -> I
                 examples_within(f"{measure.name}.{key}", count, available)
         asked = list(measure.plan(section, available, examples))
         for seed in section.seeds or (experiment.seeds[:1] if measure.dear else experiment.seeds):
-            networks = list(measured(experiment, measure, section, found[seed]))
+            networks = list(measured_networks(experiment, measure, section, found[seed]))
             for one, (network, epoch) in product(asked, networks):
                 if epoch is None or not one.only_minima:
                     yield MeasureStep(network, measure, one, epoch)
 
 
-def measured(
+def measured_networks(
     experiment: Comparison, measure: Measure[Any], section: Any, ways: dict[str, TrainingStep]
 ) -> Iterator[tuple[TrainingStep, int | None]]:
     """Networks of a seed that are measured: minima, and the regimes on their way."""
@@ -107,9 +107,9 @@ def plane_steps(slices: Slices, planes: Planes, networks: list[TrainingStep]) ->
             yield ThreePointPlaneStep(small, large, planes.margin, planes.points, looked_at)
 
 
-def reading(slices: Slices, batch_norm: str, examples: int | None = None) -> Reading:
+def reading(slices: Slices, batch_norm: str, examples: int | None = None) -> SliceReading:
     """On which data a slice is evaluated, and how."""
-    return Reading(batch_norm, slices.splits, examples or slices.examples, slices.batch_size, slices.engine)
+    return SliceReading(batch_norm, slices.splits, examples or slices.examples, slices.batch_size, slices.engine)
 
 
 def bounds(grid: Grid) -> tuple[float, float, int]:

@@ -47,7 +47,7 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     build, loss, identities = network_and_loss(experiment, dataset)
     network = start_network(build, 0)
     own.check_start("network", network, start_network(build, 0))
-    own.check(network, loss, dataset, ("network", "loss"))
+    own.check_fit(network, loss, dataset, ("network", "loss"))
     each = own.each_of(loss, network, dataset)
     laboratory = Laboratory(device, Store(folder), dataset=dataset, build=build, loss=loss, each=each)
     check_measures(experiment, network)
@@ -56,7 +56,7 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
         experiment,
         steps,
         laboratory,
-        outline=tuple(outline(experiment, dataset, steps)),
+        outline=tuple(outline_of(experiment, dataset, steps)),
         tags=(experiment.network.label, experiment.data.label),
         reduced=reductions(experiment, dataset, len(whole.train)),
         cautions=[
@@ -64,7 +64,7 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
             *cautions(experiment, dataset, [step for step in steps if isinstance(step, TrainingStep)]),
         ],
         origins={"data": dataset.provenance, "examples": examples_behind(experiment, dataset)}
-        | named(experiment, loss),
+        | loss_words(experiment, loss),
     )
 
 
@@ -84,7 +84,7 @@ def network_and_loss(
     if isinstance(experiment.network, Call):
         source = own.found("network", experiment.network, experiment.folder)
         identities["network"] = own.described(experiment.network, source)
-        build = own.builder(experiment.network, source)
+        build = own.own_builder(experiment.network, source)
     else:
         build = builder(experiment.network, dataset)
     if experiment.loss is None:
@@ -118,7 +118,7 @@ def check_measures(experiment: Comparison, network: nn.Module) -> None:
             raise ConfigError(problem)
 
 
-def outline(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> Iterator[str]:
+def outline_of(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> Iterator[str]:
     """What is trained on what, and how."""
     training = experiment.training
     shape = " x ".join(map(str, dataset.input_shape))
@@ -131,7 +131,7 @@ def outline(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> Iter
     yield "batches: " + ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
 
 
-def named(experiment: Comparison, loss: own.Loss) -> dict[str, str]:
+def loss_words(experiment: Comparison, loss: own.Loss) -> dict[str, str]:
     """What the losses are called, where they are not the cross-entropy."""
     if experiment.loss is not None:
         return {"loss": experiment.loss.label.replace("_", " ")}

@@ -27,23 +27,25 @@ def prepare(experiment: Toy, *, folder: Path, data_root: Path | None, download: 
         experiment,
         steps_of(experiment),
         Workplace(resolved_device("cpu"), Store(folder)),
-        outline=(f"{experiment.steps} steps of learning rate {experiment.learning_rate:g} from {starts(experiment)}",),
+        outline=(
+            f"{experiment.steps} steps of learning rate {experiment.learning_rate:g} from {starts_text(experiment)}",
+        ),
         tags=("toy",),
         reduced=[f"{experiment.steps} of {whole} steps"] if experiment.steps < whole else [],
     )
 
 
-def starts(experiment: Toy) -> str:
+def starts_text(experiment: Toy) -> str:
     """Where the descents begin."""
     return " and ".join("({:g}, {:g})".format(*start) for start in experiment.starts)
 
 
 def draw(tables: "Tables", out: Path) -> list[Path]:
     """Draw the one picture, as PDF and PNG beside its numbers."""
-    from flatmin.figures.render import written
+    from flatmin.figures.render import figure_written
     from flatmin.studies.toy.figure import toy
 
-    return written(out, "toy", toy(tables), tables.frames["descents"])
+    return figure_written(out, "toy", toy(tables), tables.frames["descents"])
 
 
 def printed(tables: "Tables") -> Iterator[Any]:

@@ -12,12 +12,12 @@ from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import write_footer
 from flatmin.figures.style import PAGE_WIDTH, blank, styled
 from flatmin.results import Tables
-from flatmin.studies.toy.found import NAMES
+from flatmin.studies.toy.found import METHOD_NAMES
 
 REACH = 2.0
-LEVELS = (0.01, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 9.0, 16.0)
-COLORS = ("#0B4F9E", "#EE7F2D", "#1B7F69", "#C23B75")
-STROKES: dict[str, dict[str, Any]] = {
+CONTOURS = (0.01, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 9.0, 16.0)
+WAY_COLORS = ("#0B4F9E", "#EE7F2D", "#1B7F69", "#C23B75")
+WAY_STROKES: dict[str, dict[str, Any]] = {
     "descent": {"linewidth": 4.5, "alpha": 0.4, "solid_capstyle": "butt"},
     "momentum": {"linewidth": 1.2},
 }
@@ -39,11 +39,11 @@ def toy(tables: Tables) -> Figure:
     starts = list(dict.fromkeys((one, other) for (one, other, _), _ in ways))
     handles = []
     for (one, other, method), way in ways:
-        line = {"color": COLORS[starts.index((one, other)) % len(COLORS)], **STROKES[method]}
+        line = {"color": WAY_COLORS[starts.index((one, other)) % len(WAY_COLORS)], **WAY_STROKES[method]}
         chart.plot(way["w1"], way["w2"], **line)
         chart.plot(one, other, marker="o", markersize=5, color=line["color"], markeredgecolor="white", zorder=6)
         curves.plot(way["step"], way["loss"], **line)
-        handles.append(Line2D([], [], label=f"{NAMES[method]} from ({one:g}, {other:g})", **line))
+        handles.append(Line2D([], [], label=f"{METHOD_NAMES[method]} from ({one:g}, {other:g})", **line))
     curves.set(xlabel="step", ylabel="loss, log axis", yscale="log", title="The loss on the way")
     curves.set_xlim(0, longest([way for _, way in ways]))
     curves.set_ylim(bottom=FLOOR)
@@ -67,8 +67,8 @@ def landscape(axes: Axes) -> None:
     """Draw the contours, the minima and the saddle with its two eigenvectors."""
     axis = np.linspace(-REACH, REACH, 241)
     first, second = np.meshgrid(axis, axis)
-    axes.contourf(first, second, (1 - first * second) ** 2, levels=[0, *LEVELS, 26], cmap="Greys", alpha=0.55)
-    contours = axes.contour(first, second, (1 - first * second) ** 2, levels=LEVELS, colors="0.45", linewidths=0.5)
+    axes.contourf(first, second, (1 - first * second) ** 2, levels=[0, *CONTOURS, 26], cmap="Greys", alpha=0.55)
+    contours = axes.contour(first, second, (1 - first * second) ** 2, levels=CONTOURS, colors="0.45", linewidths=0.5)
     axes.clabel(contours, levels=(0.1, 1.0, 4.0, 9.0), fontsize=6, fmt="%g")
     for sign in (1, -1):
         valley = sign * np.linspace(1 / REACH, REACH, 100)

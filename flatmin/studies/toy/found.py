@@ -8,7 +8,7 @@ import pandas as pd
 from flatmin.results import Tables
 
 SADDLE, CLOSE = 0.05, 1e-9
-NAMES = {"descent": "gradient descent", "momentum": "momentum"}
+METHOD_NAMES = {"descent": "gradient descent", "momentum": "momentum"}
 
 
 def sentences(tables: Tables) -> Iterator[str]:
@@ -16,7 +16,7 @@ def sentences(tables: Tables) -> Iterator[str]:
     points, descents = tables.frames["critical_points"], tables.frames["descents"]
     if len(points):
         yield eigenvalues(points)
-        yield kinds(points)
+        yield kinds_of_points(points)
     if len(tables.frames["escapes"]):
         yield escape(tables.frames["escapes"])
     for _, way in descents.groupby(["start_w1", "start_w2", "method"], sort=False):
@@ -34,7 +34,7 @@ def eigenvalues(points: pd.DataFrame) -> str:
     return f"L1 {verdict}: eigenvalues at {len(known)} critical points, {off:.1g} from the closed form at most."
 
 
-def kinds(points: pd.DataFrame) -> str:
+def kinds_of_points(points: pd.DataFrame) -> str:
     """Say how many points are of which kind, and what the strict sign test makes of the minima."""
     counts = ", ".join(f"{number} {kind}" for kind, number in points["kind"].value_counts().items())
     text = f"Of {len(points)} points: {counts}."
@@ -56,7 +56,7 @@ def escape(rows: pd.DataFrame) -> str:
 def descent(way: pd.DataFrame, reached: float) -> str:
     """Say where a descent ends."""
     first, last = way.iloc[0], way.iloc[-1]
-    begin = f"{NAMES[first['method']].capitalize()} from ({first['w1']:g}, {first['w2']:g})"
+    begin = f"{METHOD_NAMES[first['method']].capitalize()} from ({first['w1']:g}, {first['w2']:g})"
     where, after = f"({last['w1']:.3g}, {last['w2']:.3g})", f"after {last['step']:g} steps"
     if not np.isfinite(last["loss"]):
         return f"{begin}: diverged {after}."

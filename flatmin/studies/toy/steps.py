@@ -74,7 +74,7 @@ class PointStep(_Alone):
         row = {"w1": self.point[0], "w2": self.point[1], "loss": float(objective.value())}
         row |= {"gradient_norm": gradient_norm, "lowest": low, "highest": high}
         row |= {"negative": signs.count(-1), "zero": signs.count(0), "positive": signs.count(1)}
-        found = row | {"kind": named(gradient_norm, signs)}
+        found = row | {"kind": kind_of_point(gradient_norm, signs)}
         advance(1.0)
         return Outcome(result=found, tables={self.kind: pd.DataFrame([found])})
 
@@ -84,7 +84,7 @@ class PointStep(_Alone):
         return f"{of['kind']}, loss {of['loss']:.4g}, eigenvalues {of['lowest']:.4g} and {of['highest']:.4g}"
 
 
-def named(gradient_norm: float, signs: list[int]) -> str:
+def kind_of_point(gradient_norm: float, signs: list[int]) -> str:
     """What kind of point has a gradient of this length and a Hessian with these signs."""
     if gradient_norm > NEAR_ZERO:
         return "no critical point"
