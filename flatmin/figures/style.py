@@ -235,7 +235,7 @@ def plain_tick(value: float) -> str:
     """Return a tick's number in full, or as a power of ten where that takes too much room.
 
     Example:
-        >>> plain(0.5), plain(20000.0), plain(1e6)
+        >>> plain_tick(0.5), plain_tick(20000.0), plain_tick(1e6)
         ('0.5', '20,000', '$10^{6}$')
     """
     if 1e-4 < value < 1e5:
