@@ -12,10 +12,9 @@ from flatmin.report.published import EPSILONS, LARGE, SMALL, TABLE_2, TABLE_3, T
 from flatmin.report.studies import StudyResults
 from flatmin.report.training_claims import RUNNING, accuracy_gain, with_running
 from flatmin.report.values import READING_PREFIXES, Reading, sharpness
+from flatmin.results.groups import AUGMENTED, CONSERVATIVE
 from flatmin.results.intervals import of_ratio
 
-AUGMENTED = "large_batch_augmented"
-CONSERVATIVE = "conservative"
 HELPLESS = ("adversarial", "stability")
 NO_GAIN = 0.5
 GAIN = "test accuracy, gain on large batch"
@@ -42,9 +41,9 @@ def times_as_sharp(study: StudyResults, reading: Reading, regime: str, other: st
 def augmentation_helps(study: StudyResults, reading: Reading) -> list[Finding]:
     """K18: augmented large batches generalise better, and end flatter than plain ones but sharper than small ones."""
     return [
-        gain_on_large(study, AUGMENTED, GAIN),
-        times_as_sharp(study, reading, AUGMENTED, LARGE, "below"),
-        times_as_sharp(study, reading, AUGMENTED, SMALL, "above"),
+        gain_on_large(study, AUGMENTED[LARGE], GAIN),
+        times_as_sharp(study, reading, AUGMENTED[LARGE], LARGE, "below"),
+        times_as_sharp(study, reading, AUGMENTED[LARGE], SMALL, "above"),
     ]
 
 
@@ -70,7 +69,7 @@ def published_augmentation(network: str) -> str:
     """K18 in Tables 2, 3 and 6."""
     if network not in TABLE_6:
         return "not tried"
-    gain = TABLE_6[network]["test", AUGMENTED].mean - TABLE_2[network]["test", LARGE].mean
+    gain = TABLE_6[network]["test", AUGMENTED[LARGE]].mean - TABLE_2[network]["test", LARGE].mean
     phi = TABLE_6[network][LARGE, EPSILONS[0]].mean
     ratios = [phi / TABLE_3[network][regime, EPSILONS[0]].mean for regime in (LARGE, SMALL)]
     return f"{gain:.2f} points; ×{ratios[0]:.2f}; ×{ratios[1]:.1f}"
@@ -91,7 +90,7 @@ REMEDY_CLAIMS = (
         published_augmentation,
         tuple(TABLE_6),
         READING_PREFIXES,
-        compares=comparing(SMALL, LARGE, AUGMENTED),
+        compares=comparing(SMALL, LARGE, AUGMENTED[LARGE]),
     ),
     Claim(
         "K19",

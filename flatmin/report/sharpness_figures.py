@@ -51,7 +51,7 @@ from flatmin.report.panels import (
 )
 from flatmin.report.studies import StudyResults, main_studies
 from flatmin.results import Tables
-from flatmin.results.groups import averages_note, remedy_rows
+from flatmin.results.groups import AUGMENTED, averages_note, remedy_rows
 from flatmin.results.searches import methods_of, pair_rows, seed_means
 from flatmin.results.words import BATCH_NORM_NAMES, SEARCH_NAMES, SPACES, significant, span
 
@@ -263,6 +263,6 @@ def paper_remedy(network: str, regime: str) -> tuple[float | None, float | None]
     augmented, conservative = published.TABLE_6.get(network, {}), published.TABLE_7.get(network, {})
     accuracy = (augmented | conservative).get(("test", regime))
     sharpness = conservative.get((regime, EPSILON))
-    if regime == "large_batch_augmented":
+    if regime == AUGMENTED[published.LARGE]:
         sharpness = augmented.get(("large_batch", EPSILON))
     return accuracy and accuracy.mean, sharpness and sharpness.mean

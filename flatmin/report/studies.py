@@ -10,6 +10,7 @@ from flatmin.core.errors import ResultsError
 from flatmin.report.other_kinds import Other, is_other
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
+from flatmin.results.groups import with_remedies_named
 from flatmin.results.statistics import of_minima, proper
 from flatmin.results.words import DATA_NAMES, counted, span
 
@@ -183,7 +184,7 @@ def load_studies(folders: Sequence[Path]) -> tuple[list[StudyResults], list[Othe
         if name in studies:
             raise ResultsError(f"two studies are named {name}, the second is {place}; rename its folder.")
         tables = Tables.read(place)
-        studies[name] = Other(name, tables) if is_other(tables) else StudyResults(name, tables)
+        studies[name] = Other(name, tables) if is_other(tables) else StudyResults(name, with_remedies_named(tables))
     compared = [study for study in studies.values() if isinstance(study, StudyResults)]
     compared.sort(key=lambda study: (NETWORKS.index(study.network), study.name))
     return compared, [study for study in studies.values() if isinstance(study, Other)]

@@ -20,6 +20,7 @@ from flatmin.report.published import (
 )
 from flatmin.report.studies import StudyResults
 from flatmin.report.values import HEADLINE, READING_PREFIXES, Reading, distributions_of, readings_of, searches
+from flatmin.results.groups import AUGMENTED, CONSERVATIVE, ROBUST
 from flatmin.results.words import BATCH_NORM_NAMES
 
 OVER_SEEDS = f"mean ± sample standard deviation over seeds (over {TRIALS} trials in the paper)"
@@ -27,9 +28,7 @@ READ = f"The {HEADLINE.label}, unless the row says otherwise."
 READ_BOTH = (
     "The strong search, unless the row says otherwise; BatchNorm with the batch's statistics or running averages."
 )
-AUGMENTED = {"small_batch_augmented": "small", "large_batch_augmented": "large"}
-CONSERVATIVE = "conservative"
-REMEDIES = {LARGE: "large batch", "robust": "robust", "adversarial": "adversarial", "stability": "stability"}
+LARGE_AND_ROBUST = {LARGE: "large batch"} | {method: method for method in ROBUST}
 
 
 def plainly(reading: Reading) -> TableRow:
@@ -99,9 +98,12 @@ def each_remedy(study: StudyResults) -> list[TableRow]:
     """Rows for the plain large batch and for each remedy of E.3, where a study has any."""
     regimes = set(study.tables.minima["regime"])
     found = [
-        row for regime, label in REMEDIES.items() if regime in regimes for row in by_batch_norm(study, regime, label)
+        row
+        for regime, label in LARGE_AND_ROBUST.items()
+        if regime in regimes
+        for row in by_batch_norm(study, regime, label)
     ]
-    return found if regimes & set(REMEDIES) - {LARGE} else []
+    return found if regimes & set(ROBUST) else []
 
 
 def tested(group: str, name: str, regime: str, table: Mapping[str, Mapping[Any, Spread]], macro: str = "") -> Column:
@@ -182,10 +184,13 @@ REMEDY_TABLES = (
         f"(%), {OVER_SEEDS}. {READ_BOTH}",
         [
             *(tested("test, plain", name, regime, TABLE_2, "Plain") for regime, name in COLUMN_NAMES.items()),
-            *(tested("test, augmented", name, regime, TABLE_6, "Augmented") for regime, name in AUGMENTED.items()),
-            *measured("large", "large_batch_augmented", TABLE_6, LARGE, "AugmentedSharpness"),
+            *(
+                tested("test, augmented", name, AUGMENTED[regime], TABLE_6, "Augmented")
+                for regime, name in COLUMN_NAMES.items()
+            ),
+            *measured("large", AUGMENTED[LARGE], TABLE_6, LARGE, "AugmentedSharpness"),
         ],
-        trained_by(*AUGMENTED),
+        trained_by(*AUGMENTED.values()),
         networks=tuple(TABLE_6),
         measured="sharpness",
         title="augmented data (Table 6)",

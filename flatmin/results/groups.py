@@ -5,6 +5,7 @@ goes out from the iterates of another training; remedies are all the rest beside
 pair joins a sweep or a warm start that differs from it in nothing else, as the provenance tells.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,11 @@ from flatmin.results.words import series_of
 TRAINING = ["network", "data", "regime", "seed"]
 SEARCH = ["method", "space", "epsilon", "batch_norm"]
 LEAST_SIZES = 3
+AUGMENTED = {"small_batch": "small_batch_augmented", "large_batch": "large_batch_augmented"}
+CONSERVATIVE = "conservative"
+ROBUST = ("robust", "adversarial", "stability")
+REMEDIES = (*AUGMENTED.values(), CONSERVATIVE, *ROBUST)
+"""What the paper tries to mend large-batch training with (Tables 6 and 7, appendix E.3), by the names it has here."""
 
 
 def sweep_rows(tables: Tables) -> pd.DataFrame:
@@ -112,6 +118,41 @@ def variation_of(tables: Tables, series: str) -> dict[str, Any] | None:
     variations = tables.provenance.get("experiment", {}).get("variations", {})
     names = [name for name in variations if series == name or series_of(series) == name]
     return dict(variations[names[0]]) if names else None
+
+
+def with_remedies_named(tables: Tables) -> Tables:
+    """Return the tables with every remedy under the name of what it is, whatever the experiment calls it.
+
+    A remedy is a variation that augments, or has a method, and is otherwise like one of the pair: `conservative`,
+    `robust`, `adversarial` and `stability` are large batches, `large_batch_augmented` and `small_batch_augmented`
+    say which. Of several of one kind the one with its name, else the first, has it; a variation that bears the name
+    of another kind loses it.
+    """
+    variations = tables.provenance.get("experiment", {}).get("variations") or {}
+    natures = {name: remedy_of(tables, name, variation) for name, variation in variations.items()}
+    called = {nature: name for name, nature in reversed(natures.items()) if nature}
+    called |= {nature: nature for nature in called if natures.get(nature) == nature}
+    renamed = {name: f"{name}_variation" for name in natures if name in REMEDIES}
+    renamed |= {name: nature for nature, name in called.items()}
+    if all(name == nature for name, nature in renamed.items()):
+        return tables
+    frames = {
+        name: frame.assign(regime=[renamed.get(regime, regime) for regime in frame["regime"]])
+        for name, frame in tables.frames.items()
+        if "regime" in frame
+    }
+    return tables.having(**frames)
+
+
+def remedy_of(tables: Tables, name: str, variation: Mapping[str, Any]) -> str:
+    """Return which remedy a variation is, by its method, augmentation and batch; empty where it is none."""
+    sizes = tables.minima.groupby("regime")["batch_size"].agg(set)
+    beside = [regime for regime in PAIR if name in sizes and sizes[name] == sizes.get(regime)]
+    method, augmented = (variation.get("method") or {}).get("name", ""), bool(variation.get("augmentation"))
+    if variation.get("start") or not beside or bool(method) == augmented:
+        return ""
+    found = AUGMENTED[beside[0]] if augmented else str(method) if beside[0] == "large_batch" else ""
+    return found if found in REMEDIES else ""
 
 
 def is_plain(tables: Tables, series: str) -> bool:

@@ -85,3 +85,39 @@ def test_commits_and_reductions(study):
     found = study(reduced=("Sharpness on the first 5,000 examples.",))
     assert found.commits == ["abc123"]
     assert found.reduced == ["Sharpness on the first 5,000 examples"]
+
+
+OWN_NAMES = {
+    "rotated": ({"augmentation": {"rotation": 10}}, 6000, "large_batch_augmented"),
+    "rotated_small": ({"augmentation": {"rotation": 10}}, 256, "small_batch_augmented"),
+    "proximal": ({"method": {"name": "conservative"}}, 6000, "conservative"),
+    "sam": ({"method": {"name": "robust"}}, 6000, "robust"),
+    "sam_twice": ({"method": {"name": "robust"}}, 6000, "sam_twice"),
+    "adversarial": ({"method": {"name": "stability"}}, 6000, "stability"),
+    "stability": ({}, 6000, "stability_variation"),
+    "both": ({"augmentation": {"rotation": 10}, "method": {"name": "adversarial"}}, 6000, "both"),
+    "other_size": ({"augmentation": {"rotation": 10}}, 1000, "other_size"),
+}
+
+
+def test_a_remedy_is_known_by_what_it_is_not_by_what_it_is_called(study, both, write, tmp_path):
+    rows = both("test_accuracy", [0.8], [0.7]) + [
+        {"regime": name, "seed": 0, "batch_size": size, "test_accuracy": 0.75}
+        for name, (_, size, _) in OWN_NAMES.items()
+    ]
+    phi = [{"regime": name, "seed": 0, "sharpness": 5.0} for name in OWN_NAMES]
+    variations = {name: {"batch_size": size} | what for name, (what, size, _) in OWN_NAMES.items()}
+    write(study("own", minima=rows, sharpness=phi, experiment={"variations": variations}), "own")
+    ((found,), _) = load_studies([tmp_path / "own"])
+    expected = [name for _, _, name in OWN_NAMES.values()]
+    assert [*found.tables.minima["regime"][2:]] == [*found.tables.sharpness["regime"]] == expected
+
+
+def test_of_two_remedies_of_one_kind_the_one_with_its_name_has_it(study, both, write, tmp_path):
+    names = ("first", "robust")
+    rows = [{"regime": name, "seed": 0, "batch_size": 6000, "test_accuracy": 0.75} for name in names]
+    variations = {name: {"batch_size": "10%", "method": {"name": "robust"}} for name in names}
+    own = study("own", minima=both("test_accuracy", [0.8], [0.7]) + rows, experiment={"variations": variations})
+    write(own, "own")
+    ((found,), _) = load_studies([tmp_path / "own"])
+    assert [*found.tables.minima["regime"][2:]] == ["first", "robust"]
