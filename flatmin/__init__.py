@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that the command line starts without torch."""
+    """Import a public name on first use, so that the command line starts without torch.
+
+    Raises:
+        AttributeError: If it is no public name.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module 'flatmin' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

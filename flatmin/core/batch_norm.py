@@ -52,7 +52,12 @@ class Normalization(nn.Module):
         self.calls: list[Normalization] | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Normalise ``inputs`` of shape (N, C, ...) channel by channel."""
+        """Normalise ``inputs`` of shape (N, C, ...) channel by channel.
+
+        Raises:
+            Recorded: If the moments of ``inputs`` were asked for: it brings them.
+            ValueError: If batch statistics would be taken over one value per channel.
+        """
         if self.calls is not None:
             self.calls.append(self)
             return inputs

@@ -58,7 +58,11 @@ BatchNormReading = Literal["running", "batch", "reestimate"]
 
 
 def file_safe(value: str) -> str:
-    """The text, if it can stand in a file name."""
+    """The text, if it can stand in a file name.
+
+    Raises:
+        ValueError: If it is not 1 to 80 letters, digits, dots, dashes and underscores, or starts with a dot or a dash.
+    """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", value):
         raise ValueError(f"must be up to 80 letters, digits, dots, dashes and underscores, got {shown(value)}")
     return value
@@ -125,7 +129,11 @@ def _keys_below(annotation: Any) -> dict[str, Any] | None:
 
 
 def named(value: Any) -> Any:
-    """A name alone in place of a section whose key ``name`` it is."""
+    """A name alone in place of a section whose key ``name`` it is.
+
+    Raises:
+        ValueError: If it is neither a name nor a section of keys.
+    """
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, Mapping | Section):

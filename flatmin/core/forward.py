@@ -57,7 +57,11 @@ class Forward:
         return Score(total, min(float(correct), 1.0))  # the shares of batches sum to one but for rounding
 
     def each(self, function: Callable[[Any, Any], Tensor], parameters: Parameters) -> Tensor:
-        """One number an example, float64."""
+        """One number an example, float64.
+
+        Raises:
+            ValueError: If ``function`` does not give one number an example.
+        """
         found = []
         with torch.no_grad():
             self._prepare(parameters)
@@ -181,7 +185,11 @@ class ReestimatedForward(Forward):
         return self._loss(self._outputs(parameters, batch), batch)
 
     def _moments(self, batch: Batch, parameters: Parameters, given: Statistics) -> Moments:
-        """Moments of one batch at the layer after those whose statistics are given."""
+        """Moments of one batch at the layer after those whose statistics are given.
+
+        Raises:
+            RuntimeError: If the batch does not pass through that layer.
+        """
         order = self._give(given)
         layer = order[len(given)]
         layer.recording = True
@@ -202,7 +210,11 @@ class ReestimatedForward(Forward):
         return self.order
 
     def _call_order(self, parameters: Parameters) -> list[Normalization]:
-        """The BatchNorm layers in the order in which a forward pass meets them."""
+        """The BatchNorm layers in the order in which a forward pass meets them.
+
+        Raises:
+            ValueError: If a layer is used more than once.
+        """
         calls: list[Normalization] = []
         for layer in self.layers:
             layer.calls = calls

@@ -140,7 +140,11 @@ class Objective:
             return self._forward.each(function, self._parameters(theta))
 
     def values(self, thetas: Tensor) -> Tensor:
-        """Mean losses at many points: ``thetas`` of shape (k, size) give (k,), float64."""
+        """Mean losses at many points: ``thetas`` of shape (k, size) give (k,), float64.
+
+        Raises:
+            ValueError: If ``thetas`` has another shape.
+        """
         if thetas.ndim != 2 or thetas.shape[1] != self.size:
             raise ValueError(f"`thetas` must have shape (k, {self.size}), got {tuple(thetas.shape)}.")
         losses = [self.value(theta) for theta in thetas]
@@ -182,7 +186,11 @@ class Objective:
 
     @torch.inference_mode(False)
     def with_statistics(self, statistics: Tensor) -> "Objective":
-        """The same objective with other running means and variances, laid out as :attr:`statistics`."""
+        """The same objective with other running means and variances, laid out as :attr:`statistics`.
+
+        Raises:
+            ValueError: If ``statistics`` has another shape than :attr:`statistics`.
+        """
         other = copy.copy(self)
         other._module = copy.deepcopy(self._module)
         buffers = _running(other._module)

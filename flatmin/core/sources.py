@@ -57,7 +57,11 @@ class Source:
             raise ConfigError(f"{self.key}: {self.call} raised {said(error)}") from error
 
     def bound(self, arguments: dict[str, Any]) -> Callable[..., Any]:
-        """A class made with the arguments, or a function that gets them at each call."""
+        """A class made with the arguments, or a function that gets them at each call.
+
+        Raises:
+            ConfigError: If a class does not take the arguments, raises, or makes what cannot be called.
+        """
         if inspect.isclass(self.function):
             found = self(**arguments)
             if not callable(found):

@@ -105,7 +105,11 @@ def _loose(layout: Layout, root: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _archived(layout: Layout, root: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Read the archive in one pass, in memory: nothing is unpacked to disk."""
+    """Read the archive in one pass, in memory: nothing is unpacked to disk.
+
+    Raises:
+        DataError: If the archive cannot be read, is damaged or lacks a file.
+    """
     (path,) = layout.paths(root)
     wanted = {f"{layout.folder}/{name}": name for name in layout.md5}
     found = {}

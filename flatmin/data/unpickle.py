@@ -62,7 +62,11 @@ def _text(key: Any) -> str:
 
 
 def _array(record: _Inert) -> npt.NDArray[np.uint8]:
-    """Build the array that numpy would build, if it is one of unsigned bytes."""
+    """Build the array that numpy would build, if it is one of unsigned bytes.
+
+    Raises:
+        _Refusal: If it is no array, or one of another type.
+    """
     if record.name not in _RECONSTRUCT or record.state is None:
         raise _Refusal(f"it holds a bare `{record.name}`")
     _, shape, dtype, fortran, content = record.state

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that a file is checked without torch."""
+    """Import a public name on first use, so that a file is checked without torch.
+
+    Raises:
+        AttributeError: If it is no public name.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module 'flatmin.experiments' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

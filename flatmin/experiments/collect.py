@@ -30,7 +30,11 @@ def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, A
 
 
 def common(origins: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the records say of where they were made, each distinct answer once."""
+    """What the records say of where they were made, each distinct answer once.
+
+    Raises:
+        ResultsError: If there is no record.
+    """
     if not origins:
         raise ResultsError("no step is finished yet, so there are no tables.")
     keys = ("flatmin", "git", "python", "platform", "processor", "device", "threads", "versions", "note")

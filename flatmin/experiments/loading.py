@@ -77,7 +77,11 @@ for _tag, _pattern in {
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    """The content of an experiment file."""
+    """The content of an experiment file.
+
+    Raises:
+        ConfigError: If the file is absent, cannot be read, or is not keys with values, in YAML and UTF-8.
+    """
     try:
         content = _yaml(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:
@@ -145,7 +149,11 @@ class _Change:
 
 
 def _kind(content: Mapping[str, Any], source: str) -> Kind:
-    """The kind of study that a file asks for."""
+    """The kind of study that a file asks for.
+
+    Raises:
+        ConfigError: If there is no such kind.
+    """
     try:
         return kind_named(content.get("kind", USUAL))
     except ConfigError as error:
@@ -153,7 +161,11 @@ def _kind(content: Mapping[str, Any], source: str) -> Kind:
 
 
 def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Location], str]) -> Any:
-    """The experiment, or one line on the first thing wrong with it."""
+    """The experiment, or one line on the first thing wrong with it.
+
+    Raises:
+        ConfigError: If a key is unknown or missing, or a value does not fit.
+    """
     try:
         return kind.settings.model_validate(content)
     except ValidationError as error:

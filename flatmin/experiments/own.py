@@ -69,7 +69,12 @@ def dataset(section: Call, of: Source) -> Dataset:
 
 
 def split_of(where: str, part: Any) -> Split:
-    """Inputs and targets as tensors, from a pair of arrays or a data set of examples."""
+    """Inputs and targets as tensors, from a pair of arrays or a data set of examples.
+
+    Raises:
+        ConfigError: If it is neither, the inputs are neither floating point nor int64, or the targets are not one for
+            each input, or as classes not whole numbers from 0 on; if there is no example or a number is not finite.
+    """
     if isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(one, Tensor | np.ndarray) for one in part):
         inputs, targets = (torch.as_tensor(one) for one in part)
     elif hasattr(part, "__len__") and hasattr(part, "__getitem__") and not isinstance(part, Tensor | np.ndarray):
@@ -103,7 +108,12 @@ def split_of(where: str, part: Any) -> Split:
 
 
 def stacked(where: str, examples: Any) -> tuple[Tensor, Tensor]:
-    """The examples of a map-style data set in two tensors."""
+    """The examples of a map-style data set in two tensors.
+
+    Raises:
+        ConfigError: If there is no example, one is no pair, or a part of one is no tensor or has another shape than the
+            first's.
+    """
     parts: tuple[list[Tensor], list[Tensor]] = [], []
     for index in range(len(examples)):
         example = examples[index]

@@ -48,7 +48,11 @@ def evaluated(
 
 
 def _on_grid(shape: Index, known: Mapping[Index, Value]) -> dict[Index, Value]:
-    """A copy of ``known`` if all its points lie on a grid of this shape."""
+    """A copy of ``known`` if all its points lie on a grid of this shape.
+
+    Raises:
+        ValueError: If a point does not.
+    """
     for index in known:
         if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
             grid = " x ".join(map(str, shape))

@@ -128,7 +128,12 @@ class _WithStatistics:
 
 
 def _check_pair(first: Objective, second: Objective, interpolate_batch_norm: bool) -> None:
-    """Refuse a pair of networks that has no honest path."""
+    """Refuse a pair of networks that has no honest path.
+
+    Raises:
+        ValueError: If parameters or ``batch_norm`` differ, or if, with BatchNorm, ``interpolate_batch_norm`` is set for
+            another reading than ``"running"`` or not set for that one.
+    """
     if first.shapes != second.shapes:
         raise ValueError("`first` and `second` must have the same parameters, got two different networks.")
     if first.batch_norm != second.batch_norm:

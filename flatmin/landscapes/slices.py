@@ -210,7 +210,12 @@ def slice_2d(
 
 
 def _direction(name: str, value: Tensor, like: Tensor) -> Tensor:
-    """Return ``value`` as a vector like ``like`` if it leads anywhere."""
+    """Return ``value`` as a vector like ``like`` if it leads anywhere.
+
+    Raises:
+        TypeError: If it is not a tensor.
+        ValueError: If its shape is another, an entry is not finite, or all are zero.
+    """
     direction = vector(name, value, like)
     if not direction.any():
         raise ValueError(f"`{name}` must not be zero everywhere: the whole slice would be its origin.")

@@ -76,7 +76,11 @@ def words(name: str) -> str:
 
 
 def check_names(studies: Sequence[StudyResults]) -> None:
-    """Refuse two studies whose macros would have the same names."""
+    """Refuse two studies whose macros would have the same names.
+
+    Raises:
+        ResultsError: If the names of two studies are the same in words.
+    """
     seen: dict[str, str] = {}
     for study in studies:
         other = seen.setdefault(words(study.name), study.name)

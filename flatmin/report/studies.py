@@ -191,7 +191,11 @@ def load_studies(folders: Sequence[Path]) -> tuple[list[StudyResults], list[Othe
 
 
 def study_folders(folder: Path) -> list[Path]:
-    """The folders of tables that a folder stands for."""
+    """The folders of tables that a folder stands for.
+
+    Raises:
+        ResultsError: If there is no such folder, or it holds no study.
+    """
     if not folder.is_dir():
         raise ResultsError(f"no results at {folder}; name a study, or a folder of studies such as paper/data.")
     if is_study(folder):

@@ -63,7 +63,11 @@ def is_held(path: Path) -> bool:
 
 
 def _acquired(descriptor: int, path: Path, patience: float) -> bool:
-    """Try for a while: `is_held` takes the lock too, for an instant."""
+    """Try for a while: `is_held` takes the lock too, for an instant.
+
+    Raises:
+        ResultsError: If it fails for another reason than that another process holds the lock.
+    """
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -158,7 +158,11 @@ def _read_provenance(path: Path) -> dict[str, Any]:
 
 
 def _check(frame: pd.DataFrame, name: str, where: str) -> None:
-    """The columns of `name` in any order, numbers where numbers belong."""
+    """The columns of `name` in any order, numbers where numbers belong.
+
+    Raises:
+        ValueError: If a column is missing, unknown or there twice, or one that should be numeric is not.
+    """
     wanted, text = columns()[name], text_columns()
     if sorted(map(str, frame.columns)) != sorted(wanted):
         missing = [column for column in wanted if column not in frame]

@@ -136,7 +136,11 @@ class BudgetBox(Box):
     budget = 1
 
     def value_and_gradient(self, z: Tensor) -> tuple[float, Tensor]:
-        """The loss and its gradient while the budget lasts."""
+        """The loss and its gradient while the budget lasts.
+
+        Raises:
+            Spent: If no evaluation is left.
+        """
         if self.evaluations >= self.budget:
             raise Spent
         return super().value_and_gradient(z)

@@ -88,7 +88,11 @@ def _listed(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _value(matio: Any, stream: BinaryIO) -> Any:
-    """Read one entry, if it begins as Kaldi's do: with a zero byte, or with a number in text."""
+    """Read one entry, if it begins as Kaldi's do: with a zero byte, or with a number in text.
+
+    Raises:
+        ValueError: If it begins with a letter, or the file ends before it.
+    """
     start = stream.read(1)
     stream.seek(-len(start), 1)
     if not start or start.isalpha():

@@ -160,7 +160,11 @@ def from_kaldi(features: Path, alignments: Path, *, split: str = "frames", seed:
 
 
 def _read(utterance: Utterance, digest: Any) -> tuple[Array, Integers]:
-    """Energies of an utterance, and what each frame shows."""
+    """Energies of an utterance, and what each frame shows.
+
+    Raises:
+        DataError: If a file cannot be read or is not what it should be, or the sound ends before its last phone begins.
+    """
     audio, phones = utterance.audio, utterance.transcription
     contents = [_content(path, digest) for path in (audio, phones)]
     samples, segments = decoded_audio(contents[0], audio), decoded_segments(contents[1], phones)

@@ -104,6 +104,7 @@ def train(
     Raises:
         ResultsError: If the checkpoint is damaged or cannot be written.
         ValueError: If a setting is out of range.
+        KeyboardInterrupt: If Ctrl-C stopped it.
     """
     device = torch.device(device)
     whole("seed", seed)
@@ -161,7 +162,12 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _keyboard_interrupts() -> Iterator[None]:
-    """Let Ctrl-C through: Lightning switches it off and exits, or (before 2.4) returns as if training had ended."""
+    """Let Ctrl-C through: Lightning switches it off and exits, or (before 2.4) returns as if training had ended.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C made Lightning exit.
+        SystemExit: If anything else asked to exit.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield

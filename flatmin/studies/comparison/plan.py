@@ -63,7 +63,11 @@ def measured_networks(
 
 
 def examples_within(key: str, wanted: int | None, available: int) -> int:
-    """How many examples a key asks for."""
+    """How many examples a key asks for.
+
+    Raises:
+        ConfigError: If it asks for more than are available.
+    """
     if wanted is not None and wanted > available:
         raise ConfigError(f"{key} must be at most the {available} training examples, got {wanted}.")
     return wanted or available

@@ -95,7 +95,11 @@ def network_and_loss(
 
 
 def shortened(dataset: Dataset, examples: int | None) -> Dataset:
-    """The data set with the first training examples only."""
+    """The data set with the first training examples only.
+
+    Raises:
+        ConfigError: If there are fewer.
+    """
     if examples is None:
         return dataset
     if examples > len(dataset.train):
@@ -104,14 +108,22 @@ def shortened(dataset: Dataset, examples: int | None) -> Dataset:
 
 
 def check_methods(experiment: Comparison, dataset: Dataset) -> None:
-    """Refuse what needs classes where the targets are real."""
+    """Refuse what needs classes where the targets are real.
+
+    Raises:
+        ConfigError: If a variation trains for stability on such targets.
+    """
     for name, variation in experiment.variations.items():
         if variation.method and variation.method.name == "stability" and not dataset.num_classes:
             raise ConfigError(f"variations.{name}.method must not be 'stability' for real targets: it needs classes.")
 
 
 def check_measures(experiment: Comparison, network: nn.Module) -> None:
-    """Refuse what a network of this size cannot be asked for."""
+    """Refuse what a network of this size cannot be asked for.
+
+    Raises:
+        ConfigError: If the settings of a measure do not fit the number of weights.
+    """
     size = sum(parameter.numel() for parameter in network.parameters())
     for measure, section in experiment.asked:
         if problem := measure.problem(section, size):

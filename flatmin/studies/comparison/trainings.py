@@ -96,7 +96,11 @@ def settings_of(experiment: Comparison, size: int, **others: Any) -> TrainingSet
 
 
 def batch_size(key: str, size: int | str, examples: int) -> int:
-    """A batch size as a number."""
+    """A batch size as a number.
+
+    Raises:
+        ConfigError: If it is not a whole number or percentage, below one, or larger than the data.
+    """
     try:
         return resolved_size(size, examples)
     except ValueError as error:
@@ -118,7 +122,11 @@ def check_order(sizes: dict[str, int], examples: int) -> None:
 
 
 def check_distinct(ways: dict[str, TrainingStep]) -> None:
-    """Refuse two names for the same training."""
+    """Refuse two names for the same training.
+
+    Raises:
+        ConfigError: If two differ in nothing but their snapshots.
+    """
     seen: dict[str, str] = {}
     for name, step in ways.items():
         setup = json.dumps(step.setup | {"training": replace(step.settings, snapshots=()).described()}, sort_keys=True)
