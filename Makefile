@@ -9,7 +9,7 @@ demo: $(VENV)/ready
 	$(RUN) flatmin run experiments/quickstart.yaml
 
 test: $(VENV)/ready
-	$(RUN) pytest
+	OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 check: $(VENV)/ready
 	$(RUN) ruff check .

