@@ -64,7 +64,9 @@ def file_safe(value: str) -> str:
         ValueError: If it is not 1 to 80 letters, digits, dots, dashes and underscores, or starts with a dot or a dash.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", value):
-        raise ValueError(f"must be up to 80 letters, digits, dots, dashes and underscores, got {shown(value)}")
+        raise ValueError(
+            f"must be up to 80 letters, digits, dots, dashes and underscores, no dot or dash first, got {shown(value)}"
+        )
     return value
 
 

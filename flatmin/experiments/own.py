@@ -19,6 +19,7 @@ from flatmin.data import Dataset, Split
 from flatmin.experiments.setups import Call
 
 Loss = Callable[[Any, Any], Tensor]
+SIDES = ("inputs", "targets")
 PARTS = ("train", "test")
 TRIED = 8
 """Examples on which network and loss are tried before anything runs."""
@@ -76,7 +77,7 @@ def split_of(where: str, part: Any) -> Split:
             each input, or as classes not whole numbers from 0 on; if there is no example or a number is not finite.
     """
     if isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(one, Tensor | np.ndarray) for one in part):
-        inputs, targets = (torch.as_tensor(one) for one in part)
+        inputs, targets = (tensor_of(f"{where}.{name}", one) for name, one in zip(SIDES, part, strict=True))
     elif hasattr(part, "__len__") and hasattr(part, "__getitem__") and not isinstance(part, Tensor | np.ndarray):
         inputs, targets = stacked(where, part)
     else:
@@ -91,7 +92,12 @@ def split_of(where: str, part: Any) -> Split:
             f"{where} must have inputs of floating point, or of int64 for tokens, got {inputs.dtype}; turn them into "
             "floats where they are loaded, pixels say by `/ 255`."
         )
+    if targets.is_complex():
+        raise ConfigError(f"{where} must have targets that are real numbers or classes, got {targets.dtype}.")
     targets = targets.float() if targets.is_floating_point() else targets.long()
+    for name, tensor in zip(SIDES, (inputs, targets), strict=True):
+        if not tensor.ndim:
+            raise ConfigError(f"{where} must have a row of {name} for each example, got a single number.")
     if len(targets) != len(inputs):
         raise ConfigError(f"{where} must have as many targets as inputs, got {len(targets)} and {len(inputs)}.")
     if not len(inputs):
@@ -101,10 +107,22 @@ def split_of(where: str, part: Any) -> Split:
             f"{where} must have one class from 0 on for each input, got targets of shape {shape(targets)} from "
             f"{int(targets.min())} on."
         )
-    for name, tensor in (("inputs", inputs), ("targets", targets)):
+    for name, tensor in zip(SIDES, (inputs, targets), strict=True):
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise ConfigError(f"{where} must have finite {name}, got NaN or infinity.")
     return Split(inputs.contiguous(), targets.contiguous())
+
+
+def tensor_of(where: str, value: Any) -> Tensor:
+    """A value as a tensor on the CPU, without a graph behind it.
+
+    Raises:
+        ConfigError: If it cannot be one.
+    """
+    try:
+        return torch.as_tensor(value).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{where} cannot be a tensor: {said(error)}") from error
 
 
 def stacked(where: str, examples: Any) -> tuple[Tensor, Tensor]:
@@ -120,10 +138,7 @@ def stacked(where: str, examples: Any) -> tuple[Tensor, Tensor]:
         if not (isinstance(example, tuple | list) and len(example) == 2):
             raise ConfigError(f"{where}[{index}] must be (input, target), got {type(example).__name__}.")
         for part, value in zip(parts, example, strict=True):
-            try:
-                part.append(torch.as_tensor(value))
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise ConfigError(f"{where}[{index}] cannot be a tensor: {said(error)}") from error
+            part.append(tensor_of(f"{where}[{index}]", value))
             if part[-1].shape != part[0].shape:
                 raise ConfigError(
                     f"{where}[{index}] must have the shape of the others, {shape(part[0])}, got {shape(part[-1])}."

@@ -39,8 +39,11 @@ def checked_name(name: str, what: str) -> str:
     """The name, if it can stand in a file name.
 
     Raises:
-        ValueError: If it is empty or has other characters than letters, digits, dot, dash and underscore.
+        ValueError: If it is empty has other characters than letters, digits, dot, dash and underscore, or starts with
+            a dot or a dash.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-        raise ValueError(f"`{what}` must be letters, digits, dots, dashes and underscores, got {name!r}.")
+        raise ValueError(
+            f"`{what}` must be letters, digits, dots, dashes and underscores, no dot or dash first, got {name!r}."
+        )
     return name

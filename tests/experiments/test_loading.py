@@ -321,7 +321,8 @@ def test_a_wrong_file_is_refused_in_one_line(load, text, expected):
         ),
         (
             "name: a/b\ndata: mnist\nnetwork: F1\n",
-            "fig3.yaml: name must be up to 80 letters, digits, dots, dashes and underscores, got 'a/b'.",
+            "fig3.yaml: name must be up to 80 letters, digits, dots, dashes and underscores, no dot or dash first, "
+            "got 'a/b'.",
         ),
         ("name: 3\ndata: mnist\nnetwork: F1\n", "fig3.yaml: name must be text, got 3."),
         ("name: fig3\ndata: minst\nnetwork: F1\n", f"fig3.yaml: {DATA}, got 'minst'; did you mean 'mnist'?"),

@@ -73,6 +73,12 @@ def short(): return (torch.zeros(4, 3), torch.zeros(3).long()), (torch.zeros(4, 
 def none(): return (torch.zeros(0, 3), torch.zeros(0).long()), (torch.zeros(4, 3), torch.zeros(4).long())
 def below(): return (torch.zeros(4, 3), -torch.ones(4).long()), (torch.zeros(4, 3), torch.zeros(4).long())
 def holes(): return (torch.full((4, 4), torch.nan), torch.zeros(4).long()), (torch.zeros(4, 4), torch.zeros(4).long())
+def objects():
+    import numpy
+    part = numpy.array([None, "a"], dtype=object), torch.zeros(2).long()
+    return part, part
+def numbers(): return (torch.tensor(1.0), torch.tensor(0)), (torch.tensor(1.0), torch.tensor(0))
+def imaginary(): return (torch.zeros(4, 3), torch.zeros(4) * 1j), (torch.zeros(4, 3), torch.zeros(4) * 1j)
 def unlike(): return (torch.zeros(4, 3), torch.zeros(4).long()), (torch.zeros(4, 2), torch.zeros(4).long())
 """
 LOSSES = """
@@ -226,6 +232,27 @@ def test_a_loss_that_is_no_mean_over_examples_is_said_and_has_no_standard_errors
     assert found["standard_error"].isna().all() and found["heldout_sharpness"].notna().all()
 
 
+def test_tensors_with_a_graph_behind_them_are_data_like_others(folder):
+    text = (folder / "data.py").read_text()
+    (folder / "data.py").write_text(
+        text
+        + """
+def learned():
+    inputs = torch.arange(24.0).reshape(8, 3).requires_grad_() / 24
+    return ((inputs * 2, torch.arange(8) % 3),) * 2
+"""
+    )
+    study = made(
+        folder,
+        "data={call: 'data.py:learned'}",
+        "network={call: 'torch.nn:Linear', in_features: 3, out_features: 3}",
+        "regimes.large_batch.batch_size=50%",
+        "regimes.small_batch.batch_size=2",
+        "sharpness.examples=null",
+    )
+    assert not study.workplace.train.inputs.requires_grad
+
+
 def test_a_class_is_made_with_its_arguments(folder):
     study = made(folder, "loss={call: 'torch.nn:CrossEntropyLoss', label_smoothing: 0.1}")
     scores, targets = torch.randn(6, 3), torch.arange(6) % 3
@@ -262,6 +289,12 @@ def test_a_class_is_made_with_its_arguments(folder):
         ("data={call: 'data.py:none'}", r"train must hold at least one example, got none"),
         ("data={call: 'data.py:below'}", r"train must have one class from 0 on for each input, got .* from -1 on"),
         ("data={call: 'data.py:holes'}", r"train must have finite inputs, got NaN or infinity"),
+        ("data={call: 'data.py:objects'}", r"train\.inputs cannot be a tensor: TypeError"),
+        ("data={call: 'data.py:numbers'}", r"train must have a row of inputs for each example, got a single number"),
+        (
+            "data={call: 'data.py:imaginary'}",
+            r"train must have targets that are real numbers or classes, got .*complex",
+        ),
         ("data={call: 'data.py:unlike'}", r"train and test must be alike, got inputs of 4 x 3 and 4 x 2"),
         ("data.examples=500", r"data\.examples must be at most the 80 of blobs, got 500"),
         ("loss={call: 'losses.py:vector'}", r"loss must return one number with a gradient, .* got a tensor of 8"),
