@@ -101,6 +101,9 @@ def test_package_stays_in_its_rooms(package):
         "flatmin.cli.report",
         "flatmin.figures",
         "flatmin.report.build",
+        "flatmin.networks.choice",
+        "flatmin.studies.comparison.settings",
+        "flatmin.training.settings",
     ],
 )
 def test_import_does_not_load_torch(module):

@@ -52,10 +52,14 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
 
     keep_freed_memory()
 
-    from flatmin.experiments import Study, load_experiment
+    from flatmin.experiments import load_experiment
+
+    experiment = load_experiment(file, overrides)
+
+    from flatmin.experiments import Study
     from flatmin.experiments import run as run_study
 
-    study = Study.of(load_experiment(file, overrides), results=results, data_root=data, download=not plan)
+    study = Study.of(experiment, results=results, data_root=data, download=not plan)
 
     from flatmin.cli.progress import TerminalReporter, show_plan, show_results
 

@@ -12,13 +12,47 @@ def positive(name: str, value: float) -> float:
         TypeError: If ``value`` is not a number.
         ValueError: If it is not positive and finite.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"`{name}` must be a number, got {type(value).__name__}.")
+    _number(name, value)
     if not value > 0:
         raise ValueError(f"`{name}` must be positive, got {value!r}.")
     if math.isinf(value):
         raise ValueError(f"`{name}` must be finite, got {value!r}.")
     return float(value)
+
+
+def within(
+    name: str, value: float, *, gt: float = -math.inf, ge: float = -math.inf, lt: float = math.inf, le: float = math.inf
+) -> float:
+    """Return ``value`` if it lies in an interval; an end that is not given is infinite, and open.
+
+    Args:
+        name: Of the argument.
+        value: What is checked.
+        gt: Lower end, which does not belong to it.
+        ge: Lower end, which belongs to it.
+        lt: Upper end, which does not belong to it.
+        le: Upper end, which belongs to it.
+
+    Raises:
+        TypeError: If ``value`` is not a number.
+        ValueError: If it lies elsewhere.
+
+    Example:
+        >>> within("share", 2.0, gt=0, le=1)
+        Traceback (most recent call last):
+        ValueError: `share` must lie in (0, 1], got 2.0.
+    """
+    _number(name, value)
+    low = f"({gt}" if gt >= ge else f"[{ge}"
+    high = f"{lt})" if lt <= le else f"{le}]"
+    if not (gt < value < lt and ge <= value <= le):
+        raise ValueError(f"`{name}` must lie in {low}, {high}, got {value!r}.")
+    return value
+
+
+def _number(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"`{name}` must be a number, got {type(value).__name__}.")
 
 
 def whole(name: str, value: int, *, minimum: int = 0) -> int:

@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from fractions import Fraction
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Item = TypeVar("Item")
 
@@ -76,7 +81,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def marked(section: Section, mark: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+def infos(section: "type[Section | DataclassInstance]") -> Mapping[str, FieldInfo]:
+    """What is declared of each setting of a section, or of a dataclass that stands for one."""
+    if issubclass(section, Section):
+        return section.model_fields
+    hints = get_type_hints(section, include_extras=True)
+    return {field.name: FieldInfo.from_annotation(hints[field.name]) for field in fields(section)}
+
+
+def marked(section: "Section | DataclassInstance", mark: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The settings of a section whose type bears a mark, such as ``"examples"`` or ``"epoch"``, with what they name.
 
     Example:
@@ -86,7 +99,7 @@ def marked(section: Section, mark: str) -> Iterator[tuple[str, tuple[int, ...]]]
         >>> list(marked(Part(), "examples"))
         [('examples', ()), ('subsets', (20, 40))]
     """
-    for name, field in type(section).model_fields.items():
+    for name, field in infos(type(section)).items():
         if _bears(field.annotation, mark) or mark in field.metadata:
             value = getattr(section, name)
             yield name, () if value is None else value if isinstance(value, tuple) else (value,)
@@ -103,7 +116,7 @@ class _Named(dict[str, Any]):
         return self["NAME"]
 
 
-def known_keys(section: type[Section]) -> dict[str, Any]:
+def known_keys(section: "type[Section | DataclassInstance]") -> dict[str, Any]:
     """Every key that a section can have; nested as in a file, ``None`` where nothing is below.
 
     Example:
@@ -114,11 +127,11 @@ def known_keys(section: type[Section]) -> dict[str, Any]:
         >>> known_keys(Line)
         {'start': {'x': None}}
     """
-    return {name: _keys_below(field.annotation) for name, field in section.model_fields.items()}
+    return {name: _keys_below(info.annotation) for name, info in infos(section).items()}
 
 
 def _keys_below(annotation: Any) -> dict[str, Any] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
+    if isinstance(annotation, type) and (issubclass(annotation, Section) or is_dataclass(annotation)):
         return known_keys(annotation)
     inside = [_keys_below(part) for part in get_args(annotation)]
     found = {key: below for keys in inside if keys is not None for key, below in keys.items()}

@@ -1,9 +1,10 @@
 """Cutting a section of settings to a share of its work, by what the types of the settings say."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
-from flatmin.core.fields import Section, marked
+from flatmin.core.fields import Section, infos, marked
 
 
 def portion(share: float, count: int) -> int:
@@ -28,7 +29,7 @@ def cut(section: Any, share: float, examples: int | None = None) -> Any:
             changes[name] = left if isinstance(getattr(section, name), tuple) else left[0]
         elif name == "examples" and examples is not None:
             changes[name] = portion(share, examples)
-    for name in type(section).model_fields:
+    for name in infos(type(section)):
         if isinstance(inner := getattr(section, name), Section):
             changes[name] = cut(inner, share)
-    return section.model_copy(update=changes)
+    return section.model_copy(update=changes) if isinstance(section, Section) else replace(section, **changes)

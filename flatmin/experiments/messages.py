@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flatmin.core.checked import Misfit
 from flatmin.core.fields import shown
 
 Location = tuple[str | int, ...]
@@ -19,6 +20,7 @@ RULES: dict[str, str] = {
     "tuple_type": "must be a list in brackets",
     "dict_type": "must be a section of keys",
     "model_type": "must be a section of keys",
+    "dataclass_type": "must be a section of keys",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
     "greater_than": "must be positive",
@@ -28,6 +30,7 @@ RULES: dict[str, str] = {
     "literal_error": "must be {expected}",
 }
 
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 CHOSEN = ("method", "data", "network")
 """Keys below which there may be sections of several kinds."""
 
@@ -63,14 +66,15 @@ def first_problem(
 
 def _location(problem: Mapping[str, Any]) -> Location:
     """Where it is in the file, without the name of the kind, which pydantic puts after a key that has several."""
-    keys = tuple(problem["loc"])
+    error = problem.get("ctx", {}).get("error")
+    keys = (*problem["loc"], *([error.setting] if isinstance(error, Misfit) else []))
     return tuple(
         key for before, key in zip((None, *keys), keys, strict=False) if before not in CHOSEN or key == "[key]"
     )
 
 
 def _is_unknown_key(problem: Mapping[str, Any]) -> bool:
-    return problem["type"] == "extra_forbidden" or "[key]" in tuple(problem["loc"])
+    return problem["type"] in UNKNOWN or "[key]" in tuple(problem["loc"])
 
 
 def _sentence(problem: Mapping[str, Any], known: Mapping[str, Any], required: Collection[str]) -> str:
@@ -82,7 +86,8 @@ def _sentence(problem: Mapping[str, Any], known: Mapping[str, Any], required: Co
     if kind == "missing":
         return f"{place} is missing."
     if kind == "value_error":
-        return f"{place} {problem['ctx']['error']}.".lstrip()
+        error = problem["ctx"]["error"]
+        return f"{place} {error.rule if isinstance(error, Misfit) else error}.".lstrip()
     if value == "":
         return f"{place} has no value" + ("." if location[0] in required else "; leave it out for its default.")
     limits = {

@@ -1,4 +1,4 @@
-"""The one place where the names of a YAML file become objects."""
+"""From the name of a network to what builds it for a data set."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,14 @@ from torch import nn
 
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset
-from flatmin.experiments import setups
 from flatmin.networks import C1, C2, C3, C4, F1, F2
-from flatmin.training import Adversarial, Augmentation, Conservative, Method, Robust, Stability
+from flatmin.networks.choice import Network
 
 ANY_INPUT = {"F1": F1, "F2": F2}
 IMAGES_32 = {"C1": C1, "C2": C2, "C3": C3, "C4": C4}
-METHOD_CLASSES = {method.name: method for method in (Conservative, Robust, Adversarial, Stability)}
 
 
-def builder(network: setups.Network, dataset: Dataset) -> Callable[[], nn.Module]:
+def builder(network: Network, dataset: Dataset) -> Callable[[], nn.Module]:
     """What builds ``network`` for the inputs and classes of ``dataset``.
 
     Raises:
@@ -29,13 +27,3 @@ def builder(network: setups.Network, dataset: Dataset) -> Callable[[], nn.Module
         raise ConfigError(f"network {network.name} takes inputs of 3 x 32 x 32, {dataset.name} has {got}; use F1.")
     options = {"variant": network.variant} if network.variant != "code" else {}
     return lambda: IMAGES_32[network.name](num_classes=dataset.num_classes, **options)
-
-
-def augmentation(section: setups.Augmentation | None) -> Augmentation | None:
-    """The augmentation that a section describes."""
-    return None if section is None else Augmentation(**section.model_dump())
-
-
-def method(section: setups.Method | None) -> Method | None:
-    """The training method that a section describes."""
-    return None if section is None else METHOD_CLASSES[section.name](**section.model_dump(exclude={"name"}))

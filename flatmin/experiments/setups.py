@@ -1,7 +1,9 @@
-"""What an experiment trains and how: data, network, training, and methods of training."""
+"""What an experiment trains, and by which method: names that a file may give, or callables of the user's own."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,7 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from flatmin.core.fields import Count, Epochs, Positive, Section, Share, file_safe, named, shown
+from flatmin.core.fields import Count, Section, file_safe, named, shown
+from flatmin.networks.choice import Network
+from flatmin.training.methods import Method, methods
 
 
 def _callable(value: str) -> str:
@@ -96,164 +100,21 @@ class Data(Section):
         return split
 
 
-class Network(Section):
-    """The network; the name alone may stand for the section, as in ``network: F1``.
-
-    Attributes:
-        name: ``F1``, ``F2``, ``C1``, ``C2``, ``C3`` or ``C4``, Keskar et al. (2017), appendix B.
-        variant: Whether ``C1`` and ``C3`` follow the authors' code or the paper's text, which differ in the strides.
-        width: Units of each hidden layer of ``F1`` and ``F2``, 512 in the paper; others are recorded as a reduced
-            setting.
-    """
-
-    name: Literal["F1", "F2", "C1", "C2", "C3", "C4"]
-    variant: Literal["code", "paper"] = "code"
-    width: Count | None = None
-
-    _shorthand = model_validator(mode="before")(named)
-
-    @property
-    def label(self) -> str:
-        """Its name in tables and figures."""
-        return self.name
-
-    @field_validator("variant")
-    @classmethod
-    def _has_variant(cls, variant: str, info: ValidationInfo) -> str:
-        name = info.data.get("name")
-        if variant == "paper" and name in ("F1", "F2", "C2", "C4"):
-            raise ValueError(f"must be 'code' for {name}, got 'paper'; only C1 and C3 differ between paper and code")
-        return variant
-
-    @field_validator("width")
-    @classmethod
-    def _has_width(cls, width: int | None, info: ValidationInfo) -> int | None:
-        name = info.data.get("name")
-        if width is not None and name in ("C1", "C2", "C3", "C4"):
-            raise ValueError(f"must be absent for {name}, got {width}; only F1 and F2 have one width")
-        return width
-
-
 AnyData = Annotated[Annotated[Data, Tag("known")] | Annotated[CalledData, Tag("call")], Discriminator(_is_call)]
 AnyNetwork = Annotated[Annotated[Network, Tag("known")] | Annotated[Call, Tag("call")], Discriminator(_is_call)]
 
 
-class Augmentation(Section):
-    """Random changes of the training images: Table 6 of Keskar et al. (2017), whose values are the defaults.
-
-    Attributes:
-        flip: Mirror every other image.
-        rotation: Largest angle, in degrees.
-        translation: Largest shift, as a share of the side.
-    """
-
-    flip: bool = True
-    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
-    translation: Annotated[float, Field(ge=0, lt=1)] = 0.2
-
-
-class Conservative(Section):
-    """Each step minimises the batch's loss with a pull to where it started: Table 7 of Keskar et al. (2017).
-
-    Attributes:
-        name: ``conservative``.
-        strength: Weight lambda of the pull.
-        iterations: Adam steps on each batch.
-    """
-
-    name: Literal["conservative"]
-    strength: Positive = 1e-3
-    iterations: Count = 3
-
-
-class Robust(Section):
-    """The gradient is taken where the loss rises most within a ball: Foret et al. (2021), for appendix E.3.
-
-    Attributes:
-        name: ``robust``.
-        rho: Radius of the ball.
-    """
-
-    name: Literal["robust"]
-    rho: Positive = 0.05
-
-
-class Adversarial(Section):
-    """Images moved against the network count as well: Goodfellow et al. (2015), named in appendix E.3.
-
-    Attributes:
-        name: ``adversarial``.
-        epsilon: How far each pixel, from 0 to 1, is moved.
-        share: Weight of the moved images.
-    """
-
-    name: Literal["adversarial"]
-    epsilon: Positive = 0.1
-    share: Share = 0.5
-
-
-class Stability(Section):
-    """Noise on the images must not change the outputs: Zheng et al. (2016), named in appendix E.3.
-
-    Attributes:
-        name: ``stability``.
-        sigma: Standard deviation of the noise, for pixels from 0 to 1.
-        weight: Of the divergence between the outputs.
-    """
-
-    name: Literal["stability"]
-    sigma: Positive = 0.04
-    weight: Positive = 0.01
-
-
-METHOD_SECTIONS: dict[str, type[Section]] = {
-    "conservative": Conservative,
-    "robust": Robust,
-    "adversarial": Adversarial,
-    "stability": Stability,
-}
-
-
 def _method(value: Any) -> Any:
+    if isinstance(value, Method):
+        return value
     value = named(value)
-    name = value["name"] if isinstance(value, Mapping) and "name" in value else getattr(value, "name", None)
-    if name not in METHOD_SECTIONS:
-        raise ValueError(f"must be one of {', '.join(METHOD_SECTIONS)}, got {shown(name)}")
+    name = value.get("name") if isinstance(value, Mapping) else None
+    if name not in tuple(methods()):
+        raise ValueError(f"must be one of {', '.join(methods())}, got {shown(name)}")
     return value
 
 
-Method = Annotated[
-    Conservative | Robust | Adversarial | Stability, Field(discriminator="name"), BeforeValidator(_method)
-]
-
-
-class Training(Section):
-    """How both regimes are trained: constant learning rate, no weight decay, no augmentation.
-
-    Attributes:
-        epochs: Passes over the training data. The paper trains until the loss stops improving; its figures show 100.
-        optimizer: The paper uses Adam and says of its large batches that SGD and Adagrad do alike.
-        learning_rate: The paper names none; 1e-3 is that of the authors' code.
-        momentum: Of ``sgd`` only.
-        patience: End after so many epochs without improvement; ``null`` trains all epochs.
-        min_improvement: Share by which the training loss must fall to count as an improvement.
-        evaluation_batch_size: Batches in which loss and accuracy are recorded after every epoch.
-        precision: ``bfloat16`` multiplies in 16 bits during training steps, never when anything is measured.
-    """
-
-    epochs: Epochs = 100
-    optimizer: Literal["adam", "sgd", "adagrad"] = "adam"
-    learning_rate: Positive = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    patience: Count | None = None
-    min_improvement: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    evaluation_batch_size: Count = 5000
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-    @field_validator("momentum")
-    @classmethod
-    def _is_used(cls, momentum: float, info: ValidationInfo) -> float:
-        optimizer = info.data.get("optimizer")
-        if momentum and optimizer in ("adam", "adagrad"):
-            raise ValueError(f"must be 0 with {optimizer!r}, got {momentum}; only 'sgd' uses it")
-        return momentum
+if TYPE_CHECKING:
+    AnyMethod = Method
+else:
+    AnyMethod = Annotated[reduce(or_, methods().values()), Field(discriminator="name"), BeforeValidator(_method)]

@@ -10,10 +10,13 @@ variant    convolutions           max pooling                           C1
 =========  =====================  ====================================  ==========
 """
 
+from typing import get_args
+
 import torch
 from torch import Tensor, nn
 
 from flatmin.core.checks import one_of, whole
+from flatmin.networks.choice import Variant
 from flatmin.networks.initialization import BATCH_NORM_EPSILON, glorot_uniform
 
 
@@ -29,11 +32,11 @@ class Shallow(nn.Module):
     """AlexNet-like: two convolutions and two dense layers (C1, C3)."""
 
     def __init__(
-        self, num_classes: int, variant: str = "code", input_shape: tuple[int, int, int] = (3, 32, 32)
+        self, num_classes: int, variant: Variant = "code", input_shape: tuple[int, int, int] = (3, 32, 32)
     ) -> None:
         super().__init__()
         whole("num_classes", num_classes, minimum=1)
-        stride = {"code": 1, "paper": 2}[one_of("variant", variant, ("code", "paper"))]
+        stride = {"code": 1, "paper": 2}[one_of("variant", variant, get_args(Variant))]
         self.input_shape = tuple(input_shape)
         pool = nn.MaxPool2d(3, stride=2, padding=1)
         features = [
@@ -99,7 +102,7 @@ def _features(layers: nn.Sequential, input_shape: tuple[int, ...]) -> int:
 class C1(Shallow):
     """Shallow convolutional network for CIFAR-10: 1,757,834 parameters (``variant="paper"``: 283,274)."""
 
-    def __init__(self, variant: str = "code", num_classes: int = 10) -> None:
+    def __init__(self, variant: Variant = "code", num_classes: int = 10) -> None:
         super().__init__(num_classes, variant)
 
 
@@ -113,7 +116,7 @@ class C2(Deep):
 class C3(Shallow):
     """C1 with 100 outputs for CIFAR-100: 1,775,204 parameters (``variant="paper"``: 300,644)."""
 
-    def __init__(self, variant: str = "code", num_classes: int = 100) -> None:
+    def __init__(self, variant: Variant = "code", num_classes: int = 100) -> None:
         super().__init__(num_classes, variant)
 
 

@@ -6,6 +6,7 @@ import math
 from torch import Tensor, nn
 
 from flatmin.core.checks import whole
+from flatmin.networks.choice import WIDTH
 from flatmin.networks.initialization import BATCH_NORM_EPSILON, glorot_uniform
 
 
@@ -40,12 +41,12 @@ class FullyConnected(nn.Module):
 class F1(FullyConnected):
     """Five hidden layers for MNIST: 1,462,794 parameters."""
 
-    def __init__(self, input_shape: tuple[int, ...] = (1, 28, 28), num_classes: int = 10, width: int = 512) -> None:
+    def __init__(self, input_shape: tuple[int, ...] = (1, 28, 28), num_classes: int = 10, width: int = WIDTH) -> None:
         super().__init__(input_shape, num_classes, depth=5, width=width)
 
 
 class F2(FullyConnected):
     """Seven hidden layers for TIMIT frames: 2,780,085 parameters."""
 
-    def __init__(self, input_shape: tuple[int, ...] = (360,), num_classes: int = 1973, width: int = 512) -> None:
+    def __init__(self, input_shape: tuple[int, ...] = (360,), num_classes: int = 1973, width: int = WIDTH) -> None:
         super().__init__(input_shape, num_classes, depth=7, width=width)

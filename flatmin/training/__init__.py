@@ -1,14 +1,21 @@
 """Training of a network from a seed: Lightning's loop, records per epoch, exact resume."""
 
-from flatmin.training.adversarial import Adversarial
-from flatmin.training.augmentation import Augmentation
-from flatmin.training.classifier import Classifier
-from flatmin.training.conservative import Conservative
-from flatmin.training.method import Method
-from flatmin.training.robust import Robust
-from flatmin.training.settings import TrainingSettings
-from flatmin.training.stability import Stability
-from flatmin.training.trainer import Trained, start_network, train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Adversarial": "flatmin.training.methods.adversarial",
+    "Augmentation": "flatmin.training.augmentation",
+    "Classifier": "flatmin.training.classifier",
+    "Conservative": "flatmin.training.methods.conservative",
+    "Method": "flatmin.training.methods.method",
+    "Robust": "flatmin.training.methods.robust",
+    "Stability": "flatmin.training.methods.stability",
+    "Trained": "flatmin.training.trainer",
+    "TrainingSettings": "flatmin.training.settings",
+    "start_network": "flatmin.training.trainer",
+    "train": "flatmin.training.trainer",
+}
 
 __all__ = [
     "Adversarial",
@@ -23,3 +30,25 @@ __all__ = [
     "start_network",
     "train",
 ]
+
+if TYPE_CHECKING:
+    from flatmin.training.augmentation import Augmentation
+    from flatmin.training.classifier import Classifier
+    from flatmin.training.methods.adversarial import Adversarial
+    from flatmin.training.methods.conservative import Conservative
+    from flatmin.training.methods.method import Method
+    from flatmin.training.methods.robust import Robust
+    from flatmin.training.methods.stability import Stability
+    from flatmin.training.settings import TrainingSettings
+    from flatmin.training.trainer import Trained, start_network, train
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that a file's settings are checked without torch.
+
+    Raises:
+        AttributeError: If it is no public name.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module 'flatmin.training' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

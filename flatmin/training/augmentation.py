@@ -6,15 +6,19 @@ space that opens up: here p = 1/2, uniform, and zeros.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from pydantic import Field
+
+from flatmin.core.checked import Checked
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What is drawn for every image of a batch, each time it is shown.
+class Augmentation(Checked):
+    """What is drawn for every image of a batch, each time it is shown; the defaults are the paper's.
 
     Attributes:
         flip: Mirror left and right with probability 1/2.
@@ -23,23 +27,17 @@ class Augmentation:
     """
 
     flip: bool = True
-    rotation: float = 10.0
-    translation: float = 0.2
+    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    translation: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.flip, bool):
-            raise TypeError(f"`flip` must be a bool, got {type(self.flip).__name__}.")
-        if not 0 <= self.rotation <= 180:
-            raise ValueError(f"`rotation` must lie in [0, 180] degrees, got {self.rotation!r}.")
-        if not 0 <= self.translation < 1:
-            raise ValueError(f"`translation` must lie in [0, 1), got {self.translation!r}.")
-
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: "Tensor") -> "Tensor":
         """The images (N, C, H, W), each changed by its own draw from torch's generator of their device.
 
         Raises:
             ValueError: If ``images`` has another number of dimensions.
         """
+        import torch
+
         if images.ndim != 4:
             raise ValueError(f"`images` must have shape (N, C, H, W) to be augmented, got {tuple(images.shape)}.")
         draws = torch.rand(4, len(images), device=images.device)
@@ -49,7 +47,7 @@ class Augmentation:
         return moved(images, mirrored, angle, shift)
 
 
-def moved(images: Tensor, mirrored: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+def moved(images: "Tensor", mirrored: "Tensor", angle: "Tensor", shift: "Tensor") -> "Tensor":
     r"""Images mirrored left and right, then rotated about their centre, then shifted.
 
     The pixel at p of the result is the bilinear value at :math:`M^{-1} R^{-1} (p - s)` of the image, 0 outside of it;
@@ -61,6 +59,9 @@ def moved(images: Tensor, mirrored: Tensor, angle: Tensor, shift: Tensor) -> Ten
         angle: Degrees, anticlockwise as seen with the first row on top (N,).
         shift: To the right and downwards, as shares of width and height (N, 2).
     """
+    import torch
+    from torch.nn import functional as F
+
     height, width = images.shape[-2:]
     radians = torch.deg2rad(angle)
     cosine, sine = radians.cos(), radians.sin()

@@ -10,27 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from flatmin.core.checks import one_of, positive
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
 from flatmin.training.augmentation import Augmentation
-from flatmin.training.method import Criterion, Method, trainable
-
-OPTIMIZERS = ("adam", "sgd", "adagrad")
-
-
-def check_optimizer(optimizer: str, learning_rate: float, momentum: float) -> None:
-    """Refuse an optimiser that is not known or settings that it does not take.
-
-    Raises:
-        TypeError: If ``learning_rate`` is not a number.
-        ValueError: If a setting is out of range, or a momentum is given to another optimiser than ``"sgd"``.
-    """
-    one_of("optimizer", optimizer, OPTIMIZERS)
-    positive("learning_rate", learning_rate)
-    if not 0 <= momentum < 1:
-        raise ValueError(f"`momentum` must lie in [0, 1), got {momentum!r}.")
-    if momentum and optimizer != "sgd":
-        raise ValueError(f"`momentum` belongs to optimizer 'sgd', got {momentum!r} with {optimizer!r}.")
+from flatmin.training.methods.method import Criterion, Method, trainable
+from flatmin.training.settings import OptimizerName, Training
 
 
 class Classifier(pl.LightningModule):
@@ -38,30 +21,30 @@ class Classifier(pl.LightningModule):
 
     Args:
         network: Any module.
-        optimizer: ``"adam"`` (the paper's), ``"sgd"`` or ``"adagrad"``.
-        learning_rate: Constant step size.
-        momentum: Of ``"sgd"`` only.
+        optimizer: As in :class:`flatmin.training.settings.Training`.
+        learning_rate: As there.
+        momentum: As there.
         method: How a batch becomes a step; ``None`` is plain training.
         criterion: The mean loss of a batch.
 
     Raises:
-        ValueError: If :func:`check_optimizer` refuses the settings.
+        TypeError: If ``learning_rate`` or ``momentum`` is not a number.
+        ValueError: If a setting is out of range, or there is a momentum that the optimiser does not use.
     """
 
     def __init__(
         self,
         network: nn.Module,
         *,
-        optimizer: str = "adam",
-        learning_rate: float = 1e-3,
-        momentum: float = 0.0,
+        optimizer: OptimizerName = Training.optimizer,
+        learning_rate: float = Training.learning_rate,
+        momentum: float = Training.momentum,
         method: Method | None = None,
         criterion: Criterion = cross_entropy,
     ) -> None:
         super().__init__()
         self.network, self._criterion = network, (criterion,)
-        check_optimizer(optimizer, learning_rate, momentum)
-        self.optimizer, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
+        self.settings = Training(optimizer=optimizer, learning_rate=learning_rate, momentum=momentum)
         self.method = method or Method()
 
     @property
@@ -91,13 +74,13 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """The optimiser over all trainable parameters (one fused kernel a step where torch has it)."""
-        parameters = trainable(self.network)
+        parameters, chosen = trainable(self.network), self.settings
         fused = torch.__version__ >= "2.4"  # compared as versions, not as text: 2.13 is the later one
-        if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=self.learning_rate, fused=fused)
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, fused=fused)
-        return torch.optim.Adagrad(parameters, lr=self.learning_rate)
+        if chosen.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=chosen.learning_rate, fused=fused)
+        if chosen.optimizer == "sgd":
+            return torch.optim.SGD(parameters, lr=chosen.learning_rate, momentum=chosen.momentum, fused=fused)
+        return torch.optim.Adagrad(parameters, lr=chosen.learning_rate)
 
 
 class EpochData(pl.LightningDataModule):

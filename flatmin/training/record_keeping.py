@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from flatmin.core.objective import Objective
 from flatmin.data.batches import Pair
-from flatmin.training.method import Criterion
+from flatmin.training.methods.method import Criterion
 
 EpochRow = dict[str, float]
 

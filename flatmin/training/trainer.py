@@ -23,7 +23,7 @@ from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.training.checkpoints import AtomicCheckpointIO
 from flatmin.training.classifier import Classifier, EpochData
-from flatmin.training.method import Criterion
+from flatmin.training.methods.method import Criterion
 from flatmin.training.record_keeping import EpochRow, RecordKeeper, Saver
 from flatmin.training.settings import TrainingSettings
 from flatmin.training.snapshots import Snapshots, State, state_of

@@ -150,6 +150,13 @@ def test_bad_setting_is_one_line_and_writes_nothing(file, tmp_path, flatmin, cha
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bad_file_is_refused_before_torch_is_imported(file, tmp_path):
+    code = "import sys; from flatmin.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "run", file, "training.epochs=three", "--plan"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (said.returncode, said.stdout) == (2, "False\n") and "must be a whole number" in said.stderr
+
+
 def test_missing_file(tmp_path, flatmin):
     said = flatmin("run", tmp_path / "none.yaml")
     assert said == (2, "", f"Error: no experiment file {tmp_path / 'none.yaml'}.\n")

@@ -8,10 +8,12 @@ from flatmin.core.errors import ConfigError
 from flatmin.core.fields import known_keys
 from flatmin.experiments.config import Resources, Wandb
 from flatmin.experiments.loading import load_experiment
-from flatmin.experiments.setups import Data, Network, Training
+from flatmin.experiments.setups import Data
 from flatmin.experiments.slices import Grid, Paths, Planes, RandomLines, Slices
 from flatmin.measures.sharpness import SharpnessSettings
+from flatmin.networks.choice import Network
 from flatmin.studies.comparison.settings import Comparison, Regime
+from flatmin.training.settings import Training
 
 SHIPPED = Path(__file__).resolve().parents[2] / "experiments"
 BASE = "name: fig3\ndata: mnist\nnetwork: F1\n"
@@ -106,7 +108,10 @@ def test_keskar_f1_is_the_papers_protocol_on_mnist(load):
 
 
 def test_configuration_is_read_without_torch():
-    code = "import sys, flatmin.experiments.loading; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from pathlib import Path; from flatmin.experiments import load_experiment; "
+        f"load_experiment(Path({str(SHIPPED / 'remedies_f1.yaml')!r})); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -223,7 +228,23 @@ def test_value_is_read(load, text, key, expected):
         ("budget: 0", "budget must be positive, got 0."),
         (
             "variations: {a: {batch_size: 8, method: careful}}",
-            "variations.a.method must be one of conservative, robust, adversarial, stability, got 'careful'.",
+            "variations.a.method must be one of adversarial, conservative, robust, stability, got 'careful'.",
+        ),
+        (
+            "variations: {a: {batch_size: 8, method: {name: [1]}}}",
+            "variations.a.method must be one of adversarial, conservative, robust, stability, got [1].",
+        ),
+        (
+            "variations: {a: {batch_size: 8, method: {name: robust, rho: 0}}}",
+            "variations.a.method.rho must be positive, got 0.",
+        ),
+        (
+            "variations: {a: {batch_size: 8, augmentation: {rotation: 181, flipp: true}}}",
+            "unknown key 'flipp' under variations.a.augmentation; did you mean 'flip'? (and 1 more problem)",
+        ),
+        (
+            "variations: {a: {batch_size: 8, augmentation: 10}}",
+            "variations.a.augmentation must be a section of keys, got 10.",
         ),
         (
             "variations: {a: {batch_size: 8, method: {name: robust, rh: 1}}}",

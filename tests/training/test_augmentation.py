@@ -185,8 +185,8 @@ def test_passes_over_one_batch_see_the_same_images_and_epochs_others(watched: An
     ("change", "error", "message"),
     [
         ({"flip": 0.5}, TypeError, "`flip` must be a bool, got float."),
-        ({"rotation": -1.0}, ValueError, "`rotation` must lie in [0, 180] degrees, got -1.0."),
-        ({"rotation": 181}, ValueError, "`rotation` must lie in [0, 180] degrees, got 181."),
+        ({"rotation": -1.0}, ValueError, "`rotation` must lie in [0, 180], got -1.0."),
+        ({"rotation": 181}, ValueError, "`rotation` must lie in [0, 180], got 181."),
         ({"translation": 1.0}, ValueError, "`translation` must lie in [0, 1), got 1.0."),
         ({"translation": float("nan")}, ValueError, "`translation` must lie in [0, 1), got nan."),
     ],

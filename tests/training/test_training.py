@@ -260,7 +260,7 @@ def test_other_optimizers_train_and_leave_frozen_weights(optimizer: str, fresh: 
         ({"min_improvement": math.nan}, ValueError, "`min_improvement` must lie in"),
         ({"optimizer": "lion"}, ValueError, "`optimizer` must be one of 'adam', 'sgd', 'adagrad', got 'lion'"),
         ({"learning_rate": 0.0}, ValueError, "`learning_rate` must be positive, got 0.0"),
-        ({"momentum": 0.9}, ValueError, "`momentum` belongs to optimizer 'sgd', got 0.9 with 'adam'"),
+        ({"momentum": 0.9}, ValueError, "`momentum` must be 0 with 'adam', got 0.9; only 'sgd' uses it"),
         ({"momentum": -1.0, "optimizer": "sgd"}, ValueError, "`momentum` must lie in"),
     ],
 )

@@ -2,10 +2,9 @@
 
 from flatmin.data import Dataset
 from flatmin.experiments.budget import cut
-from flatmin.experiments.setups import Network
+from flatmin.networks.choice import WIDTH, Network
 from flatmin.studies.comparison.settings import Comparison, paper_regimes
 
-PAPER_WIDTH = 512
 PAPER_EPOCHS = 100
 PAPER_BATCHES = {name: regime.batch_size for name, regime in paper_regimes().items()}
 
@@ -39,8 +38,8 @@ def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list
     """One sentence for each setting that is less than the paper's or less than all the data, for captions."""
     sentences = []
     network = experiment.network
-    if isinstance(network, Network) and network.width not in (None, PAPER_WIDTH):
-        sentences.append(f"{network.name} with {network.width} units a layer, not {PAPER_WIDTH}")
+    if isinstance(network, Network) and network.width not in (None, WIDTH):
+        sentences.append(f"{network.name} with {network.width} units a layer, not {WIDTH}")
     for regime, section in experiment.regimes.items():
         if section.batch_size != (size := PAPER_BATCHES[regime]):
             sentences.append(f"{regime.replace('_', ' ').capitalize()} of {section.batch_size}, not {size}")

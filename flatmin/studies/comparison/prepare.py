@@ -111,11 +111,14 @@ def check_methods(experiment: Comparison, dataset: Dataset) -> None:
     """Refuse what needs classes where the targets are real.
 
     Raises:
-        ConfigError: If a variation trains for stability on such targets.
+        ConfigError: If a variation trains by a method that cannot do with such targets.
     """
     for name, variation in experiment.variations.items():
-        if variation.method and variation.method.name == "stability" and not dataset.num_classes:
-            raise ConfigError(f"variations.{name}.method must not be 'stability' for real targets: it needs classes.")
+        method = variation.method
+        if method and method.needs_classes and not dataset.num_classes:
+            raise ConfigError(
+                f"variations.{name}.method must not be {method.name!r} for real targets: it needs classes."
+            )
 
 
 def check_measures(experiment: Comparison, network: nn.Module) -> None:

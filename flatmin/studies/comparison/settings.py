@@ -16,10 +16,12 @@ from pydantic import AfterValidator, Field, create_model, field_validator, model
 
 from flatmin.core.fields import BatchSize, BatchSizes, Epoch, Section, Seed, Several, marked, shown
 from flatmin.experiments.config import Experiment
-from flatmin.experiments.setups import AnyData, AnyNetwork, Augmentation, Call, Method, Training
+from flatmin.experiments.setups import AnyData, AnyMethod, AnyNetwork, Call
 from flatmin.experiments.slices import Slices
 from flatmin.measures import Measure, measures
 from flatmin.measures.measure import MeasureSettings
+from flatmin.training.augmentation import Augmentation
+from flatmin.training.settings import Training
 
 RegimeName = Literal["small_batch", "large_batch"]
 
@@ -64,7 +66,7 @@ class Variation(Section):
 
     batch_size: BatchSizes
     augmentation: Augmentation | None = None
-    method: Method | None = None
+    method: AnyMethod | None = None
     start: Start | None = None
 
 

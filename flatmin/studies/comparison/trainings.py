@@ -3,15 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset
 from flatmin.data.batches import resolved_size
-from flatmin.experiments.registry import augmentation, method
 from flatmin.experiments.training_step import TrainingStep
-from flatmin.studies.comparison.settings import Comparison, Variation
+from flatmin.studies.comparison.settings import Comparison
 from flatmin.training import TrainingSettings
 
 Trainings = dict[int, dict[str, TrainingStep]]
@@ -77,7 +76,8 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
         for entry in variation.batch_size if isinstance(variation.batch_size, tuple) else (variation.batch_size,):
             size = batch_size(f"variations.{key}", entry, examples)
             name = f"{key}_{size}" if listed else key
-            settings = settings_of(experiment, size, **remedies(variation))
+            remedies = {"augmentation": variation.augmentation, "method": variation.method}
+            settings = settings_of(experiment, size, **remedies)
             if variation.start is None:
                 yield name, settings, None
                 continue
@@ -85,14 +85,9 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
                 yield f"{name}_{epoch}", settings, (variation.start.regime, epoch)
 
 
-def remedies(variation: Variation) -> dict[str, Any]:
-    """What a variation does otherwise than the regimes."""
-    return {"augmentation": augmentation(variation.augmentation), "method": method(variation.method)}
-
-
 def settings_of(experiment: Comparison, size: int, **others: Any) -> TrainingSettings:
     """The experiment's training with a batch size."""
-    return replace(TrainingSettings(batch_size=size, **experiment.training.model_dump()), **others)
+    return TrainingSettings(size, **asdict(experiment.training), **others)
 
 
 def batch_size(key: str, size: int | str, examples: int) -> int:

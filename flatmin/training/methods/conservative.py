@@ -6,16 +6,16 @@ Li, Zhang, Chen and Smola (2014), Efficient mini-batch training for stochastic o
 appendix E.2 and Table 7, solve each subproblem by three iterations of Adam, with lambda = 1e-3.
 """
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import nn
-from torch.optim import Optimizer
+from flatmin.core.fields import Count, Positive
+from flatmin.training.methods.method import Closure, Method, trainable
 
-from flatmin.core.checks import positive, whole
-from flatmin.training.method import Closure, Method, trainable
+if TYPE_CHECKING:
+    from pytorch_lightning.core.optimizer import LightningOptimizer
+    from torch import nn
+    from torch.optim import Optimizer
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,15 @@ class Conservative(Method):
         iterations: Steps on each batch.
     """
 
-    strength: float = 1e-3
-    iterations: int = 3
+    strength: Positive = 1e-3
+    iterations: Count = 3
+    _: KW_ONLY
+    name: Literal["conservative"] = "conservative"
 
-    name: ClassVar[str] = "conservative"
-
-    def __post_init__(self) -> None:
-        positive("strength", self.strength)
-        whole("iterations", self.iterations, minimum=1)
-
-    def step(self, network: nn.Module, optimizer: Optimizer | LightningOptimizer, closure: Closure) -> None:
+    def step(self, network: "nn.Module", optimizer: "Optimizer | LightningOptimizer", closure: Closure) -> None:
         """``iterations`` steps on the loss of the batch plus the pull."""
+        import torch
+
         weights = trainable(network)
         centre = [weight.detach().clone() for weight in weights]
 
@@ -56,3 +54,6 @@ class Conservative(Method):
 
         for _ in range(self.iterations):
             optimizer.step(pulled)
+
+
+METHOD = Conservative

@@ -7,16 +7,16 @@ lies at :math:`\rho g / \lVert g \rVert` with :math:`g = \nabla f(x)`; the gradi
 maximum. This is sharpness-aware minimisation, Foret et al. (2021), equations 2 and 3; their rho is 0.05.
 """
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from flatmin.core.fields import Positive
+from flatmin.training.methods.method import Closure, Method, running_averages_kept, trainable
 
-from flatmin.core.checks import positive
-from flatmin.training.method import Closure, Method, running_averages_kept, trainable
+if TYPE_CHECKING:
+    from pytorch_lightning.core.optimizer import LightningOptimizer
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,20 @@ class Robust(Method):
         rho: Radius of the ball.
     """
 
-    rho: float = 0.05
+    rho: Positive = 0.05
+    _: KW_ONLY
+    name: Literal["robust"] = "robust"
 
-    name: ClassVar[str] = "robust"
-
-    def __post_init__(self) -> None:
-        positive("rho", self.rho)
-
-    def step(self, network: nn.Module, optimizer: Optimizer | LightningOptimizer, closure: Closure) -> None:
+    def step(self, network: "nn.Module", optimizer: "Optimizer | LightningOptimizer", closure: Closure) -> None:
         """One step with the gradient of the worst point nearby."""
+        import torch
 
         def uphill() -> Any:
             closure()
             weights = [weight for weight in trainable(network) if weight.grad is not None]
             start = [weight.detach().clone() for weight in weights]
-            self._climb(weights)
+            with torch.no_grad():
+                self._climb(weights)
             with running_averages_kept(network):
                 loss = closure()
             with torch.no_grad():
@@ -53,15 +52,19 @@ class Robust(Method):
 
         optimizer.step(uphill)
 
-    @torch.no_grad()
-    def _climb(self, weights: list[nn.Parameter]) -> None:
+    def _climb(self, weights: "list[nn.Parameter]") -> None:
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         scale = self.rho / (length(gradients) + 1e-12)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.add_(gradient * scale)
 
 
-def length(tensors: list[Tensor]) -> Tensor:
+def length(tensors: "list[Tensor]") -> "Tensor":
     """Euclidean norm of tensors taken as one vector, left on the device."""
+    import torch
+
     norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors]))
     return norm
+
+
+METHOD = Robust

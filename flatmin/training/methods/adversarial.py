@@ -6,16 +6,16 @@ Goodfellow, Shlens and Szegedy (2015), section 6, with a = 0.5. Keskar et al. (2
 numbers, and name no epsilon.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from flatmin.core.fields import Positive, Share
+from flatmin.training.methods.method import Criterion, Method, cross_entropy, running_averages_kept
 
-from flatmin.core.checks import positive
-from flatmin.data.batches import Pair
-from flatmin.training.method import Criterion, Method, running_averages_kept
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from flatmin.data.batches import Pair
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,15 @@ class Adversarial(Method):
         share: Weight a of the moved examples.
     """
 
-    epsilon: float = 0.1
-    share: float = 0.5
+    epsilon: Positive = 0.1
+    share: Share = 0.5
+    _: KW_ONLY
+    name: Literal["adversarial"] = "adversarial"
 
-    name: ClassVar[str] = "adversarial"
-
-    def __post_init__(self) -> None:
-        positive("epsilon", self.epsilon)
-        if not 0 < self.share <= 1:
-            raise ValueError(f"`share` must lie in (0, 1], got {self.share!r}.")
-
-    def loss(self, network: nn.Module, batch: Pair, criterion: Criterion = F.cross_entropy) -> Tensor:
+    def loss(self, network: "nn.Module", batch: "Pair", criterion: Criterion = cross_entropy) -> "Tensor":
         """The weighted mean of both losses."""
+        import torch
+
         inputs = batch.inputs.detach().requires_grad_()
         plain = criterion(network(inputs), batch.targets)
         (slope,) = torch.autograd.grad(plain, inputs, retain_graph=True)
@@ -51,3 +48,6 @@ class Adversarial(Method):
         with running_averages_kept(network):
             worst = criterion(network(against), batch.targets)
         return (1 - self.share) * plain + self.share * worst
+
+
+METHOD = Adversarial

@@ -6,16 +6,16 @@ Zheng, Song, Leung and Goodfellow (2016), Improving the robustness of deep neura
 = 0.01 and sigma = 0.04 are theirs from memory. Keskar et al. (2017), appendix E.3, tried it, without numbers.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from flatmin.core.fields import Positive
+from flatmin.training.methods.method import Criterion, Method, cross_entropy, running_averages_kept
 
-from flatmin.core.checks import positive
-from flatmin.data.batches import Pair
-from flatmin.training.method import Criterion, Method, running_averages_kept
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from flatmin.data.batches import Pair
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,18 @@ class Stability(Method):
         weight: Weight alpha of the divergence.
     """
 
-    sigma: float = 0.04
-    weight: float = 0.01
+    sigma: Positive = 0.04
+    weight: Positive = 0.01
+    _: KW_ONLY
+    name: Literal["stability"] = "stability"
 
-    name: ClassVar[str] = "stability"
+    needs_classes: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        positive("sigma", self.sigma)
-        positive("weight", self.weight)
-
-    def loss(self, network: nn.Module, batch: Pair, criterion: Criterion = F.cross_entropy) -> Tensor:
+    def loss(self, network: "nn.Module", batch: "Pair", criterion: Criterion = cross_entropy) -> "Tensor":
         """The sum of the loss and the weighted divergence."""
+        import torch
+        from torch.nn import functional as F
+
         scores = network(batch.inputs)
         with running_averages_kept(network):
             noisy = network(batch.inputs + self.sigma * torch.randn_like(batch.inputs))
@@ -48,3 +49,6 @@ class Stability(Method):
             F.log_softmax(noisy, dim=1), F.log_softmax(scores, dim=1), reduction="batchmean", log_target=True
         )
         return criterion(scores, batch.targets) + self.weight * divergence
+
+
+METHOD = Stability
