@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "landscapes": {"core"},
     "sharpness": {"core"},
     "measures": {"core", "sharpness"},
-    "results": {"core", "measures"},
+    "results": {"core", "data", "measures"},
     "training": {"core", "data"},
     "figures": {"core", "measures", "results"},
     "report": {"core", "measures", "results", "figures"},

@@ -9,7 +9,7 @@ app = typer.Typer(name="data", help="List, check, fetch and prepare the data set
 
 _Name = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="digits, mnist, cifar10, cifar100 or timit.", show_default=False),
+    typer.Argument(metavar="NAME", help="A name that `flatmin data list` shows.", show_default=False),
 ]
 _Root = Annotated[
     Path | None,

@@ -7,15 +7,13 @@ import torch
 
 from flatmin.core.errors import DataError
 from flatmin.data import timit
-from flatmin.data.cifar import CIFAR10, CIFAR100
 from flatmin.data.dataset import Dataset, Split
-from flatmin.data.digits import DIGITS
 from flatmin.data.files import Copy, require_published, search_roots
-from flatmin.data.mnist import MNIST
 from flatmin.data.publication import Examples, Publication
+from flatmin.data.sets import names, publications
 
-CATALOG = {entry.name: entry for entry in (DIGITS, MNIST, CIFAR10, CIFAR100)}
-NAMES = (*CATALOG, timit.NAME)
+CATALOG = publications()
+NAMES = names()
 
 
 def published(name: str) -> Publication:
@@ -103,7 +101,7 @@ def load(
     Keskar et al. (2017) normalise images by no mean or deviation, augment nothing and hold out no validation split.
 
     Args:
-        name: ``digits``, ``mnist``, ``cifar10``, ``cifar100`` or ``timit``.
+        name: One of ``NAMES``.
         root: Folder searched first; then come $FLATMIN_DATA and the user's cache folder.
         verify: Refuse files whose md5 is not the published one. Without it they are used as they are, and
             ``provenance["verified"]`` says whether they are the published ones.

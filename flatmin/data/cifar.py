@@ -13,18 +13,6 @@ from flatmin.data.unpickle import read_record
 _SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SHAPE = (3, 32, 32)
 _NUM_PIXELS = 3 * 32 * 32
-_MD5_10 = {
-    "data_batch_1": "c99cafc152244af753f735de768cd75f",
-    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-    "data_batch_4": "634d18415352ddfa80567beed471001a",
-    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    "test_batch": "40351d587109b95175f43aff81a1287e",
-}
-_MD5_100 = {
-    "train": "16019d7e3df5f24257cddd939b257f8d",
-    "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
-}
 
 
 def _batch(file: File, labels_key: str, num_classes: int) -> Examples:
@@ -65,41 +53,42 @@ def decode(
     return (np.concatenate(images), np.concatenate(targets)), test
 
 
-def _publication(
-    name: str, num_classes: int, folder: str, archive: Download, md5: Mapping[str, str], *, test: str, key: str
+def cifar_publication(
+    *,
+    name: str,
+    words: str,
+    num_classes: int,
+    folder: str,
+    archive: tuple[str, str],
+    md5: Mapping[str, str],
+    test: str,
+    key: str,
 ) -> Publication:
+    """What the publisher distributes of one of the two sets.
+
+    Args:
+        name: Name in the catalogue.
+        words: Its name in a text.
+        num_classes: Number of classes.
+        folder: Folder that holds the batches, loose or inside the archive.
+        archive: File name and md5 of the archive.
+        md5: Published md5 of each batch, by file name.
+        test: Name of the test batch.
+        key: Entry of a batch that holds its labels.
+
+    Returns:
+        The set.
+    """
+    file, archive_md5 = archive
     return Publication(
         name=name,
+        words=words,
         source=_SOURCE,
         num_classes=num_classes,
         input_shape=_SHAPE,
         num_train=50_000,
         num_test=10_000,
         decode=partial(decode, test_name=test, labels_key=key, num_classes=num_classes),
-        layouts=(Layout(folder, md5), Layout(folder, md5, archive.path)),
-        downloads=(archive,),
+        layouts=(Layout(folder, md5), Layout(folder, md5, file)),
+        downloads=(Download(f"https://www.cs.toronto.edu/~kriz/{file}", file, archive_md5),),
     )
-
-
-def _archive(name: str, md5: str) -> Download:
-    return Download(f"https://www.cs.toronto.edu/~kriz/{name}", name, md5)
-
-
-CIFAR10 = _publication(
-    "cifar10",
-    10,
-    "cifar-10-batches-py",
-    _archive("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),
-    _MD5_10,
-    test="test_batch",
-    key="labels",
-)
-CIFAR100 = _publication(
-    "cifar100",
-    100,
-    "cifar-100-python",
-    _archive("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),
-    _MD5_100,
-    test="test",
-    key="fine_labels",
-)

@@ -51,6 +51,7 @@ class Publication:
 
     Args:
         name: Name in the catalogue.
+        words: Its name in a text.
         source: The publisher's page.
         num_classes: Number of classes.
         input_shape: Shape of one image, channels first.
@@ -64,6 +65,7 @@ class Publication:
     """
 
     name: str
+    words: str
     source: str
     num_classes: int
     input_shape: tuple[int, ...]

@@ -20,10 +20,11 @@ import torch
 from flatmin.core.errors import DataError
 from flatmin.data.dataset import Dataset, Split
 from flatmin.data.files import Copy, File
+from flatmin.data.sets import TIMIT
 from flatmin.speech.frames import Frames
 from flatmin.speech.splits import SPLITS, require_split
 
-NAME = "timit"
+NAME = TIMIT
 SOURCE = "https://catalog.ldc.upenn.edu/LDC93S1"
 FOLDERS = ("timit", "timit_sample")
 UNPACKED_SAMPLE = Path("timit-sample") / "timit"

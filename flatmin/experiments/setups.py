@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from flatmin.core.fields import Count, Section, file_safe, named, shown
+from flatmin.data.sets import names
 from flatmin.networks.choice import Network
 from flatmin.training.methods import Method, methods
 
@@ -68,18 +69,24 @@ def _is_call(value: Any) -> str:
     return "call" if called else "known"
 
 
+if TYPE_CHECKING:
+    DataName = str
+else:
+    DataName = Literal[names()]
+
+
 class Data(Section):
     """The data set; the name alone may stand for the section, as in ``data: mnist``.
 
     Attributes:
-        name: ``digits`` (ships with scikit-learn), ``mnist``, ``cifar10``, ``cifar100`` or ``timit`` (prepared from
+        name: One of those that ``flatmin data list`` shows: a set of `flatmin.data.sets`, or ``timit`` (prepared from
             the licensed corpus, else from its free sample; results say which).
         examples: Train on the first so many training examples only: a reduced setting, recorded as such.
         split: Of ``timit``: 70 % of the ``frames``, as in the paper, or of the ``speakers``.
         verify: Refuse files that are not the published ones.
     """
 
-    name: Literal["digits", "mnist", "cifar10", "cifar100", "timit"]
+    name: DataName
     examples: Count | None = None
     split: Literal["frames", "speakers"] = "frames"
     verify: bool = True

@@ -5,16 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flatmin.data.sets import publications
+
 LOSS = "cross-entropy (nats)"
 """What a loss is unless an experiment brings its own."""
 REGIME_NAMES = {"small_batch": "small batch", "large_batch": "large batch"}
 SPACES = {"full": "full space", "random": "random subspace"}
 SEARCH_NAMES = {"paper": "published search", "strong": "strong search"}
-DATA_NAMES = {
-    "digits": "digits (8×8)",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
+DATA_NAMES = {name: entry.words for name, entry in publications().items()} | {
     "timit": "TIMIT",
     "timit_sample": "TIMIT sample",
 }

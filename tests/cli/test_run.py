@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import flatmin.figures
+from flatmin.data.catalog import CATALOG
 from flatmin.results import Tables
 
 OFF = "resources.wandb.mode=disabled"
@@ -135,7 +136,7 @@ def test_diverged_regimes_end_well(file, tmp_path, flatmin, undrawn):
         ("training.epochs=three", "training.epochs must be a whole number, got 'three'."),
         ("sharpness.epsilons=[-1e-3]", "sharpness.epsilons[0] must be positive, got -0.001."),
         ("regimes.large_batch.batch_size=100", "regimes.large_batch.batch_size must be at most data.examples (80)"),
-        ("data=svhn", "data.name must be 'digits', 'mnist', 'cifar10', 'cifar100' or 'timit', got 'svhn'."),
+        ("data=svhn", f"data.name must be {', '.join(map(repr, CATALOG))} or 'timit', got 'svhn'."),
         ("network=C1", "network C1 takes inputs of 3 x 32 x 32, digits has 1 x 8 x 8; use F1."),
         pytest.param(
             *("resources.device=cuda", "resources.device is 'cuda', but torch sees 0 GPUs; use 'auto'."),

@@ -1,7 +1,10 @@
 import json
+import re
 import tarfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -48,11 +51,21 @@ def files_under(folder):
 
 
 def test_catalogue():
-    assert NAMES == ("digits", "mnist", "cifar10", "cifar100", "timit")
-    for name, entry in CATALOG.items():
-        assert entry.name == name
-        assert all(len(download.md5) == 32 for download in entry.downloads)
-        assert all(len(md5) == 32 for layout in entry.layouts for md5 in layout.md5.values())
+    assert (*CATALOG, "timit") == NAMES and {"digits", "mnist", "cifar10", "cifar100"} <= set(CATALOG)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_what_a_file_declares_can_be_found_fetched_and_named(name):
+    entry = import_module(f"flatmin.data.sets.{name}").PUBLICATION
+    assert entry is CATALOG[name] and entry.name == name
+    assert entry.words and entry.source.startswith("http")
+    assert entry.white > 0 and entry.num_classes > 1 and min(entry.input_shape) > 0
+    assert entry.num_train > entry.num_test > 0
+    md5s = [md5 for layout in entry.layouts for md5 in layout.md5.values()] + [one.md5 for one in entry.downloads]
+    assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in md5s)
+    root = Path("root")
+    fetched = {root / download.path for download in entry.downloads}
+    assert entry.bundled or any(fetched == set(layout.paths(root)) for layout in entry.layouts)
 
 
 def test_digits_are_split_evenly_and_always_alike():

@@ -7,7 +7,7 @@ import torch
 from flatmin.core.errors import DataError
 from flatmin.data import load
 from flatmin.data.files import File
-from flatmin.data.mnist import read_idx
+from flatmin.data.idx import read_idx
 
 
 @pytest.mark.parametrize("folder", ["MNIST/raw", "mnist"])

@@ -12,9 +12,18 @@ pytestmark = pytest.mark.data
 
 def real(name, root, **options):
     entry = CATALOG[name]
-    if all(layout.missing(root) for layout in entry.layouts):
+    if not entry.bundled and all(layout.missing(root) for layout in entry.layouts):
         pytest.skip(entry.absence([root]))
     return load(name, root=root, download=False, **options)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_set_has_the_size_that_it_declares(name, data_root):
+    entry, found = CATALOG[name], real(name, data_root, verify=False)
+    assert (len(found.train), len(found.test)) == (entry.num_train, entry.num_test)
+    for split in (found.train, found.test):
+        assert split.inputs.shape[1:] == entry.input_shape and split.inputs.min() == 0 and split.inputs.max() == 1
+        assert split.targets.unique().tolist() == list(range(entry.num_classes))
 
 
 def channel_means(split):

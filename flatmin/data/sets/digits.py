@@ -35,8 +35,9 @@ def decode(files: Mapping[str, File]) -> tuple[Examples, Examples]:
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-DIGITS = Publication(
+PUBLICATION = Publication(
     name="digits",
+    words="digits (8×8)",
     source="https://archive.ics.uci.edu/dataset/80",
     num_classes=10,
     input_shape=_SHAPE,

@@ -1,4 +1,4 @@
-"""MNIST: four IDX files, gzipped or not. LeCun, Cortes and Burges (1998)."""
+"""IDX files, gzipped or not: the format of MNIST and of the sets made after it. LeCun, Cortes and Burges (1998)."""
 
 import gzip
 import math
@@ -10,22 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flatmin.core.errors import DataError
-from flatmin.data.files import File, Layout
-from flatmin.data.publication import Download, Examples, Publication, class_numbers
+from flatmin.data.files import File
+from flatmin.data.publication import Examples, class_numbers
 
-_PACKED = {
-    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-}
-_UNPACKED = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-}
-_SHAPE = (1, 28, 28)
+SHAPE = (1, 28, 28)
 _NUM_CLASSES = 10
 
 
@@ -37,7 +25,7 @@ def _unpacked(file: File) -> bytes:
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(
             f"{file.path} is cut short or damaged ({error}; {len(file.content)} bytes). "
-            "Delete it and run `flatmin data fetch mnist`."
+            "Delete it and fetch the set again with `flatmin data fetch`."
         ) from error
 
 
@@ -64,13 +52,13 @@ def read_idx(file: File, num_axes: int) -> npt.NDArray[np.uint8]:
     if magic != expected or len(content) < start:
         raise DataError(
             f"{file.path} is no IDX file of {num_axes} axes: expected magic number {expected:#010x}, "
-            f"got {magic:#010x}. Delete it and run `flatmin data fetch mnist`."
+            f"got {magic:#010x}. Delete it and fetch the set again with `flatmin data fetch`."
         )
     shape = struct.unpack_from(f">{num_axes}I", content, 4)
     if len(content) - start != math.prod(shape):
         raise DataError(
             f"{file.path}: its header announces {math.prod(shape)} bytes of shape {shape}, "
-            f"got {len(content) - start}. Delete it and run `flatmin data fetch mnist`."
+            f"got {len(content) - start}. Delete it and fetch the set again with `flatmin data fetch`."
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -79,28 +67,12 @@ def _split(files: Mapping[str, File], prefix: str) -> Examples:
     by_stem = {name.removesuffix(".gz"): file for name, file in files.items()}
     images_file, labels_file = by_stem[f"{prefix}-images-idx3-ubyte"], by_stem[f"{prefix}-labels-idx1-ubyte"]
     images, labels = read_idx(images_file, 3), read_idx(labels_file, 1).tolist()
-    if images.shape[1:] != _SHAPE[1:]:
+    if images.shape[1:] != SHAPE[1:]:
         raise DataError(f"{images_file.path}: expected images of 28 x 28 pixels, got {images.shape[1:]}.")
     targets = class_numbers(labels_file.path, labels, len(images), _NUM_CLASSES)
-    return images.reshape(-1, *_SHAPE), targets
+    return images.reshape(-1, *SHAPE), targets
 
 
 def decode(files: Mapping[str, File]) -> tuple[Examples, Examples]:
-    """Train and test examples from the four files."""
+    """Train and test examples from four files with the names and sizes of MNIST's."""
     return _split(files, "train"), _split(files, "t10k")
-
-
-MNIST = Publication(
-    name="mnist",
-    source="http://yann.lecun.com/exdb/mnist/",
-    num_classes=_NUM_CLASSES,
-    input_shape=_SHAPE,
-    num_train=60_000,
-    num_test=10_000,
-    decode=decode,
-    layouts=tuple(Layout(folder, md5) for folder in ("MNIST/raw", "mnist") for md5 in (_PACKED, _UNPACKED)),
-    downloads=tuple(
-        Download(f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}", f"MNIST/raw/{name}", md5)
-        for name, md5 in _PACKED.items()
-    ),
-)
