@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"core", "measures", "results", "figures"},
     "experiments": TRAINED,
     "studies": {*TRAINED, "figures", "experiments"},
-    "cli": {"core", "data", "speech", "results", "figures", "report", "experiments"},
+    "cli": {"core", "data", "measures", "speech", "results", "figures", "report", "experiments"},
 }
 
 HOMES = {

@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("run")(run.run)
+app.command("run", cls=run.RunCommand)(run.run)
 app.command("list")(listing.list_results)
 app.command("figures")(figures.figures)
 app.command("report")(report.report)

@@ -1,11 +1,13 @@
 """``flatmin run``: an experiment file, from training to figures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 INTERRUPTED = 130
+TAKEN = " Taken unless it is null."
 
 FILE = typer.Argument(help="The experiment, such as experiments/quickstart.yaml.", show_default=False)
 OVERRIDES = typer.Argument(
@@ -27,6 +29,22 @@ DRAW = typer.Option(
 )
 
 
+class RunCommand(TyperCommand):
+    """The command, whose help ends with the measures that there are, as they declare themselves."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write a line on each measure."""
+        from flatmin.measures import measures
+
+        with formatter.section("Measures (NAME={} takes one with its defaults, NAME=null none)"):
+            formatter.write_dl(
+                [
+                    (measure.name, (measure.settings.__doc__ or "").partition("\n")[0] + TAKEN * measure.by_default)
+                    for measure in measures().values()
+                ]
+            )
+
+
 def run(
     file: Annotated[Path, FILE],
     overrides: Annotated[list[str] | None, OVERRIDES] = None,
@@ -38,7 +56,8 @@ def run(
     """Train, measure, slice and draw: everything that an experiment file asks for and that is not done yet.
 
     Interrupted at any moment, the same command goes on where it was. Several processes may share an experiment: each
-    passes over what another is doing. Ends with a table of both minima, the figures' folder, and which is sharper.
+    passes over what another is doing. Ends with what was found, such as a table of both minima and which is sharper,
+    and with the folders of figures and tables.
     """
     try:
         _run(file, overrides or [], results, data, plan=plan, draw=figures)

@@ -14,6 +14,7 @@ import torch
 
 import flatmin.figures
 from flatmin.data.catalog import CATALOG
+from flatmin.measures import measures
 from flatmin.results import Tables
 
 OFF = "resources.wandb.mode=disabled"
@@ -104,6 +105,19 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(file, tmp_path):
     assert (process.returncode, err) == (130, "Interrupted; the same command goes on from here.\n")
     _, err = (process := shell(tmp_path, *arguments)).communicate()
     assert (process.returncode, err) == (0, "")
+
+
+def test_help_has_a_line_on_every_measure_without_torch(tmp_path):
+    code = "import sys; from flatmin.cli import app; app(['run', '--help'], standalone_mode=False); "
+    code += "print('torch' in sys.modules)"
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "COLUMNS": "80"}
+    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    *lines, torch_loaded = out.splitlines()
+    assert torch_loaded == "False" and max(map(len, lines)) <= 80
+    listed = lines[lines.index("Measures (NAME={} takes one with its defaults, NAME=null none):") + 1 :]
+    assert [line.split()[0] for line in listed if line[2] != " "] == list(measures())
+    text = " ".join(" ".join(listed).split())
+    assert "Keskar et al. (2017). Taken unless it is null." in text and "average_case The mean rise of the loss" in text
 
 
 def test_plan_writes_nothing(file, tmp_path, flatmin):
