@@ -42,12 +42,13 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
         axes.set_title(", ".join(map(str, names)))
     unit = f"\n{measure.unit}" if measure.unit else ""
     log = ", log axis" if figure.axes[0].get_yscale() == "log" else ""
-    figure.axes[0].set_ylabel(f"{measure.words.lower()}{unit}{log}")
-    heading(figure, measure.words.lower(), network, data, regime_handles(tables, rows, network, data))
+    figure.axes[0].set_ylabel(f"{measure.words_within}{unit}{log}")
+    heading(figure, measure.words_within, network, data, regime_handles(tables, rows, network, data))
     lost = int((~np.isfinite(rows[measure.value].astype(float))).sum())
     note = f"{lost} of {len(rows):,} values not finite, left out" if lost else ""
     seeds = seeds_behind(rows, "regime")
-    footer(figure, tables, measure.name, rows, f"Line: mean over seeds, a dot each ({seeds})" if seeds else "", note)
+    mean = "Line" if along else "Large"
+    footer(figure, tables, measure.name, rows, f"{mean}: mean over seeds, a dot each ({seeds})" if seeds else "", note)
     return figure
 
 

@@ -95,7 +95,7 @@ class Measure(Generic[Settings]):
 
     Attributes:
         name: Key in a file, kind of record, name of the table.
-        words: What it is called in a text.
+        words: What it is called in a text, at the start of a sentence.
         noun: What a plan counts, in the plural.
         settings: What can be asked; the types say what a budget cuts (`flatmin.core.fields.Examples` and ``Epoch``).
         columns: What its table holds of the measure itself: in the rows, or in what is asked (`Asked.facts`).
@@ -139,6 +139,17 @@ class Measure(Generic[Settings]):
     def __post_init__(self) -> None:
         if not self.table:
             object.__setattr__(self, "table", (*NAMING, *self.columns))
+
+    @property
+    def words_within(self) -> str:
+        """What it is called within a sentence.
+
+        Example:
+            >>> from flatmin.measures import measures
+            >>> measures()["average_case"].words_within
+            'average-case sharpness'
+        """
+        return self.words[:1].lower() + self.words[1:]
 
     @property
     def text_columns(self) -> tuple[str, ...]:

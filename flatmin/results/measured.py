@@ -62,4 +62,4 @@ def keyed(tables: Tables) -> Iterator[tuple[str, float]]:
     for measure in by_rule():
         for row in means(tables, measure).to_dict("records"):
             parts = [row["regime"], measure.name, *in_words(measure, row).split(", "), row["batch_norm"]]
-            yield "/".join(map(str, parts)), float(row["mean"])
+            yield "/".join(str(part) for part in parts if part), float(row["mean"])

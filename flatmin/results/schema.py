@@ -44,8 +44,18 @@ TEXT = (
 
 @cache
 def columns() -> dict[str, tuple[str, ...]]:
-    """Every table there may be: its columns, in order."""
-    return COLUMNS | {table: found for kind in kinds().values() for table, found in kind.columns.items()}
+    """Every table there may be: its columns, in order.
+
+    Raises:
+        ImportError: If a kind of study has a table of a name that is taken.
+    """
+    found = dict(COLUMNS)
+    for kind in kinds().values():
+        for table, its in kind.columns.items():
+            if table in found:
+                raise ImportError(f"kind {kind.name!r} must name its tables as no other does, got {table!r} again.")
+            found[table] = its
+    return found
 
 
 def own_tables(provenance: Mapping[str, Any]) -> tuple[str, ...]:

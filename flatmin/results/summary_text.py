@@ -99,7 +99,7 @@ def measured_lines(tables: Tables) -> Iterator[list[str]]:
             text = ratio_text(pd.Series({**whole, "lowest": ratio.min(), "highest": ratio.max()}))
             setting = f"{in_words(measure, rows.iloc[0])}, {SHORT.get(rows['batch_norm'].iloc[0], '')}".strip(", ")
             seeds = ", ".join(str(number) for number in dict.fromkeys(mine["seeds"]))
-            names = [rows["network"].iloc[0], rows["data"].iloc[0], measure.words.lower(), setting]
+            names = [rows["network"].iloc[0], rows["data"].iloc[0], measure.words_within, setting]
             yield [*names, cells.get("small_batch", "–"), cells.get("large_batch", "–"), text, seeds]
 
 

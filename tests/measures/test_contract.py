@@ -19,6 +19,7 @@ from flatmin.measures.measure import NAMING, Specimen
 from flatmin.report.measured import measured_sheet
 from flatmin.report.studies import StudyResults as Reported
 from flatmin.results import columns, identity
+from flatmin.results.schema import text_columns
 from flatmin.results.wandb_keys import shown_frames, shown_numbers
 from flatmin.studies.comparison.settings import Comparison
 
@@ -106,6 +107,8 @@ def test_columns_are_declared(measure):
     assert columns()[measure.name] == measure.table and len(set(measure.table)) == len(measure.table)
     assert set(measure.columns) | {"network", "data", "regime", "seed"} <= set(measure.table)
     assert set(measure.by) | ({measure.value} - {""}) <= set(measure.table) and set(measure.text) <= set(measure.table)
+    read_as_text = {name for name in measure.table if name in text_columns()}
+    assert read_as_text <= {"network", "data", "regime", *measure.text_columns}
     if measure.by_rule:
         assert measure.value and set(NAMING) <= set(measure.table)
 
@@ -160,7 +163,8 @@ def test_from_a_file_to_table_figure_mirror_and_report(measure, experiment, tmp_
     assert all(step.found(study.workplace.record(step)) for step in study.steps if isinstance(step, MeasureStep))
     assert any(name.startswith(measure.name) for files in contents(tables) for name in files)
     if measure.by_rule:
-        assert any(f"/{measure.name}/" in key for key in shown_numbers(tables))
+        keys = [key for key in shown_numbers(tables) if f"/{measure.name}/" in key]
+        assert keys and all(all(key.split("/")) for key in keys)
         sheet = measured_sheet([Reported("mine", tables)])
         assert measure.words in sheet.markdown and len(sheet.frame) > 1
 
