@@ -14,7 +14,9 @@ STUDY_FOLDERS = typer.Argument(
     metavar="FOLDER",
 )
 OUT = typer.Option(
-    "--out", help="Where to write; paper/generated where there is paper/data, else results/report.", show_default=False
+    "--out",
+    help="Where to write; paper/generated where paper/data is read unasked, else results/report.",
+    show_default=False,
 )
 
 
@@ -23,9 +25,10 @@ def report(
 ) -> None:
     """Write every table and figure of the paper with our numbers beside its own, and judge its claims.
 
-    All of it to read in report.md; LaTeX tables with a CSV of their cells, claims.csv, numbers.tex (a macro for every
-    number that the text quotes) and the figures. The table printed says of each claim for which networks it holds.
-    Reads only the studies' tables, so it needs neither data nor networks.
+    All of it to read in report.md; LaTeX tables with a CSV of their cells, claims.csv, numbers.tex (the numbers as
+    macros: those that a LaTeX document beside the folder quotes, or all of them) and the figures. The table printed
+    says of each claim for which networks it holds. Reads only the studies' tables, so it needs neither data nor
+    networks.
     """
     from rich.console import Console
 
@@ -34,7 +37,7 @@ def report(
     from flatmin.report.studies import load_studies
     from flatmin.results.words import counted
 
-    frozen = FROZEN.is_dir()
+    frozen = not folders and FROZEN.is_dir()
     studies, others = load_studies(folders or [FROZEN if frozen else OWN_RESULTS])
     out = out or (FROZEN.with_name("generated") if frozen else OWN_RESULTS / "report")
     judgements, written = build(studies, out, others)

@@ -1,6 +1,6 @@
 """The whole report: every table, number, verdict and figure from the studies, written to one folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flatmin.core.atomic import write_files
@@ -22,6 +22,7 @@ from flatmin.report.numbers import macros, numbers_frame, numbers_tex
 from flatmin.report.other_kinds import Other, sections
 from flatmin.report.prose import limits, misses, scope, studies_sheet
 from flatmin.report.protocol import networks_sheet
+from flatmin.report.quoted import quotations, those_quoted
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import StudyResults, main_studies
 from flatmin.report.subjects import subjects
@@ -38,14 +39,15 @@ def build(
 
     Args:
         studies: The studies.
-        out: Folder to write to; made if absent.
+        out: Folder to write to; made if absent. Where a LaTeX document beside it reads its ``numbers.tex``, that file
+            has the numbers which the document quotes, and else all there are.
         others: Studies of other kinds, each with a section of its own.
 
     Returns:
         The judgements and the files written.
 
     Raises:
-        ResultsError: If the folder cannot be written.
+        ResultsError: If the folder cannot be written, or the document quotes a number that there is not.
     """
     judgements = judge(studies)
     written: list[Path] = []
@@ -53,16 +55,21 @@ def build(
     for heading, texts, drawn in sections(others, out):
         apart[heading] = texts
         written += drawn
-    for files in report_contents(studies, judgements, apart):
+    for files in report_contents(studies, judgements, apart, quotations(out)):
         write_files(out, files)
         written += [out / name for name in files]
     return judgements, written + report_figures(studies, out)
 
 
 def report_contents(
-    studies: Sequence[StudyResults], judgements: Sequence[Judgement], apart: dict[str, list[str]]
+    studies: Sequence[StudyResults],
+    judgements: Sequence[Judgement],
+    apart: dict[str, list[str]],
+    quoted: Mapping[str, Path],
 ) -> Iterator[dict[str, bytes]]:
     """Yield the files that belong together: a table with its cells, the claims, the prose, the numbers, the whole."""
+    found = evidence(subjects(studies))
+    numbers = those_quoted(macros(studies, judgements, found), quoted)
     main = main_studies(studies)
     shown = [
         *((table, main) for table in MAIN_TABLES),
@@ -80,7 +87,6 @@ def report_contents(
     named = studies_sheet(studies)
     absent = not_run_sheet(shown)
     yield printed(*by_study, networks_sheet(), named, absent)
-    found = evidence(subjects(studies))
     of_the_finding = [finding_sheet(found), held_out_sheet(one.subject for one in found)]
     if drawn := finding_files(found):
         yield drawn
@@ -94,7 +100,6 @@ def report_contents(
         "misses.tex": "".join(passage.latex for passage in missed).encode(),
         "limits.tex": limited.latex.encode(),
     }
-    numbers = macros(studies, judgements)
     yield {"numbers.csv": to_csv(numbers_frame(numbers)), "numbers.tex": numbers_tex(numbers).encode()}
     beyond = measured_sheet(main)
     if beyond:

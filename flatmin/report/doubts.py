@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flatmin.report.cells import RATIO, Column, TableRow
-from flatmin.report.studies import StudyResults
+from flatmin.report.studies import StudyResults, once
 from flatmin.results.nesting import impossible
 from flatmin.results.words import significant, span
 
@@ -16,8 +16,13 @@ DAGGER_NOTE = f"{DAGGER} In one seed or more less than in a smaller box: not a m
 
 def dagger(column: Column, study: StudyResults, row: TableRow) -> str:
     """The mark of a cell behind which a search found less than in a smaller box; empty for others."""
-    less = impossible(study.tables.sharpness).index
-    return DAGGER if column.searched(study, row).index.isin(less).any() else ""
+    return DAGGER if column.searched(study, row).index.isin(found_less(study)).any() else ""
+
+
+@once
+def found_less(study: StudyResults) -> "pd.Index[int]":
+    """The rows of the table `sharpness` whose search found less than in a smaller box."""
+    return impossible(study.tables.sharpness).index
 
 
 def error_of(column: Column, study: StudyResults, row: TableRow) -> float:

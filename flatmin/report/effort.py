@@ -7,13 +7,14 @@ from flatmin.figures.effort import CLIMBER_NAMES
 from flatmin.report.cells import Cell, Column, Table, TableRow
 from flatmin.report.columns import COLUMN_NAMES, ratios
 from flatmin.report.published import EPSILONS
-from flatmin.report.studies import StudyResults
+from flatmin.report.studies import StudyResults, once
 from flatmin.report.values import Reading
 from flatmin.results.words import BATCH_NORM_NAMES
 
 START_WORDS = {"centre": "the centre", "sign": "the gradient's sign", "random": "a random point"}
 
 
+@once
 def climbs(study: StudyResults) -> pd.DataFrame:
     """The climbs in the full space at the paper's larger epsilon, on the most examples, with their `method`."""
     rows = study.tables.effort
@@ -36,13 +37,20 @@ def each_climb(study: StudyResults) -> list[TableRow]:
     ]
 
 
+@once
+def highest_by_seed(study: StudyResults, regime: str, batch_norm: str, method: str) -> "pd.Series[float]":
+    """The highest sharpness that climbs of one kind found, in per cent by seed."""
+    rows = climbs(study)
+    rows = rows[(rows["regime"] == regime) & (rows["batch_norm"] == batch_norm)]
+    found: pd.Series[float] = rows[rows["method"] == method].groupby("seed")["sharpness"].max()
+    return found
+
+
 def highest_climb(name: str, regime: str, batch_norm: str) -> Column:
     """The highest sharpness that a climb found, in per cent."""
 
     def ours(study: StudyResults, row: TableRow) -> Cell:
-        rows = climbs(study)
-        rows = rows[(rows["regime"] == regime) & (rows["batch_norm"] == batch_norm)]
-        return Cell.over(rows[rows["method"] == row.reading.method].groupby("seed")["sharpness"].max())
+        return Cell.over(highest_by_seed(study, regime, batch_norm, row.reading.method))
 
     macro = f"Effort{batch_norm.title()}{name.title()}"
     return Column(BATCH_NORM_NAMES[batch_norm], name, ours, regime=regime, macro=macro)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from flatmin.report.published import LARGE, SMALL
-from flatmin.report.studies import StudyResults
+from flatmin.report.studies import StudyResults, once
 from flatmin.report.values import accuracy
 from flatmin.results.statistics import CHANCE, lost, proper, with_minima
 from flatmin.results.words import counted, significant
@@ -25,6 +25,7 @@ def the_pair(study: StudyResults) -> Sequence[str]:
     return SMALL, LARGE
 
 
+@once
 def eligible(study: StudyResults) -> StudyResults:
     """The study without what was measured of trainings that have left no minimum."""
     return replace(study, tables=with_minima(study.tables))

@@ -1,4 +1,4 @@
-r"""Every number that the report's text quotes as a LaTeX macro, so that none is typed.
+r"""Every number that the report's text may quote as a LaTeX macro, so that none is typed.
 
 ``\flatminFOneTestSmall`` is a mean with its spread, ``\flatminFOneTestSmallMean`` the mean alone. A name is made of the
 study (``keskar_f1`` gives ``FOne``, ``keskar_c1_text`` gives ``COneText``, ``fig4_c1`` gives ``FigFourCOne``), the row
@@ -17,13 +17,12 @@ from flatmin.report.cells import Table
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import CLAIMS, OUTCOMES, overview, readings_sentence
 from flatmin.report.effort import EFFORT
-from flatmin.report.finding import Evidence, evidence
+from flatmin.report.finding import Evidence
 from flatmin.report.finding_tables import NUMBERS, numbers_of, totals
 from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.protocol import PROTOCOL
 from flatmin.report.published import NETWORKS
 from flatmin.report.studies import StudyResults, main_studies
-from flatmin.report.subjects import subjects
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
 from flatmin.report.values import READING_PREFIXES, readings_of, searches
 from flatmin.results.latex import escaped
@@ -42,7 +41,9 @@ def numbers_frame(found: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({"macro": [rf"\flatmin{name}" for name in found], "text": list(found.values())})
 
 
-def macros(studies: Sequence[StudyResults], judgements: Sequence[Judgement]) -> dict[str, str]:
+def macros(
+    studies: Sequence[StudyResults], judgements: Sequence[Judgement], finding: Sequence[Evidence]
+) -> dict[str, str]:
     """Name (without ``flatmin``) and plain text of every macro.
 
     Raises:
@@ -58,7 +59,7 @@ def macros(studies: Sequence[StudyResults], judgements: Sequence[Judgement]) -> 
     for study in studies:
         found |= dict(of_a_study(study))
     found |= dict(of_the_claims(judgements))
-    found |= dict(of_the_finding(evidence(subjects(studies))))
+    found |= dict(of_the_finding(finding))
     found |= {f"Protocol{name}": text for name, text in PROTOCOL.items()}
     return found
 

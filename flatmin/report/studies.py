@@ -1,10 +1,10 @@
 """The studies that a report is made of: the tables of one experiment and what its provenance says of it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from flatmin.core.errors import ResultsError
 from flatmin.report.other_kinds import Other, is_other
@@ -16,6 +16,8 @@ from flatmin.results.words import DATA_NAMES, counted, span
 
 STRIDES = {"code": "code strides", "paper": "text strides"}
 TWO_VARIANTS = ("C1", "C3")
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +27,12 @@ class StudyResults:
     Attributes:
         name: Of its folder.
         tables: What was measured.
+        kept: What functions marked with `once` have found of it.
     """
 
     name: str
     tables: Tables
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -64,7 +68,7 @@ class StudyResults:
         """The data set as people name it."""
         return DATA_NAMES.get(self.data_name, self.data_name)
 
-    @property
+    @cached_property
     def data_name(self) -> str:
         """The data set as the tables name it, which tells a sample from a corpus."""
         found = self.tables.minima["data"].dropna()
@@ -122,7 +126,7 @@ class StudyResults:
         told = [str(sentence).rstrip(".") for key in ("reduced", "cautions") for sentence in provenance.get(key, [])]
         return told + self.unfinished
 
-    @property
+    @cached_property
     def unfinished(self) -> list[str]:
         """What of the pair was asked for and is not there, a sentence each: networks, and networks without a search."""
         asked = self.experiment.get("seeds") or self.seeds
@@ -149,6 +153,22 @@ class StudyResults:
         """Whether it was made for Tables 2 to 4: no further ways of training, nothing measured on the way."""
         sharpness = self.experiment.get("sharpness") or {}
         return not self.experiment.get("variations") and not sharpness.get("epochs")
+
+
+def once(
+    function: Callable[Concatenate[StudyResults, Asked], Found],
+) -> Callable[Concatenate[StudyResults, Asked], Found]:
+    """Have a function of a study keep what it finds there; nobody may change what it returns."""
+
+    @wraps(function)
+    def kept(study: StudyResults, /, *asked: Asked.args, **named: Asked.kwargs) -> Found:
+        key = function, asked, tuple(sorted(named.items()))
+        if key not in study.kept:
+            study.kept[key] = function(study, *asked, **named)
+        found: Found = study.kept[key]
+        return found
+
+    return kept
 
 
 def main_studies(studies: Iterable[StudyResults]) -> list[StudyResults]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flatmin.report.published import SMALL
-from flatmin.report.studies import StudyResults
+from flatmin.report.studies import StudyResults, once
 from flatmin.results.statistics import of_minima, proper
 
 
@@ -39,6 +39,7 @@ HEADLINE = READING_PREFIXES[0]
 """Of the four readings of a sharpness the one that speaks first: BatchNorm as in the authors' code, a real search."""
 
 
+@once
 def minima_of(study: StudyResults, regime: str) -> pd.DataFrame:
     """The finished minima of a regime, by seed."""
     minima = study.tables.minima
@@ -55,6 +56,7 @@ def accuracy(study: StudyResults, regime: str, split: str) -> "pd.Series[float]"
     return 100 * minimum(study, regime, f"{split}_accuracy")
 
 
+@once
 def searches(
     study: StudyResults, reading: Reading, *, space: str = "full", epsilon: float = 1e-3, distribution: str = "normal"
 ) -> pd.DataFrame:
@@ -72,6 +74,7 @@ def searches(
     return found
 
 
+@once
 def sharpness(
     study: StudyResults,
     regime: str,

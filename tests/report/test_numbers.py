@@ -4,13 +4,15 @@ import pytest
 
 from flatmin.core.errors import ResultsError
 from flatmin.report.claims import judge
+from flatmin.report.finding import evidence
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
+from flatmin.report.subjects import subjects
 
 
 @pytest.fixture
 def numbers():
     def of(*studies) -> dict[str, str]:
-        return macros(studies, judge(studies))
+        return macros(studies, judge(studies), evidence(subjects(studies)))
 
     return of
 
@@ -64,8 +66,8 @@ def test_further_studies_have_names_of_their_own(numbers, complete):
     assert "COneTextTestSmall" in found
 
 
-def test_names_are_letters_and_text_is_escaped(complete):
-    text = numbers_tex(macros([complete()], judge([complete()])))
+def test_names_are_letters_and_text_is_escaped(numbers, complete):
+    text = numbers_tex(numbers(complete()))
     lines = text.splitlines()[1:]
     assert all(re.fullmatch(r"\\newcommand\{\\flatmin[A-Za-z]+\}\{.*\}", line) for line in lines)
     names = [line.split("}")[0] for line in lines]
@@ -73,8 +75,8 @@ def test_names_are_letters_and_text_is_escaped(complete):
     assert not re.search(r"(?<!\\)[%&#_]|±|×|ε", "".join(lines))
 
 
-def test_list_of_names(complete):
-    frame = numbers_frame(macros([complete()], judge([complete()]))).set_index("macro")
+def test_list_of_names(numbers, complete):
+    frame = numbers_frame(numbers(complete())).set_index("macro")
     assert frame.loc[r"\flatminFOneSeeds", "text"] == "4"
 
 

@@ -1,6 +1,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from flatmin.cli import main
 from flatmin.experiments import load_experiment
 from flatmin.experiments.config import Resources
+from flatmin.report.quoted import quotations
 from flatmin.studies.comparison.settings import Comparison
 
 FROZEN = Path(__file__).parents[2] / "paper" / "data"
@@ -89,6 +91,26 @@ def test_bad_folders_are_one_line(folder, said, flatmin, complete, tmp_path):
     assert flatmin("report", folder) == (2, "", said)
 
 
+def test_named_studies_leave_the_report_of_a_checkout_alone(undrawn, flatmin, complete, tmp_path):
+    (tmp_path / "paper" / "data").mkdir(parents=True)
+    complete().tables.write(tmp_path / "results" / "keskar_f1" / "tables")
+    status, out, _ = flatmin("report", "results/keskar_f1/tables")
+    assert status == 0
+    assert "files in results/report" in out
+
+
+def test_numbers_are_those_that_the_text_quotes(undrawn, flatmin, complete, tmp_path):
+    complete().tables.write(tmp_path / "keskar_f1")
+    text = tmp_path / "main.tex"
+    text.write_text(r"\input{out/numbers} \n{FOneSeeds}")
+    assert flatmin("report", "keskar_f1", "--out", "out")[0] == 0
+    assert (tmp_path / "out" / "numbers.tex").read_text().splitlines()[1:] == [r"\newcommand{\flatminFOneSeeds}{4}"]
+    text.write_text(r"\input{out/numbers} \n{FOneSeed}")
+    status, _, err = flatmin("report", "keskar_f1", "--out", "out")
+    assert (status, err.count("\n")) == (2, 1)
+    assert r"\flatminFOneSeed (main.tex)" in err
+
+
 def test_without_any_results_the_default_says_so(flatmin):
     status, _, err = flatmin("report")
     assert (status, err.count("\n")) == (2, 1)
@@ -123,11 +145,14 @@ def test_report_of_a_study_without_both_searches_says_that_the_question_is_open(
 
 
 @pytest.mark.skipif(not FROZEN.is_dir(), reason="no frozen results beside these tests")
-def test_committed_report_is_that_of_the_frozen_results(undrawn, flatmin, tmp_path):
-    status, _, err = flatmin("report", FROZEN, "--out", "out")
+def test_committed_report_and_the_papers_text_are_those_of_the_frozen_results(undrawn, flatmin, tmp_path):
+    shutil.copy(FROZEN.with_name("main.tex"), tmp_path)
+    status, _, err = flatmin("report", FROZEN, "--out", "generated")
     assert (status, err) == (0, "")
     committed = (FROZEN.with_name("generated") / "report.md").read_text()
-    assert (tmp_path / "out" / "report.md").read_text() == committed, "run `flatmin report` and commit its report.md"
+    assert (tmp_path / "generated" / "report.md").read_text() == committed, "run `flatmin report`, commit its report.md"
+    written = pd.read_csv(tmp_path / "generated" / "numbers.csv")["macro"].str.removeprefix(r"\flatmin")
+    assert set(written) == set(quotations(tmp_path / "generated"))
 
 
 def commands(text: str) -> dict[str, list[str]]:

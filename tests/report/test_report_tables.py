@@ -212,7 +212,7 @@ def test_every_table_compiles_within_the_page(complete, tmp_path):
 
     text = complete("C1", "cifar10", name="keskar_c1_text", variant="paper")
     studies = [complete(), complete("C1", "cifar10"), text, complete("C3", "cifar100", seeds=1)]
-    files = {name: text for part in report_contents(studies, judge(studies), {}) for name, text in part.items()}
+    files = {name: text for part in report_contents(studies, judge(studies), {}, {}) for name, text in part.items()}
     for name, text in files.items():
         (tmp_path / name).write_bytes(text)
     tables = "".join(
