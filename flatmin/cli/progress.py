@@ -20,10 +20,10 @@ def show_plan(study: Study) -> None:
     console.print(f"{experiment.name}  {experiment.about}".rstrip(), style="bold")
     for line in study.outline:
         console.print(f"  {line}")
-    for sentence in study.reduced:
-        console.print(f"  reduced: {sentence}.", style="yellow")
-    for sentence in study.cautions:
-        console.print(f"  caution: {sentence}.", style="yellow")
+    for remark in study.reduced:
+        console.print(f"  reduced: {remark.text}.", style="yellow")
+    for remark in study.cautions:
+        console.print(f"  caution: {remark.text}.", style="yellow")
     total, done = Counter[str](), Counter[str]()
     for step, _, state in study.states():
         total[step.noun] += 1

@@ -10,6 +10,7 @@ from flatmin.experiments.collect import collect
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.step import Step, Workplace
 from flatmin.results import Record, Tables
+from flatmin.results.remarks import Remark
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Study:
         workplace: What every step works with; its store is the folder of the results.
         outline: What it consists of, line by line.
         tags: Names under which the mirror finds it.
-        reduced: One sentence for each setting that uses less than all there is.
-        cautions: One sentence for each thing that would decide a verdict without being asked.
+        reduced: A remark on each setting that uses less than all there is.
+        cautions: A remark on each thing that would decide a verdict without being asked.
         origins: What its tables' provenance says of the data.
     """
 
@@ -32,8 +33,8 @@ class Study:
     workplace: Workplace
     outline: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    reduced: list[str] = field(default_factory=list)
-    cautions: list[str] = field(default_factory=list)
+    reduced: list[Remark] = field(default_factory=list)
+    cautions: list[Remark] = field(default_factory=list)
     origins: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -79,7 +80,7 @@ class Study:
         provenance: dict[str, Any] = {
             "experiment": self.experiment.model_dump(mode="json"),
             **self.origins,
-            "reduced": self.reduced,
-            "cautions": self.cautions,
+            "reduced": [remark._asdict() for remark in self.reduced],
+            "cautions": [remark._asdict() for remark in self.cautions],
         }
         return collect(self.steps, self.workplace, provenance)

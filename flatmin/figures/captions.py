@@ -1,18 +1,17 @@
 """The footer of a figure: the data, seeds, epochs, BatchNorm reading and examples behind it, and what was reduced."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flatmin.measures import measures
 from flatmin.results import Tables
+from flatmin.results.remarks import concerning, remarks
 from flatmin.results.words import BATCH_NORM_NAMES, DATA_NAMES, counted, span
 
 FOOTER_LINE = 0.1
-MEASURED = {name: measure.words for name, measure in measures().items()} | {"lines": "Slices", "planes": "Planes"}
 BATCH_NORM_TICKS = {
     **{name: words.replace(" ", "\n") for name, words in BATCH_NORM_NAMES.items()},
     "reestimate": "re-est.\nstatistics",
@@ -39,24 +38,9 @@ def footer(figure: Figure, tables: Tables, table: str, rows: pd.DataFrame, *note
         batch_norm_fact(rows),
         examples_fact(tables, table, rows),
         *notes,
-        *concerning([*tables.provenance.get("reduced", []), *tables.provenance.get("cautions", [])], table),
+        *concerning(remarks(tables.provenance, "reduced", "cautions"), table),
     ]
     write_footer(figure, facts)
-
-
-def concerning(sentences: Iterable[str], *tables: str) -> list[str]:
-    """Return the sentences on reduced settings that concern what is shown: all but those on measures not in it.
-
-    Args:
-        sentences: As the provenance has them; one on a measure begins with its name.
-        *tables: Names of the tables that are shown.
-
-    Example:
-        >>> concerning(["Trained for 5 of 100 epochs", "Sharpness on half the data"], "curves")
-        ['Trained for 5 of 100 epochs']
-    """
-    others = tuple(words for table, words in MEASURED.items() if table not in tables)
-    return [sentence for sentence in sentences if not sentence.startswith(others)]
 
 
 def write_footer(figure: Figure, facts: Sequence[str]) -> None:

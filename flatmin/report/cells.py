@@ -182,10 +182,11 @@ TIDY_COLUMNS = (
 
 def facts(study: StudyResults, row: TableRow, cell: Cell) -> dict[str, Any]:
     """A cell and all that it rests on."""
+    reduced = "; ".join(remark.text for remark in study.reduced)
     return {
         **{"study": study.name, "data": study.data, "variant": study.variant, "row": row.label},
         **{"mean": cell.mean, "std": cell.std, "count": len(cell.seeds), "seeds": " ".join(map(str, cell.seeds))},
-        **{"epochs": study.epochs, "reduced": "; ".join(study.reduced), "commits": " ".join(study.commits)},
+        **{"epochs": study.epochs, "reduced": reduced, "commits": " ".join(study.commits)},
     }
 
 

@@ -6,12 +6,12 @@ from operator import itemgetter
 
 import pandas as pd
 
-from flatmin.figures.captions import concerning
 from flatmin.report.cells import NOT_RUN, Table, TableRow
 from flatmin.report.doubts import DAGGER, DAGGER_NOTE, dagger, examples_note
 from flatmin.report.published import DATA
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import StudyResults
+from flatmin.results.remarks import concerning
 from flatmin.results.words import DATA_NAMES, counted
 
 AUTHORS = "Keskar et al."

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from flatmin.figures.captions import concerning, write_footer
+from flatmin.figures.captions import write_footer
 from flatmin.figures.legends import MARK, legend_columns
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, REGIMES, blank
 from flatmin.report import published
 from flatmin.report.studies import StudyResults
 from flatmin.results import Tables
+from flatmin.results.remarks import concerning
 from flatmin.results.searches import methods_of
 from flatmin.results.words import BATCH_NORM_NAMES
 

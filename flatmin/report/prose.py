@@ -73,7 +73,8 @@ def misses(judgements: Sequence[Judgement], studies: Sequence[StudyResults]) -> 
 
 def limits(studies: Sequence[StudyResults]) -> Passage:
     """Return what is reduced, study by study, and the networks without a study."""
-    lines = [f"{study.name} ({study.label}): {'. '.join(study.reduced) or 'nothing is reduced'}." for study in studies]
+    reduced = [". ".join(remark.text for remark in study.reduced) or "nothing is reduced" for study in studies]
+    lines = [f"{study.name} ({study.label}): {told}." for study, told in zip(studies, reduced, strict=True)]
     absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
     last = f"{', '.join(absent)}: not run." if absent else "Every network of the paper was run."
     return Passage("", [*lines, last])

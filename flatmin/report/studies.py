@@ -11,6 +11,7 @@ from flatmin.report.other_kinds import Other, is_other
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
 from flatmin.results.groups import with_remedies_named
+from flatmin.results.remarks import Remark, remarks
 from flatmin.results.statistics import of_minima, proper
 from flatmin.results.words import DATA_NAMES, counted, span
 
@@ -120,14 +121,12 @@ class StudyResults:
         return ", ".join(fact for fact in facts if fact)
 
     @property
-    def reduced(self) -> list[str]:
-        """The sentences on reduced settings, and those on what to beware of."""
-        provenance = self.tables.provenance
-        told = [str(sentence).rstrip(".") for key in ("reduced", "cautions") for sentence in provenance.get(key, [])]
-        return told + self.unfinished
+    def reduced(self) -> list[Remark]:
+        """What is reduced, to beware of, or unfinished."""
+        return remarks(self.tables.provenance, "reduced", "cautions") + self.unfinished
 
     @cached_property
-    def unfinished(self) -> list[str]:
+    def unfinished(self) -> list[Remark]:
         """What of the pair was asked for and is not there, a sentence each: networks, and networks without a search."""
         asked = self.experiment.get("seeds") or self.seeds
         measured = of_minima(self.tables.sharpness)
@@ -137,9 +136,10 @@ class StudyResults:
             trained = set(self.pair.loc[self.pair["regime"] == regime, "seed"])
             searched = set(measured.loc[measured["regime"] == regime, "seed"]) & trained
             if trained and len(trained) < len(asked):
-                found.append(f"{name.capitalize()}: {len(trained)} of {counted(len(asked), 'seed')} trained")
+                found.append(Remark(f"{name.capitalize()}: {len(trained)} of {counted(len(asked), 'seed')} trained"))
             if trained and len(measured) and len(searched) < len(trained):
-                found.append(f"Sharpness of the {name} in {len(searched)} of {counted(len(trained), 'seed')}")
+                told = f"Sharpness of the {name} in {len(searched)} of {counted(len(trained), 'seed')}"
+                found.append(Remark(told, "sharpness"))
         return found
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from flatmin.results import Tables
+from flatmin.results.remarks import remarks
 from flatmin.results.summary_text import summary_table
 from flatmin.results.verdict import verdict
 from flatmin.results.words import DATA_NAMES, counted, label_of, span
@@ -56,7 +57,7 @@ def study_facts(tables: Tables) -> list[str]:
         f"Batch sizes: {batch_sizes_text(minima)}" if len(minima) else "",
         training(tables),
         f"{counted(diverged, 'training')} diverged" if diverged else "",
-        *(f"Reduced: {sentence}" for sentence in tables.provenance.get("reduced", [])),
+        *(f"Reduced: {remark.text}" for remark in remarks(tables.provenance, "reduced")),
         origin(tables),
     ]
     return [fact.rstrip(".") + "." for fact in stated if fact]

@@ -35,7 +35,7 @@ class Tables:
     """All tables of one experiment, by name and as attributes; one that was not given is empty.
 
     Args:
-        provenance: Experiment, settings, versions, and the sentences on reduced settings under "reduced".
+        provenance: Experiment, settings, versions, and `flatmin.results.remarks` under "reduced" and "cautions".
         **frames: Tables by the names of `flatmin.results.schema.columns`, such as ``curves`` (loss and accuracy per
             epoch; epoch 0 is the starting point), ``minima`` (one row per trained network), ``lines`` (values along
             paths and random directions), ``planes``, ``points`` (where named points lie in those planes), or the

@@ -13,11 +13,13 @@ from flatmin.data.batches import resolved_size
 from flatmin.experiments import run
 from flatmin.experiments.loading import load_experiment
 from flatmin.experiments.training_step import at_chance
+from flatmin.results import Tables
+from flatmin.results.remarks import Remark, remarks
 
 
 def test_a_small_last_batch_is_named_with_a_size_that_leaves_none(make):
     study = make(regimes={"small_batch": {"batch_size": 13}, "large_batch": {"batch_size": 40}})
-    assert study.cautions == ["Batches of 13 leave a last one of 2 in each epoch; 14 would not"]
+    assert study.cautions == [Remark("Batches of 13 leave a last one of 2 in each epoch; 14 would not")]
 
 
 def test_no_caution_where_tails_are_large_or_absent(make):
@@ -31,15 +33,15 @@ def test_variations_and_partitions_are_looked_at_too(make):
         slices={"batch_size": 39, "examples": 60},
     )
     assert study.cautions == [
-        "Batches of 39 leave a last one of 2 in each epoch; 40 would not",
-        "Sharpness in batches of 39 end with one of 2 of 80 training examples",
-        "Sharpness in batches of 39 end with one of 9 of 360 test examples",
+        Remark("Batches of 39 leave a last one of 2 in each epoch; 40 would not"),
+        Remark("Sharpness in batches of 39 end with one of 2 of 80 training examples", "sharpness"),
+        Remark("Sharpness in batches of 39 end with one of 9 of 360 test examples", "sharpness"),
     ]
 
 
 def test_a_search_on_few_examples_is_said_to_be_too_high(make):
     told = "Sharpness on fewer than 5,000 examples is biased upwards: the worst point is theirs"
-    assert make(sharpness={"examples": 20}).cautions == [told]
+    assert make(sharpness={"examples": 20}).cautions == [Remark(told, "sharpness")]
     assert make(sharpness={"subsets": [20]}).cautions == []
 
 
@@ -52,7 +54,10 @@ def test_a_large_batch_that_is_not_larger_is_refused(make, large):
 
 def test_cautions_stand_in_the_provenance(make, drawings):
     study = make(regimes={"small_batch": {"batch_size": 13}, "large_batch": {"batch_size": 40}})
-    assert run(study).provenance["cautions"] == study.cautions
+    tables = run(study)
+    for found in (tables, Tables.read(study.folder / "tables")):
+        assert found.provenance["cautions"][0].keys() == {"text", "concerns"}
+        assert remarks(found.provenance, "cautions") == study.cautions
 
 
 def test_a_network_that_has_learnt_nothing_has_no_minimum(make, drawings):

@@ -227,7 +227,7 @@ def test_a_loss_that_is_no_mean_over_examples_is_said_and_has_no_standard_errors
     )
     assert run(mean).sharpness["heldout_standard_error"].notna().all()
     weighted = made(folder, "loss={call: 'losses.py:weighted'}")
-    assert weighted.workplace.each is None and "is not the mean of its examples' losses" in weighted.cautions[0]
+    assert weighted.workplace.each is None and "is not the mean of its examples' losses" in weighted.cautions[0].text
     found = run(weighted).sharpness
     assert found["standard_error"].isna().all() and found["heldout_sharpness"].notna().all()
 

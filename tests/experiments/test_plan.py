@@ -51,7 +51,7 @@ def test_name_and_place_of_computing_fix_no_number(make):
 def test_reduced_settings_are_told(make):
     planes = {"grid": [-1.0, 1.0, 3], "points": 3, "examples": 10}
     told = make(sharpness={"examples": 20}, slices={"examples": 40, "planes": planes}).reduced
-    assert told == [
+    assert [remark.text for remark in told] == [
         "F1 with 4 units a layer, not 512",
         "Small batch of 16, not 256",
         "Large batch of 50%, not 10%",
@@ -61,6 +61,7 @@ def test_reduced_settings_are_told(make):
         "Slices on the first 40 of 80 training examples",
         "Planes on the first 10 of 80 training examples",
     ]
+    assert [remark.concerns for remark in told] == [*["everything"] * 5, "sharpness", "lines", "planes"]
     whole = {"data": {"name": "digits"}, "network": {"name": "F1"}, "training": {"epochs": 100}}
     assert make(**whole, regimes={"large_batch": {"batch_size": "10%"}}).reduced == []
     assert make(**whole, regimes={"small_batch": {"batch_size": 256}}).reduced == []

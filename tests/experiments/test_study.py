@@ -83,7 +83,7 @@ def test_every_table_is_complete(tables):
     }
     assert set(tables.lines["kind"]) == {"linear", "curved", "random"}
     assert set(tables.planes["kind"]) == {"random", "three_points"}
-    assert tables.provenance["reduced"][4] == "Trained on the first 80 of 1,437 examples"
+    assert tables.provenance["reduced"][4]["text"] == "Trained on the first 80 of 1,437 examples"
 
 
 def test_tables_on_disk_are_those_returned(study, tables):

@@ -124,7 +124,7 @@ def test_a_budget_is_spent_on_epochs_and_examples_alike(tmp_path):
     assert cut.training.epochs == 10
     assert cut.variations["warm"].start.epochs == (1, 4, 10) and cut.sharpness.epochs == (0, 5)
     assert (cut.sharpness.examples, cut.slices.examples, cut.slices.planes.examples) == (50, 100, 20)
-    assert study.reduced == [
+    assert [remark.text for remark in study.reduced] == [
         "Small batch of 20, not 256",
         "Trained for 10 of 100 epochs",
         "Trained on the first 1,000 of 1,437 examples",
@@ -176,7 +176,9 @@ def test_the_free_sample_of_timit_is_called_what_it_is(experiment, name):
     speech = {"utterances": 160, "states": 1500}
     dataset = SimpleNamespace(name=name, train=[0] * 80, provenance={"timit": speech})
     told = reductions(experiment(training={"epochs": 100}), dataset, 80)[3:]
-    assert told == (["The free sample of TIMIT: 160 utterances, 1,500 states"] if name == "timit_sample" else [])
+    assert [remark.text for remark in told] == (
+        ["The free sample of TIMIT: 160 utterances, 1,500 states"] if name == "timit_sample" else []
+    )
 
 
 def test_what_starts_after_training_ended_is_passed_over(make, drawings):

@@ -34,7 +34,7 @@ PROVENANCE = {
         "training": {"optimizer": "adam", "learning_rate": 0.001},
         "resources": {"wandb": {"project": "flat", "entity": None}},
     },
-    "reduced": ["Sharpness on the first 20 of 1,437 training examples"],
+    "reduced": [{"text": "Sharpness on the first 20 of 1,437 training examples", "concerns": "sharpness"}],
     "made_with": {"flatmin": ["0.1.0"], "git": [{"commit": "6bc0269ae4f966a1", "dirty": False}, None]},
 }
 

@@ -19,6 +19,7 @@ from flatmin.measures.measure import NAMING, Specimen
 from flatmin.report.measured import measured_sheet
 from flatmin.report.studies import StudyResults as Reported
 from flatmin.results import columns, identity
+from flatmin.results.remarks import Remark
 from flatmin.results.schema import text_columns
 from flatmin.results.wandb_keys import shown_frames, shown_numbers
 from flatmin.studies.comparison.settings import Comparison
@@ -157,8 +158,8 @@ def test_from_a_file_to_table_figure_mirror_and_report(measure, experiment, tmp_
     frame = tables.frames[measure.name]
     assert set(frame["regime"]) == {"small_batch", "large_batch"} and tuple(frame.columns) == measure.table
     assert set(frame["seed"]) == ({0} if measure.dear else {0, 1})
-    assert f"{measure.words} on the first 20 of 80 training examples" in study.reduced
-    assert any(measure.words in caution for caution in study.cautions) == bool(measure.few)
+    assert Remark(f"{measure.words} on the first 20 of 80 training examples", measure.name) in study.reduced
+    assert (measure.name in {caution.concerns for caution in study.cautions}) == bool(measure.few)
     assert f"tables/{measure.name}" in shown_frames(tables)
     assert all(step.found(study.workplace.record(step)) for step in study.steps if isinstance(step, MeasureStep))
     assert any(name.startswith(measure.name) for files in contents(tables) for name in files)

@@ -37,7 +37,7 @@ def build(
     data: str = "mnist",
     *,
     variant: str = "code",
-    reduced: tuple[str, ...] = (),
+    reduced: tuple[str | dict[str, str], ...] = (),
     experiment: dict[str, Any] | None = None,
     **rows: list[dict[str, Any]],
 ) -> StudyResults:

@@ -119,7 +119,11 @@ def test_distributions_are_compared_only_where_there_are_several(study, both):
 
 
 def test_reductions_stand_below_the_table_they_concern(study, both):
-    reduced = ("Sharpness on the first 5 of 60 training examples", "Trained for 30 epochs, not 100", "Planes on less")
+    reduced = (
+        {"text": "Sharpness on the first 5 of 60 training examples", "concerns": "sharpness"},
+        {"text": "Trained for 30 epochs, not 100", "concerns": "everything"},
+        "Planes on less",
+    )
     phi = both("sharpness", [1.0], [9.0])
     own = study(minima=both("test_accuracy", [0.8], [0.7]), sharpness=phi, reduced=reduced)
     accuracy, sharpness = (latex(TABLES[name], [own]) for name in ("accuracy", "sharpness"))

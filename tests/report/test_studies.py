@@ -3,6 +3,7 @@ import pytest
 from flatmin.core.errors import ResultsError
 from flatmin.report.studies import StudyResults, load_studies, main_studies
 from flatmin.results import Tables
+from flatmin.results.remarks import Remark
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_studies_of_the_pair_come_before_those_made_for_other_figures(study, bot
 def test_commits_and_reductions(study):
     found = study(reduced=("Sharpness on the first 5,000 examples.",))
     assert found.commits == ["abc123"]
-    assert found.reduced == ["Sharpness on the first 5,000 examples"]
+    assert found.reduced == [Remark("Sharpness on the first 5,000 examples", "sharpness")]
 
 
 OWN_NAMES = {

@@ -85,7 +85,7 @@ def test_a_descent_that_diverges_ends_and_is_said(file, tmp_path):
 
 def test_a_budget_cuts_the_steps_and_says_so(file, tmp_path):
     study = Study.of(load_experiment(file, ["budget=0.1"]), results=tmp_path)
-    assert study.reduced == ["30 of 300 steps"]
+    assert [remark.text for remark in study.reduced] == ["30 of 300 steps"]
     assert run(study).frames["descents"]["step"].max() == 30
 
 

@@ -3,6 +3,7 @@
 from flatmin.data import Dataset
 from flatmin.experiments.budget import cut
 from flatmin.networks.choice import WIDTH, Network
+from flatmin.results.remarks import BEGINNINGS, Remark
 from flatmin.studies.comparison.settings import Comparison, paper_regimes
 
 PAPER_EPOCHS = 100
@@ -34,8 +35,8 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
     )
 
 
-def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list[str]:
-    """One sentence for each setting that is less than the paper's or less than all the data, for captions."""
+def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list[Remark]:
+    """A remark on each setting that is less than the paper's or less than all the data."""
     sentences = []
     network = experiment.network
     if isinstance(network, Network) and network.width not in (None, WIDTH):
@@ -51,9 +52,10 @@ def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list
     if len(dataset.train) < published:
         sentences.append(f"Trained on the first {len(dataset.train):,} of {published:,} examples")
     total, slices = len(dataset.train), experiment.slices
-    used = {measure.words: section for measure, section in experiment.asked}
-    used |= {"Slices": slices, "Planes": slices.planes if slices else None}
-    for name, section in used.items():
-        if section and section.examples and section.examples < total:
-            sentences.append(f"{name} on the first {section.examples:,} of {total:,} training examples")
-    return sentences
+    used = {measure.name: section for measure, section in experiment.asked}
+    used |= {"lines": slices, "planes": slices.planes if slices else None}
+    return [Remark(sentence) for sentence in sentences] + [
+        Remark(f"{BEGINNINGS[table]} on the first {section.examples:,} of {total:,} training examples", table)
+        for table, section in used.items()
+        if section and section.examples and section.examples < total
+    ]

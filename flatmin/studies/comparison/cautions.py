@@ -11,13 +11,14 @@ from flatmin.core.cuts import small_tail, tail, without_small_tail
 from flatmin.core.fields import marked
 from flatmin.data import Dataset
 from flatmin.experiments.training_step import TrainingStep
+from flatmin.results.remarks import EVERYTHING, Remark
 from flatmin.studies.comparison.settings import Comparison
 
 ENOUGH_EXAMPLES = 5000
 
 
-def cautions(experiment: Comparison, dataset: Dataset, trainings: list[TrainingStep]) -> list[str]:
-    """One sentence for each thing to beware of.
+def cautions(experiment: Comparison, dataset: Dataset, trainings: list[TrainingStep]) -> list[Remark]:
+    """A remark on each thing to beware of.
 
     Args:
         experiment: Within its budget.
@@ -31,38 +32,40 @@ def cautions(experiment: Comparison, dataset: Dataset, trainings: list[TrainingS
     ]
 
 
-def of_training(trainings: list[TrainingStep]) -> Iterator[str]:
+def of_training(trainings: list[TrainingStep]) -> Iterator[Remark]:
     """Batch sizes that leave a small last batch in each epoch."""
     for step in trainings:
         size, examples = step.settings.batch_size, int(step.data["examples"])
         if small_tail(examples, size):
-            yield (
+            yield Remark(
                 f"Batches of {size:,} leave a last one of {tail(examples, size):,} in each epoch; "
                 f"{without_small_tail(examples, size):,} would not"
             )
 
 
-def of_partitions(experiment: Comparison, dataset: Dataset) -> Iterator[str]:
+def of_partitions(experiment: Comparison, dataset: Dataset) -> Iterator[Remark]:
     """Partitions for evaluation with a last part whose BatchNorm statistics are those of a few examples."""
-    partitions: list[tuple[str, int, int | None]] = [("Records", experiment.training.evaluation_batch_size, None)]
+    records = ("Records", EVERYTHING, experiment.training.evaluation_batch_size, None)
+    partitions: list[tuple[str, str, int, int | None]] = [records]
     for measure, section in experiment.asked:
         counts = [count for _, named in marked(section, "examples") for count in named or (None,)]
-        partitions += [(measure.words, section.batch_size, count) for count in counts]
+        partitions += [(measure.words, measure.name, section.batch_size, count) for count in counts]
     if slices := experiment.slices:
-        partitions.append(("Slices", slices.batch_size, slices.examples))
-    for name, size, wanted in partitions:
+        partitions.append(("Slices", "lines", slices.batch_size, slices.examples))
+    for name, table, size, wanted in partitions:
         for split, data in (("training", dataset.train), ("test", dataset.test)):
             examples = min(wanted or len(data), len(data))
             if small_tail(examples, size):
-                yield (
+                yield Remark(
                     f"{name} in batches of {size:,} end with one of {tail(examples, size):,} of {examples:,} "
-                    f"{split} examples"
+                    f"{split} examples",
+                    table,
                 )
 
 
-def of_searches(experiment: Comparison, dataset: Dataset) -> Iterator[str]:
+def of_searches(experiment: Comparison, dataset: Dataset) -> Iterator[Remark]:
     """Searches on so few examples that the maximum is theirs."""
     for measure, section in experiment.asked:
         enough = min(ENOUGH_EXAMPLES, len(dataset.train))
         if measure.few and section.examples and section.examples < enough:
-            yield f"{measure.words} on fewer than {ENOUGH_EXAMPLES:,} examples is {measure.few}"
+            yield Remark(f"{measure.words} on fewer than {ENOUGH_EXAMPLES:,} examples is {measure.few}", measure.name)

@@ -19,6 +19,7 @@ from flatmin.experiments.step import Step
 from flatmin.experiments.study import Study
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results import Store
+from flatmin.results.remarks import Remark
 from flatmin.studies.comparison.budget import reductions, within_budget
 from flatmin.studies.comparison.cautions import cautions
 from flatmin.studies.comparison.plan import plan
@@ -60,7 +61,7 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
         tags=(experiment.network.label, experiment.data.label),
         reduced=reductions(experiment, dataset, len(whole.train)),
         cautions=[
-            *([own.NO_MEAN] if each is None else []),
+            *([Remark(own.NO_MEAN)] if each is None else []),
             *cautions(experiment, dataset, [step for step in steps if isinstance(step, TrainingStep)]),
         ],
         origins={"data": dataset.provenance, "examples": examples_behind(experiment, dataset)}

@@ -19,6 +19,7 @@ def prepare(experiment: Toy, *, folder: Path, data_root: Path | None, download: 
     from flatmin.experiments.step import Workplace
     from flatmin.experiments.study import Study
     from flatmin.results import Store
+    from flatmin.results.remarks import Remark
     from flatmin.studies.toy.steps import steps_of
 
     whole = experiment.steps
@@ -31,7 +32,7 @@ def prepare(experiment: Toy, *, folder: Path, data_root: Path | None, download: 
             f"{experiment.steps} steps of learning rate {experiment.learning_rate:g} from {starts_text(experiment)}",
         ),
         tags=("toy",),
-        reduced=[f"{experiment.steps} of {whole} steps"] if experiment.steps < whole else [],
+        reduced=[Remark(f"{experiment.steps} of {whole} steps")] if experiment.steps < whole else [],
     )
 
 

@@ -12,6 +12,7 @@ from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import write_footer
 from flatmin.figures.style import PAGE_WIDTH, blank, styled
 from flatmin.results import Tables
+from flatmin.results.remarks import remarks
 from flatmin.studies.toy.found import METHOD_NAMES
 
 REACH = 2.0
@@ -50,7 +51,7 @@ def toy(tables: Tables) -> Figure:
     figure.legend(handles=handles, loc="outside upper left", ncols=2, title=TITLE, alignment="left").get_title().set(
         fontsize=9.5, fontweight="bold"
     )
-    write_footer(figure, [NOTE, *(entry for entry in tables.provenance.get("reduced", []))])
+    write_footer(figure, [NOTE, *(remark.text for remark in remarks(tables.provenance, "reduced"))])
     return figure
 
 

@@ -1,0 +1,57 @@
+"""What is reduced in a study, or to beware of: a sentence each, with the table of results that it concerns."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from flatmin.measures import measures
+
+EVERYTHING = "everything"
+BEGINNINGS = {name: measure.words for name, measure in measures().items()} | {"lines": "Slices", "planes": "Planes"}
+"""What a sentence on a table begins with: in a provenance that does not say what it concerns, this tells."""
+
+
+class Remark(NamedTuple):
+    """A sentence on a study.
+
+    Attributes:
+        text: The sentence, without its full stop.
+        concerns: The table that it is about, or `EVERYTHING`.
+    """
+
+    text: str
+    concerns: str = EVERYTHING
+
+
+def remarks(provenance: Mapping[str, Any], *kinds: str) -> list[Remark]:
+    """The remarks in a provenance.
+
+    Args:
+        provenance: Of a study's tables.
+        *kinds: Such as "reduced" or "cautions".
+
+    Example:
+        >>> remarks({"reduced": [{"text": "On few examples", "concerns": "effort"}]}, "reduced")
+        [Remark(text='On few examples', concerns='effort')]
+    """
+    return [_remark(entry) for kind in kinds for entry in provenance.get(kind, [])]
+
+
+def _remark(entry: str | Mapping[str, str]) -> Remark:
+    if not isinstance(entry, str):
+        return Remark(**entry)
+    concerns = (table for table, words in BEGINNINGS.items() if entry.startswith(words))
+    return Remark(entry.rstrip("."), next(concerns, EVERYTHING))
+
+
+def concerning(found: Iterable[Remark], *tables: str) -> list[str]:
+    """The sentences that concern what is shown.
+
+    Args:
+        found: The remarks.
+        *tables: Names of the tables that are shown.
+
+    Example:
+        >>> concerning([Remark("Trained for 5 of 100 epochs"), Remark("Half the data", "sharpness")], "curves")
+        ['Trained for 5 of 100 epochs']
+    """
+    return [remark.text for remark in found if remark.concerns in (EVERYTHING, *tables)]
