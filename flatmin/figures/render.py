@@ -34,7 +34,7 @@ from flatmin.results.searches import pair_rows
 from flatmin.results.summary_text import latex_frame, summary_table
 
 CAPTION = (
-    "Accuracy and sharpness (method, reading of BatchNorm): mean and sample standard deviation over "
+    "Accuracy and sharpness (search, reading of BatchNorm): mean and sample standard deviation over "
     "seeds; ratio of the means, large over small batch, with the range over single seeds."
 )
 

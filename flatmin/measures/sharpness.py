@@ -29,7 +29,7 @@ class SharpnessSettings(AlongTraining):
 
     Attributes:
         epsilons: Half-widths of the box.
-        methods: ``paper`` takes ten L-BFGS-B iterations from the minimum, ``strong`` searches in earnest.
+        methods: ``paper`` is the published search, ten L-BFGS-B iterations from the minimum, ``strong`` the strong one.
         batch_norm: Statistics that BatchNorm uses. The paper does not say; the authors' code has those of the batch.
         spaces: ``full`` is Table 3 (A is the identity), ``random`` is Table 4.
         subspace_dim: Columns of the random A.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from flatmin.report.finding import SEARCHES, Evidence, Tally
+from flatmin.report.finding import Evidence, Tally
 from flatmin.report.finding_tables import single_seeds, spread
 from flatmin.report.held_out import interval_text
 from flatmin.report.published import EPSILONS, LARGE, SMALL, TABLE_4
@@ -17,7 +17,7 @@ from flatmin.report.studies import StudyResults
 from flatmin.report.subjects import PUBLISHED, READING, STRONG
 from flatmin.report.values import Reading, distributions_of, sharpness
 from flatmin.results.intervals import Interval, of_ratio
-from flatmin.results.words import counted, significant
+from flatmin.results.words import SEARCHES, counted, significant
 
 OPEN = "No study has both searches, so the question is open here."
 

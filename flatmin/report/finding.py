@@ -17,11 +17,11 @@ import pandas as pd
 
 from flatmin.report.published import EPSILONS
 from flatmin.report.sharpness_claims import rank_correlation
-from flatmin.report.subjects import PUBLISHED, READING, STRONG, Subject, of_regimes
+from flatmin.report.subjects import READING, Subject, of_regimes
 from flatmin.results.intervals import CORRELATION, Interval, of_mean, of_ratio
 from flatmin.results.nesting import is_impossible, nested
+from flatmin.results.words import SEARCHES
 
-SEARCHES = {PUBLISHED: "published", STRONG: "strong"}
 LEAST = 3
 """Networks along a training that a rank correlation is taken of."""
 

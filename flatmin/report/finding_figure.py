@@ -15,13 +15,13 @@ from matplotlib.lines import Line2D
 
 from flatmin.figures.render import image
 from flatmin.figures.style import PAGE_WIDTH, REGIMES, SERIES_MARKERS, blank, few_log_ticks, house_style
-from flatmin.report.finding import SEARCHES, Evidence
+from flatmin.report.finding import Evidence
 from flatmin.report.panels import EPSILON, missing, panels_footer
 from flatmin.report.published import LARGE
 from flatmin.report.subjects import PUBLISHED, READING, STRONG, in_one_setting
 from flatmin.results.formats import to_csv
 from flatmin.results.nesting import NESTED_SEARCH, is_impossible, nested
-from flatmin.results.words import counted, significant
+from flatmin.results.words import SEARCHES, counted, significant
 
 NAME = "finding"
 ENOUGH = 4

@@ -10,7 +10,7 @@ from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
 from flatmin.report.subjects import PUBLISHED, STRONG
 from flatmin.results.intervals import Interval
-from flatmin.results.words import counted, significant
+from flatmin.results.words import SEARCH_NAMES, counted, significant
 
 FINDING_CAPTION = (
     "What the published search owes to the gradient where training stopped. Share: what it finds at the minima in per "
@@ -95,13 +95,13 @@ def partition_notes(one: Evidence) -> list[str]:
     rows = partitions(one.subject)
     notes = []
     for _, mine in rows.groupby(["method", "examples"]) if len(rows) else ():
-        search = {PUBLISHED: "published", STRONG: "strong"}.get(str(mine["method"].iloc[0]), "")
+        search = SEARCH_NAMES[str(mine["method"].iloc[0])]
         parts = "; ".join(
             f"in batches of {size:,.0f}, {significant(small)} and {significant(large)} %"
             for size, small, large in mine[["partition", SMALL, LARGE]].to_numpy(float)
         )
         seeds = counted(int(mine["seeds"].iloc[0]), "seed")
-        notes.append(f"{one.name}, sharpness of small and large batch by the {search} search ({seeds}): {parts}.")
+        notes.append(f"{one.name}, sharpness of small and large batch by the {search} ({seeds}): {parts}.")
     return notes
 
 

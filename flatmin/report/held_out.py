@@ -13,7 +13,7 @@ from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
 from flatmin.report.subjects import PUBLISHED, READING, STRONG, Subject
 from flatmin.results.intervals import Interval, of_ratio
-from flatmin.results.words import significant
+from flatmin.results.words import SEARCH_NAMES, significant
 
 FEW = {"sharpness": "φ", "heldout_sharpness": "held out", "test_sharpness": "test"}
 ERRORS = {"sharpness": "standard_error", "heldout_sharpness": "heldout_standard_error"} | {
@@ -51,7 +51,7 @@ class HeldOut:
         """How many examples there are of either kind, and by which search."""
         numbers = [f"{int(rows['examples'].iloc[0]):,}" for rows in (self.few, self.more) if len(rows)]
         examples = " and ".join(numbers)
-        search = {PUBLISHED: "published search", STRONG: "strong search"}[str(self.few["method"].iloc[0])]
+        search = SEARCH_NAMES[str(self.few["method"].iloc[0])]
         return f"on {examples} examples, {search}"
 
 

@@ -143,7 +143,7 @@ MAIN_TABLES = (
     ),
     Table(
         "readings",
-        "Table 3 of the paper beside our four readings of it: the search as published or one in earnest, BatchNorm "
+        "Table 3 of the paper beside our four readings of it: the published search or the strong one, BatchNorm "
         f"with the statistics of the batch or the running ones. Sharpness (%), {OVER_SEEDS}; ratio of the means.",
         sharpness_of_the_pair(TABLE_3, "full"),
         every_reading,

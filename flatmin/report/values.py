@@ -8,6 +8,7 @@ import pandas as pd
 from flatmin.report.published import SMALL
 from flatmin.report.studies import StudyResults, once
 from flatmin.results.statistics import of_minima, proper
+from flatmin.results.words import SEARCH_NAMES, SEARCHES
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class Reading:
     @property
     def label(self) -> str:
         """Such as ``strong search, batch statistics``."""
-        search = {"paper": "published search", "strong": "strong search"}.get(self.method, self.method)
+        search = SEARCH_NAMES.get(self.method, self.method)
         return f"{search}, {'running averages' if self.batch_norm == 'running' else f'{self.batch_norm} statistics'}"
 
     @property
     def macro(self) -> str:
         """What it adds to the name of a LaTeX macro, such as ``StrongBatch``."""
-        return f"{self.method} {self.batch_norm}".title().replace(" ", "")
+        return f"{SEARCHES.get(self.method, self.method)} {self.batch_norm}".title().replace(" ", "")
 
 
 READING_PREFIXES = (
@@ -36,7 +37,7 @@ READING_PREFIXES = (
     Reading("paper", "running"),
 )
 HEADLINE = READING_PREFIXES[0]
-"""Of the four readings of a sharpness the one that speaks first: BatchNorm as in the authors' code, a real search."""
+"""Of the four readings of a sharpness the one that speaks first: the strong search, with the authors' BatchNorm."""
 
 
 @once

@@ -18,7 +18,7 @@ def with_standard_a(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def methods_of(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the methods that occur in the rows with their names, the paper's first."""
+    """Return the methods that occur in the rows with their names, the published search first."""
     return {method: SEARCH_NAMES.get(method, method) for method in sorted(rows["method"].unique())}
 
 

@@ -13,7 +13,7 @@ from flatmin.results import Tables, ratios, summary
 from flatmin.results.measured import by_rule, in_words, means, pairs, setting_columns
 from flatmin.results.searches import TOLD_BY, pair_rows, with_standard_a
 from flatmin.results.statistics import PAIR
-from flatmin.results.words import DATA_NAMES, SPACES, counted, significant
+from flatmin.results.words import DATA_NAMES, SEARCHES, SPACES, counted, significant
 
 QUANTITIES = {
     "test_accuracy": "test accuracy (%)",
@@ -40,7 +40,7 @@ def summary_table(tables: Tables) -> pd.DataFrame:
         tables: The results.
 
     Returns:
-        The columns network, data, quantity, setting (method and reading of BatchNorm; empty for the accuracies),
+        The columns network, data, quantity, setting (search and reading of BatchNorm; empty for the accuracies),
         small batch and large batch (mean ± sample standard deviation over seeds), ratio (large over small, with the
         range of the single seeds) and seeds.
 
@@ -104,8 +104,9 @@ def measured_lines(tables: Tables) -> Iterator[list[str]]:
 
 
 def setting_name(setting: "pd.Series[Any]", rows: pd.DataFrame) -> str:
-    """Return method and reading of BatchNorm; subspace dimension and examples only where they vary."""
-    parts = [setting["method"], SHORT.get(setting["batch_norm"], setting["batch_norm"])]
+    """Return search and reading of BatchNorm; subspace dimension and examples only where they vary."""
+    search, reading = setting["method"], setting["batch_norm"]
+    parts = [SEARCHES.get(search, search), SHORT.get(reading, reading)]
     if rows["subspace_dim"].nunique() > 1 and pd.notna(setting["subspace_dim"]):
         parts.append(f"p = {setting['subspace_dim']:g}")
     if rows["examples"].nunique() > 1:
@@ -162,7 +163,14 @@ def terminal_tables(frame: pd.DataFrame) -> list[Table]:
         title, values = f"{network} on {DATA_NAMES.get(data, data)}", VALUES
         if len(numbers) == 1:
             title, values = f"{title}, {numbers[0]} seed{'s' * (numbers[0] != '1')}", VALUES[:-1]
-        table = Table(title=title, box=SIMPLE, title_justify="left", title_style="bold", pad_edge=False)
+        table = Table(
+            title=title,
+            box=SIMPLE,
+            title_justify="left",
+            title_style="bold",
+            pad_edge=False,
+            collapse_padding=True,
+        )
         table.add_column("")
         for column in values:
             table.add_column(column, justify="right", no_wrap=True)

@@ -19,7 +19,7 @@ def verdict(tables: Tables) -> list[str]:
 
     The setting is fixed by rule and stated: the full space, else a random subspace; the largest epsilon; batch
     statistics, else the reading of BatchNorm that comes first; the largest subspace and the most examples. The
-    strong search speaks first, the paper's own follows at the same setting.
+    strong search speaks first, the published one follows at the same setting.
 
     Args:
         tables: The results.

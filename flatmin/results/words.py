@@ -11,7 +11,8 @@ LOSS = "cross-entropy (nats)"
 """What a loss is unless an experiment brings its own."""
 REGIME_NAMES = {"small_batch": "small batch", "large_batch": "large batch"}
 SPACES = {"full": "full space", "random": "random subspace"}
-SEARCH_NAMES = {"paper": "published search", "strong": "strong search"}
+SEARCHES = {"paper": "published", "strong": "strong"}
+SEARCH_NAMES = {method: f"{name} search" for method, name in SEARCHES.items()}
 DATA_NAMES = {name: entry.words for name, entry in publications().items()} | {
     "timit": "TIMIT",
     "timit_sample": "TIMIT sample",

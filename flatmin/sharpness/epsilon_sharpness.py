@@ -12,7 +12,14 @@ from flatmin.core.checks import one_of
 from flatmin.core.precision import full_precision
 from flatmin.core.vectors import norm
 from flatmin.sharpness.box import Box, Unbounded
-from flatmin.sharpness.search import CORRECTIONS, MOST_ITERATIONS, PAPER_ITERATIONS, Climb, paper_search, strong_search
+from flatmin.sharpness.search import (
+    CORRECTIONS,
+    MOST_ITERATIONS,
+    PAPER_ITERATIONS,
+    Climb,
+    published_search,
+    strong_search,
+)
 
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
@@ -113,10 +120,10 @@ def epsilon_sharpness(
     The maximum of a non-convex function cannot be guaranteed, and the maximiser decides the value:
 
     ``"paper"``
-        as published, ten iterations of L-BFGS-B. Start, memory and tolerances are not stated there; taken are the
+        the published search, ten iterations of L-BFGS-B. Start, memory and tolerances are not stated; taken are the
         centre, 10 corrections and no tolerance. From a flat minimum it may hardly move.
     ``"strong"``
-        the same, and climbs from starts away from the centre until they gain next to nothing (see
+        the strong search: the same, and climbs from starts away from the centre until they gain next to nothing (see
         :mod:`flatmin.sharpness.search`). Never below ``"paper"``; exact where the loss is a separable quadratic.
 
     Args:
@@ -186,7 +193,7 @@ def epsilon_sharpness(
 
 def _climbs(box: Box, method: str, starts: Sequence[Tensor], *, seed: int) -> list[Climb]:
     tolerance = torch.finfo(box.theta.dtype).eps ** 0.5
-    search = paper_search(box) if method == "paper" else strong_search(box, starts, seed=seed, tolerance=tolerance)
+    search = published_search(box) if method == "paper" else strong_search(box, starts, seed=seed, tolerance=tolerance)
     climbs = []
     try:
         for climb in search:

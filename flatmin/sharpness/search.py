@@ -46,8 +46,8 @@ class Climb:
     stalled: bool
 
 
-def paper_search(box: Box) -> Iterator[Climb]:
-    """The search as published: ten iterations of L-BFGS-B from the centre."""
+def published_search(box: Box) -> Iterator[Climb]:
+    """The published search: ten iterations of L-BFGS-B from the centre."""
     yield quasi_newton(box, center(box), iterations=PAPER_ITERATIONS, tolerance=0.0)
 
 
@@ -61,7 +61,7 @@ def strong_search(box: Box, given: Iterable[Tensor], *, seed: int, tolerance: fl
         tolerance: Of the climbs by L-BFGS-B.
     """
     generator = torch.Generator().manual_seed(seed)
-    yield from paper_search(box)
+    yield from published_search(box)
     box.value(separable_peak(box, generator))
     for start in chain(given, starts(box, generator)):
         yield corner_steps(box, box.clipped(start.to(box.half_width)), generator)

@@ -35,6 +35,7 @@ def test_rows_hold_means_deviations_and_ratios(tables):
     place = ("sharpness (%), full space, ε 0.001", "strong, batch stats")
     found = frame.set_index(["quantity", "setting"]).loc[place]
     assert found["ratio"] == f"{ratio:.1f} [{each.min():.1f}, {each.max():.1f}]"
+    assert {setting.partition(",")[0] for setting in frame["setting"]} == {"", "published", "strong"}
 
 
 @pytest.mark.parametrize("width", [80, 100])

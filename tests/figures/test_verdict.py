@@ -42,7 +42,7 @@ def test_both_searches_speak_at_the_same_setting():
     )
 
 
-def test_paper_search_alone_speaks_first():
+def test_published_search_alone_speaks_first():
     assert said(searches([1], [4], method="paper")) == (
         "the large-batch minimum is sharper, 4.00 times "
         "(1 seed, published search, full space, epsilon 0.001, batch statistics)."

@@ -38,7 +38,7 @@ def test_readings_have_their_own(numbers, study, both):
     rows = both("sharpness", [2.0], [8.0]) + both("sharpness", [1.0], [5.0], method="paper")
     found = numbers(study(minima=both("test_accuracy", [0.8], [0.7]), sharpness=rows))
     assert (found["FOneSharpnessRatio"], found["FOneReading"]) == ("4.00", "strong search, batch statistics")
-    assert (found["FOneStrongBatchSharpnessRatio"], found["FOnePaperBatchSharpnessRatio"]) == ("4.00", "5.00")
+    assert (found["FOneStrongBatchSharpnessRatio"], found["FOnePublishedBatchSharpnessRatio"]) == ("4.00", "5.00")
 
 
 def test_verdicts(numbers, complete):
