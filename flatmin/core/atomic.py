@@ -8,12 +8,31 @@ replaced and comes back after the last, so whoever sees the seal sees a complete
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from flatmin.core.errors import ResultsError
 
 
+class Incomplete(OSError):
+    """Writing failed when files were being put in place, so that some may be new and others old."""
+
+
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write results that belong together as `replace_files` does.
+
+    Raises:
+        ResultsError: If the disk is full or the folder cannot be written. The message says whether
+            anything was changed.
+    """
+    try:
+        replace_files(folder, files)
+    except OSError as error:
+        left = "it is incomplete, run it again" if isinstance(error, Incomplete) else "nothing was changed"
+        raise ResultsError(f"{_reason(error)} writing {folder}; {left}.") from error
+
+
+def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files that belong together; the last one seals the set.
 
     Args:
@@ -21,8 +40,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         files: File name to content. All are written in full before any existing file is touched.
 
     Raises:
-        ResultsError: If the disk is full or the folder cannot be written. The message says whether
-            anything was changed; no temporary file stays behind.
+        OSError: If the disk is full or the folder cannot be written, `Incomplete` once files were being put in
+            place; no temporary file stays behind.
     """
     staged = {folder / name: folder / f".{name}.{os.getpid()}.tmp" for name in files}
     try:
@@ -34,25 +53,27 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
                 temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while writing."""
-    for temporary in folder.glob(".*.tmp"):
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove what a process left that was killed while writing: every temporary file, or those of one file's name."""
+    for temporary in folder.glob(f".{escape(name) or '*'}.*.tmp"):
         temporary.unlink(missing_ok=True)
 
 
 def _stage(folder: Path, files: Mapping[Path, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            with path.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-    except OSError as error:
-        raise ResultsError(f"{_reason(error)} writing {folder}; nothing was changed.") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, content in files.items():
+        with path.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def _commit(folder: Path, staged: Mapping[Path, Path]) -> None:
+    """Put the files in place.
+
+    Raises:
+        Incomplete: If that fails.
+    """
     seal = list(staged)[-1]
     try:
         if len(staged) > 1:
@@ -61,7 +82,7 @@ def _commit(folder: Path, staged: Mapping[Path, Path]) -> None:
             os.replace(temporary, path)
         _flush_folder(folder)
     except OSError as error:
-        raise ResultsError(f"{_reason(error)} writing {folder}; it is incomplete, run it again.") from error
+        raise Incomplete(error.errno, error.strerror or str(error)) from error
 
 
 def _flush_folder(folder: Path) -> None:

@@ -8,15 +8,14 @@ beside it, which is written last and holds the md5 of the frames.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from flatmin.core.atomic import replace_files
 from flatmin.core.errors import DataError
 from flatmin.data.dataset import Dataset, Split
 from flatmin.data.files import Copy, File
@@ -60,33 +59,11 @@ def write(frames: Frames, root: Path) -> Path:
     content, split = frames.packed(), frames.account["split"]
     path = root / frames.name / f"{split}.npz"
     account = frames.account | {"frames_md5": _md5(content)}
-    staged = {
-        path: content,
-        path.with_suffix(".json"): json.dumps(account, indent=2).encode(),
-    }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(staged)
+        replace_files(path.parent, {path.name: content, f"{split}.json": json.dumps(account, indent=2).encode()})
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from error
     return path
-
-
-def _replace(staged: dict[Path, bytes]) -> None:
-    """Write all files in full, take the last one away, and put them in place in order."""
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in staged}
-    try:
-        for path, content in staged.items():
-            with temporary[path].open("wb") as stream:
-                stream.write(content)
-                os.fsync(stream.fileno())
-        path.unlink(missing_ok=True)
-        for path in staged:
-            temporary[path].replace(path)
-    finally:
-        for leftover in temporary.values():
-            with suppress(OSError):
-                leftover.unlink(missing_ok=True)
 
 
 def prepared_splits(roots: Iterable[Path]) -> tuple[Path, list[str]] | None:

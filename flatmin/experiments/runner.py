@@ -16,7 +16,7 @@ from flatmin.results import Record, Tables
 from flatmin.results.lock import Busy, exclusive
 
 Draw = Callable[[Tables, Path], list[Path]]
-UNFINISHED = ("training*.ckpt", ".training*.ckpt.part", "points.jsonl")
+UNFINISHED = ("training*.ckpt", "points.jsonl")
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
 

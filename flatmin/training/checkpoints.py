@@ -1,15 +1,14 @@
 """Checkpoints that a killed process cannot tear: written aside, renamed, and checked when read."""
 
-import contextlib
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from flatmin.core.atomic import remove_leftovers, replace_files
 from flatmin.core.errors import ResultsError
 
 _DIGEST = hashlib.sha256().digest_size
@@ -24,22 +23,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             ResultsError: If the disk refuses; the file that was there stays as it was.
         """
-        buffer = io.BytesIO()
+        buffer = io.BytesIO(bytes(_DIGEST))
+        buffer.seek(_DIGEST)
         torch.save(checkpoint, buffer)
-        content = buffer.getvalue()
+        with buffer.getbuffer() as content:
+            content[:_DIGEST] = hashlib.sha256(content[_DIGEST:]).digest()
         target = Path(path)
-        aside = target.with_name(f".{target.name}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                file.write(hashlib.sha256(content).digest())
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, target)
+            remove_leftovers(target.parent, target.name)
+            replace_files(target.parent, {target.name: buffer.getvalue()})
         except OSError as error:
-            with contextlib.suppress(OSError):
-                aside.unlink(missing_ok=True)
             raise ResultsError(f"cannot write the checkpoint {target}: {error.strerror or error}.") from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def test_full_disk_leaves_the_old_set_or_none(tmp_path, prepared, corpus, monkey
         calls.append(arguments)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(DataError, match=r"frames\.npz cannot be written: No space left on device"):
         timit.write(from_corpus(corpus, states=29), prepared)
     monkeypatch.undo()

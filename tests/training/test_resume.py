@@ -1,6 +1,8 @@
 """A killed run ends with the bits of one that was not, and a checkpoint is whole or the old one."""
 
 import errno
+import hashlib
+import io
 import multiprocessing
 import os
 import random
@@ -199,7 +201,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path) 
         process.kill()
         process.join()
         kills += process.exitcode == -9
-        (folder / ".run.ckpt.part").write_bytes(b"left by the kill")
+        (folder / ".run.ckpt.1.tmp").write_bytes(b"left by the kill")
     last = runs.start(folder)
     last.join(120)
     assert last.exitcode == 0 and kills >= 2
@@ -265,7 +267,12 @@ def test_a_checkpoint_where_none_can_be(fresh: Fresh, data: Data, settings: Trai
 
 def test_the_file_is_a_digest_and_torchs_bytes(tmp_path: Path) -> None:
     state = {"weights": torch.arange(3.0), "rows": [{"epoch": 0.0}]}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".b.ckpt.1.tmp").write_bytes(b"left by a kill")
     AtomicCheckpointIO().save_checkpoint(state, tmp_path / "a" / "b.ckpt")
     back = AtomicCheckpointIO().load_checkpoint(tmp_path / "a" / "b.ckpt")
     assert torch.equal(back["weights"], state["weights"]) and back["rows"] == state["rows"]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.ckpt"]
+    content = (tmp_path / "a" / "b.ckpt").read_bytes()
+    assert hashlib.sha256(content[32:]).digest() == content[:32]
+    assert torch.equal(torch.load(io.BytesIO(content[32:]), weights_only=True)["weights"], state["weights"])
