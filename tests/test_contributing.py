@@ -49,13 +49,9 @@ for line in sys.stdin.read().splitlines():
     if bool(status) != line.startswith({FETCH!r}):
         sys.exit(f"{{line}}: status {{status}}")
 
-from flatmin.experiments.step import Step
 from flatmin.results import Tables
 from flatmin.studies.parabola.figure import losses
-from flatmin.studies.parabola.steps import Descent
 
-step = Descent(10.0, 0.1, 1)
-assert not [name for name in vars(Step) if not name.startswith("_") and not hasattr(step, name)]
 figure = losses(Tables.read("results/parabola/tables"))
 (axes,) = figure.axes
 assert len(axes.lines) == 3 and (axes.get_xlabel(), axes.get_yscale()) == ("step", "log")
@@ -167,7 +163,7 @@ def measure(copy: Path, said: dict[str, str]) -> None:
 
 def study(copy: Path, said: dict[str, str]) -> None:
     """From one folder to table, figure and report."""
-    assert "4 passed" in said["pytest tests/studies -k parabola"]
+    assert "5 passed" in said["pytest tests/studies -k parabola"]
     text, folder = said["flatmin run experiments/parabola.yaml budget=0.5"], copy / "results" / "parabola"
     assert text.startswith("parabola  Which learning rates a minimum holds.\n  20 steps, sharpness 10\n")
     assert "  reduced: 20 of 40 steps.\n     3 descents\n" in text and "rate_0.05: loss " in text

@@ -1,16 +1,20 @@
 """What holds for every kind of study, because it is declared: a new one is tested by being there."""
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from flatmin.core.kind import kinds
+from flatmin.core.kind import USUAL, kinds
+from flatmin.experiments import Study, load_experiment, run
 from flatmin.experiments.config import Experiment
+from flatmin.experiments.step import Step, with_facts
 from flatmin.measures import measures
-from flatmin.results import COLUMNS
+from flatmin.results import COLUMNS, identity
 from flatmin.results.schema import columns, text_columns
 
+SHIPPED = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 EVERY = pytest.mark.parametrize("kind", kinds().values(), ids=list(kinds()))
 
 
@@ -30,6 +34,26 @@ def test_its_tables_are_its_own_and_their_columns_read_as_declared(kind):
     for table, names in kind.columns.items():
         assert columns()[table] == names and len(set(names)) == len(names)
         assert {name for name in names if name in text_columns()} == {name for name in names if name in kind.text}
+
+
+OTHER_KINDS = [path for path in SHIPPED if load_experiment(path).kind != USUAL]
+
+
+@pytest.mark.parametrize("path", OTHER_KINDS, ids=lambda path: path.stem)
+def test_steps_are_told_apart_say_how_far_they_are_and_leave_what_is_declared(path, tmp_path):
+    study = Study.of(load_experiment(path), results=tmp_path)
+    asked = [name for name in vars(Step) if not name.startswith("_")]
+    assert study.steps and not [(step, name) for step in study.steps for name in asked if not hasattr(step, name)]
+    assert len({(step.kind, step.label) for step in study.steps}) == len(study.steps)
+    assert len({(step.kind, identity(step.setup)) for step in study.steps}) == len(study.steps)
+    for step in study.steps:
+        shares = []
+        outcome = step.run(study.workplace, tmp_path, shares.append)
+        assert sum(shares) == pytest.approx(1) and set(outcome.tables) <= set(study.kind.columns)
+        for name, frame in outcome.tables.items():
+            assert tuple(with_facts(name, frame, step.facts)) == study.kind.columns[name]
+    tables = run(study)
+    assert all(step.found(record) for step, record, _ in study.states()) and list(study.kind.printed(tables))
 
 
 def test_a_table_of_a_taken_name_is_refused(monkeypatch):
