@@ -2,10 +2,10 @@
 
 import json
 
-import pandas as pd
 import pytest
+from invented import rows_of
 
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def folder(tmp_path):
         | {"epochs": 2, "train_accuracy": 0.9, "test_accuracy": 0.8}
         for regime, size in (("small_batch", 256), ("large_batch", 6000))
     ]
-    minima = pd.DataFrame(rows).reindex(columns=COLUMNS["minima"])
+    minima = rows_of("minima", rows)
     place = tmp_path / "plain"
     Tables(minima=minima).write(place / "tables")
     return place

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+from invented import rows_of
 
 from flatmin.core.errors import FlatminError, ResultsError
 from flatmin.experiments import run
@@ -25,7 +26,7 @@ from flatmin.report.wandb_report import (
     specification,
     write_report,
 )
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables
 
 PROVENANCE = {
     "experiment": {
@@ -37,10 +38,6 @@ PROVENANCE = {
     "reduced": [{"text": "Sharpness on the first 20 of 1,437 training examples", "concerns": "sharpness"}],
     "made_with": {"flatmin": ["0.1.0"], "git": [{"commit": "6bc0269ae4f966a1", "dirty": False}, None]},
 }
-
-
-def frame(name, rows):
-    return pd.DataFrame(rows).reindex(columns=COLUMNS[name])
 
 
 def made(**changes):
@@ -59,7 +56,7 @@ def made(**changes):
             search = {"space": "full", "epsilon": 1e-3, "method": "paper", "batch_norm": "batch", "examples": 20}
             searches.append({**facts, **search, "distribution": "identity", "sharpness": sharpness[seed]})
             searches[-1]["converged"] = True
-    frames = {"minima": frame("minima", minima), "sharpness": frame("sharpness", searches)}
+    frames = {"minima": rows_of("minima", minima), "sharpness": rows_of("sharpness", searches)}
     return Tables(**{**frames, "provenance": PROVENANCE, **changes})
 
 

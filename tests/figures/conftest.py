@@ -2,10 +2,10 @@ import itertools
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
+from invented import rows_of
 
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables
 
 REGIMES = ("small_batch", "large_batch")
 SPLITS = ("train", "test")
@@ -37,10 +37,7 @@ def build(
         "planes": planes(seeds[:1], readings, grid, sharper),
         "points": points(seeds[:1]),
     }
-    frames = {
-        name: pd.DataFrame(rows).assign(network=network, data=data).reindex(columns=list(COLUMNS[name]))
-        for name, rows in parts.items()
-    }
+    frames = {name: rows_of(name, rows, network=network, data=data) for name, rows in parts.items()}
     return Tables(**frames, provenance=dict(PROVENANCE))
 
 
@@ -164,11 +161,7 @@ def study(kind: str, *, seeds: tuple[int, ...] = (0, 1), network: str = "C1", da
                 climb = {"space": "full", "epsilon": 1e-3, "batch_norm": reading, "examples": 5000}
                 climb |= {"climber": climber, "start": begin, "evaluations": evaluations, "sharpness": value}
                 rows["effort"].append(names | climb)
-    frames = {
-        name: pd.DataFrame(found).assign(network=network, data=data).reindex(columns=list(COLUMNS[name]))
-        for name, found in rows.items()
-        if found
-    }
+    frames = {name: rows_of(name, found, network=network, data=data) for name, found in rows.items() if found}
     experiment = {"name": f"{kind}_c1", "variations": VARIATIONS.get(kind, {})}
     return Tables(**frames, provenance={"experiment": experiment, "reduced": [f"{len(seeds)} seeds instead of 5."]})
 

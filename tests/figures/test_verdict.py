@@ -4,8 +4,9 @@ import math
 
 import pandas as pd
 import pytest
+from invented import rows_of
 
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables
 from flatmin.results.verdict import verdict
 
 
@@ -18,9 +19,7 @@ def searches(small, large, **names) -> pd.DataFrame:
     ]
     fixed = {"network": "F1", "data": "digits", "space": "full", "subspace_dim": math.nan, "epsilon": 1e-3}
     fixed |= {"method": "strong", "batch_norm": "batch", "converged": True, "examples": 500, "draw": math.nan}
-    return (
-        pd.DataFrame(rows).assign(**fixed | names).reindex(columns=list(COLUMNS["sharpness"])).fillna({"spread": 0.0})
-    )
+    return rows_of("sharpness", rows, **{"spread": 0.0} | fixed | names)
 
 
 def said(*frames: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from invented import rows_of
 
 from flatmin.report.studies import StudyResults
 from flatmin.results import COLUMNS, Tables
@@ -23,12 +24,12 @@ FILLED: dict[str, dict[str, Any]] = {
 }
 
 
-def frame(table: str, rows: list[dict[str, Any]], names: dict[str, str]) -> pd.DataFrame:
+def filled(table: str, rows: list[dict[str, Any]], names: dict[str, str]) -> pd.DataFrame:
     plain = dict.fromkeys(COLUMNS[table], 0.0) | FILLED[table] | names
-    filled = [plain | {"batch_size": BATCH_SIZES.get(row.get("regime", ""), 256)} | row for row in rows]
-    for row, given in zip(filled, rows, strict=True):
+    found = [plain | {"batch_size": BATCH_SIZES.get(row.get("regime", ""), 256)} | row for row in rows]
+    for row, given in zip(found, rows, strict=True):
         row |= {f"running_{name}": row[name] for name in plain if f"running_{name}" in plain} | given
-    return pd.DataFrame(filled, columns=list(COLUMNS[table]))
+    return rows_of(table, found)
 
 
 def build(
@@ -43,7 +44,7 @@ def build(
 ) -> StudyResults:
     """A study with the given rows; whatever a row leaves out is filled in."""
     names = {"network": network, "data": data}
-    frames: Any = {table: frame(table, found, names) for table, found in rows.items()}
+    frames: Any = {table: filled(table, found, names) for table, found in rows.items()}
     setup = {"network": {"name": network, "variant": variant}, "data": {"name": data}} | (experiment or {})
     provenance = {
         **{"experiment": setup, "reduced": list(reduced), "examples": {"curves": 60000}},

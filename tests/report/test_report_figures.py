@@ -4,8 +4,8 @@ import math
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
+from invented import rows_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.special import stdtrit
 
@@ -14,7 +14,7 @@ from flatmin.report import published
 from flatmin.report.figures import DRAWS, report_figures
 from flatmin.report.sharpness_figures import paper_remedy
 from flatmin.report.studies import StudyResults
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables
 
 SMALL, LARGE = REGIMES
 SPLITS = ("train", "test")
@@ -60,11 +60,7 @@ def study(
         point = {"seed": seed, "kind": way, "regime": "both", "batch_norm": "batch", "alpha": alpha, "split": split}
         height = alpha**2 * (1 - alpha) ** 2 + 0.01 * seed + (way == "curved")
         rows["lines"].append(point | {"loss": height, "accuracy": 1 / (1 + height)})
-    frames = {
-        name: pd.DataFrame(found).assign(network=network, data=data).reindex(columns=list(COLUMNS[name]))
-        for name, found in rows.items()
-        if found
-    }
+    frames = {name: rows_of(name, found, network=network, data=data) for name, found in rows.items() if found}
     plain = {"augmentation": None, "method": None}
     made = {"fig4": {"sweep": plain}, "fig5": {"warm_start": plain}, "remedies": {"robust": {"method": "robust"}}}
     experiment = {

@@ -2,16 +2,17 @@ import math
 
 import pandas as pd
 import pytest
+from invented import rows_of
 
-from flatmin.results import COLUMNS
 from flatmin.results.nesting import impossible, nested
 
 
 def searches(*rows: tuple, **names) -> pd.DataFrame:
     """Rows of (epsilon, sharpness), all else alike."""
-    plain = dict.fromkeys(COLUMNS["sharpness"], 0.0) | {"epoch": math.nan, "subspace_dim": math.nan} | names
-    plain |= {"network": "F1", "data": "mnist", "regime": "large_batch", "space": "full", "method": "paper"} | names
-    return pd.DataFrame([plain | {"epsilon": epsilon, "sharpness": value} for epsilon, value in rows])
+    plain = {"epoch": math.nan, "subspace_dim": math.nan, "network": "F1", "data": "mnist"}
+    plain |= {"regime": "large_batch", "space": "full", "method": "paper"} | names
+    found = [{"epsilon": epsilon, "sharpness": value} for epsilon, value in rows]
+    return rows_of("sharpness", found, blank=0.0, **plain)
 
 
 def test_search_that_finds_less_in_a_larger_box_is_impossible_for_a_maximum():

@@ -2,15 +2,15 @@ import math
 
 import pandas as pd
 import pytest
+from invented import rows_of
 
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables
 from flatmin.results.statistics import ratios, summary, with_minima
 
 
 def minima(*rows: tuple) -> pd.DataFrame:
     """Rows of (regime, seed, test accuracy) or (regime, seed, test accuracy, status)."""
-    filled = [dict.fromkeys(COLUMNS["minima"], 0.0) | row for row in map(_minimum, rows)]
-    return pd.DataFrame(filled)
+    return rows_of("minima", map(_minimum, rows), blank=0.0)
 
 
 def _minimum(row: tuple) -> dict:
@@ -34,8 +34,8 @@ def searches(
         names |= {"space": "full" if math.isnan(subspace_dim) else "random", "batch_norm": "running"}
         names |= {"distribution": "identity" if math.isnan(subspace_dim) else distribution}
         numbers = {"epoch": epoch, "sharpness": value, "draw": draw, "subspace_dim": subspace_dim, "epsilon": epsilon}
-        filled.append(dict.fromkeys(COLUMNS["sharpness"], 0.0) | names | numbers)
-    return pd.DataFrame(filled)
+        filled.append(names | numbers)
+    return rows_of("sharpness", filled, blank=0.0)
 
 
 def test_mean_and_sample_deviation_by_hand():
@@ -63,15 +63,12 @@ def test_diverged_runs_are_left_out_of_the_mean():
 
 
 def test_nothing_measured_of_a_training_without_minimum_is_left():
-    rows = [dict.fromkeys(COLUMNS["lines"], 0.0) | {"network": "F1", "data": "digits"} for _ in range(4)]
-    for row, (regime, seed) in zip(
-        rows, [("both", 0), ("both", 1), ("large_batch", 1), ("small_batch", 1)], strict=True
-    ):
-        row |= {"regime": regime, "seed": seed}
+    slices = [("both", 0), ("both", 1), ("large_batch", 1), ("small_batch", 1)]
+    rows = [{"regime": regime, "seed": seed} for regime, seed in slices]
     tables = Tables(
         minima=minima(("small_batch", 0, 0.9), ("small_batch", 1, 0.9), ("large_batch", 1, 0.1, "chance")),
         sharpness=searches(("small_batch", 1, 1.0), ("large_batch", 0, 9.0), ("large_batch", 1, 3.0)),
-        lines=pd.DataFrame(rows),
+        lines=rows_of("lines", rows, blank=0.0, network="F1", data="digits"),
     )
     found = with_minima(tables)
     assert found.minima[["regime", "seed"]].to_numpy().tolist() == [["small_batch", 0], ["small_batch", 1]]
@@ -81,8 +78,8 @@ def test_nothing_measured_of_a_training_without_minimum_is_left():
 
 
 def test_a_remedy_without_minimum_takes_no_path_with_it():
-    row = dict.fromkeys(COLUMNS["lines"], 0.0) | {"network": "F1", "data": "digits", "regime": "both", "seed": 0}
-    tables = Tables(minima=minima(("conservative", 0, 0.1, "diverged")), lines=pd.DataFrame([row]))
+    lines = rows_of("lines", [{"regime": "both", "seed": 0}], blank=0.0, network="F1", data="digits")
+    tables = Tables(minima=minima(("conservative", 0, 0.1, "diverged")), lines=lines)
     assert len(with_minima(tables).lines) == 1
 
 

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from invented import rows_of
 
 from flatmin.core.errors import ResultsError
 from flatmin.results import COLUMNS
@@ -19,12 +20,11 @@ def curves(seed: int = 0) -> pd.DataFrame:
 
 
 def sharpness() -> pd.DataFrame:
-    row = dict.fromkeys(COLUMNS["sharpness"], 0.1)
-    row |= {"network": "F1", "data": "digits", "regime": "large_batch", "seed": 0, "space": "full"}
+    row = {"network": "F1", "data": "digits", "regime": "large_batch", "seed": 0, "space": "full"}
     row |= {"epoch": math.nan, "distribution": "identity"}
     row |= {"subspace_dim": math.nan, "draw": math.nan, "method": "paper", "batch_norm": "running"}
     row |= {"worst_loss": math.inf, "converged": True, "sharpness": 1 / 3}
-    return pd.DataFrame([row])
+    return rows_of("sharpness", [row], blank=0.1)
 
 
 def test_written_tables_come_back_exactly(tmp_path):
