@@ -42,7 +42,8 @@ def report(
     out = out or (FROZEN.with_name("generated") if frozen else OWN_RESULTS / "report")
     judgements, written = build(studies, out, others)
     console = Console()
-    console.print(terminal_table(judgements))
+    if studies:
+        console.print(terminal_table(judgements))
     for name, label in [(study.name, study.label) for study in studies] + [(one.name, one.label) for one in others]:
         console.print(f"{name}: {label}", highlight=False, markup=False)
     text = f"{counted(len(studies) + len(others), 'study')}, {counted(len(written), 'file')} in {out}"

@@ -39,7 +39,11 @@ class RunCommand(TyperCommand):
         with formatter.section("Measures (NAME={} takes one with its defaults, NAME=null none)"):
             formatter.write_dl(
                 [
-                    (measure.name, (measure.settings.__doc__ or "").partition("\n")[0] + TAKEN * measure.by_default)
+                    (
+                        measure.name,
+                        f"{(measure.settings.__doc__ or '').partition(chr(10))[0]}{TAKEN * measure.by_default}"
+                        f" Settings: {', '.join(measure.settings.model_fields)}.",
+                    )
                     for measure in measures().values()
                 ]
             )

@@ -53,7 +53,7 @@ class Source:
             pass  # a callable without a signature says at the call what it takes
         try:
             return self.function(**arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(f"{self.key}: {self.call} raised {said(error)}") from error
 
     def bound(self, arguments: dict[str, Any]) -> Callable[..., Any]:
@@ -107,21 +107,31 @@ def _listed(arguments: dict[str, Any]) -> str:
 def _from_file(key: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"{key}: no file {path}; it is looked for beside the experiment's file.")
-    name = f"flatmin_own_{path.stem}_{sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:8]}"
+    reached = _reached(path.resolve(), path.resolve().parent)
+    seen = sha256(repr((str(path.resolve()), sorted(reached.items()))).encode()).hexdigest()
+    name = f"flatmin_own_{path.stem}_{seen[:8]}"
     if name in sys.modules:
         return sys.modules[name]
+    _forget({Path(place).parts[0].removesuffix(".py") for place in reached})
     spec = spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = sys.modules[name] = module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(f"{key}: importing {path.name} raised {said(error)}") from error
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return module
+
+
+def _forget(siblings: set[str]) -> None:
+    """Have the modules beside a file imported anew: they may be those of another folder, or as they were before."""
+    for name in [*sys.modules]:
+        if (top := name.partition(".")[0]) in siblings and top not in sys.stdlib_module_names:
+            del sys.modules[name]
 
 
 def _from_package(key: str, name: str) -> ModuleType:
@@ -134,7 +144,7 @@ def _from_package(key: str, name: str) -> ModuleType:
                 f"{error.name.partition('.')[0]}.py:..."
             ) from None
         raise ConfigError(f"{key}: importing {name} raised {said(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{key}: importing {name} raised {said(error)}") from error
 
 

@@ -4,11 +4,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from flatmin.core.errors import FlatminError
+from flatmin.core.fields import shown
 from flatmin.experiments.laboratory import Laboratory, examples_of
 from flatmin.experiments.step import Outcome
 from flatmin.experiments.training_step import TrainingStep
@@ -83,18 +87,29 @@ class MeasureStep:
         }
 
     @property
+    def own_columns(self) -> list[str]:
+        """What its rows have to hold."""
+        return [name for name in self.measure.columns if name not in self.asked.facts]
+
+    @property
     def cost(self) -> float:
         """Passes over the examples."""
         return self.asked.passes * self.asked.examples
 
     def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
-        """Measure; leave no row where the loss of the network is not finite."""
+        """Measure; leave no row where the loss of the network is not finite.
+
+        Raises:
+            FlatminError: If the measure returns other rows than it declares.
+        """
         subject = self.subject(workplace)
         base_loss = float(subject.objective.value())
         if not math.isfinite(base_loss):
             return Outcome(result={"rows": [], "base_loss": base_loss}, status="diverged")
         rows = self.measure.run(subject, self.asked, advance)
-        frame = pd.DataFrame(rows, columns=[name for name in self.measure.columns if name not in self.asked.facts])
+        if problem := misfit(self.measure, rows, self.own_columns):
+            raise FlatminError(f"measure {self.measure.name}: {problem}")
+        frame = pd.DataFrame(rows, columns=self.own_columns)
         return Outcome(result={"rows": rows}, tables={self.measure.name: frame})
 
     def subject(self, workplace: Laboratory) -> Specimen:
@@ -114,3 +129,21 @@ class MeasureStep:
         if record.state == "diverged":
             return f"not measured, the loss of the network is {record.result['base_loss']}"
         return self.measure.in_words(record.result["rows"])
+
+
+def misfit(measure: Measure[Any], rows: Any, wanted: list[str]) -> str:
+    """What is wrong with the rows that a measure has returned, against its declaration; empty where nothing is."""
+    if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+        return f"`run` must return a list of at least one row, got {shown(rows)}."
+    for row in rows:
+        if absent := [name for name in wanted if name not in row]:
+            return (
+                f"every row must have the columns that are declared, got none of {', '.join(absent)} in {shown(row)}."
+            )
+        for name in wanted:
+            value, words = row[name], name in measure.text
+            if words and not (isinstance(value, str) and value not in ("", "nan")):
+                return f"the text column {name!r} must hold words, got {value!r}."
+            if not words and not isinstance(value, Real | np.bool_):
+                return f"the column {name!r} must hold numbers, or be declared in `text`, got {shown(value)}."
+    return ""

@@ -124,6 +124,6 @@ def _dotted(keys: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    lowered = {name.lower(): name for name in known}
+    lowered = {name.lower(): name for name in known if name != word}
     near = difflib.get_close_matches(word.lower(), lowered, n=1)
     return f"; did you mean {lowered[near[0]]!r}?" if near else ""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from flatmin.core.errors import ConfigError
 from flatmin.core.sources import Source, said, source
@@ -23,6 +24,7 @@ SIDES = ("inputs", "targets")
 PARTS = ("train", "test")
 TRIED = 8
 """Examples on which network and loss are tried before anything runs."""
+MOST_CLASSES = 100
 
 
 def found(key: str, section: Call, folder: Path) -> Source:
@@ -179,13 +181,26 @@ def each_of(loss: Loss, network: nn.Module, data: Dataset) -> Loss | None:
         network: The network at a start.
         data: The data set, of which some examples are tried.
     """
-    few = data.train.first(min(TRIED, len(data.train)))
+    few = some_of_each_class(data.train)
     with torch.no_grad():
         outputs = network.eval()(few.inputs)
         for each in (unreduced(loss), one_by_one(loss)):
-            if each is not None and torch.allclose(each(outputs, few.targets).mean(), loss(outputs, few.targets)):
+            try:
+                values = each(outputs, few.targets) if each is not None else torch.empty(0)
+            except Exception:  # a form that the loss does not know: it may know the other
+                continue
+            if len(values) == len(few.targets) and torch.allclose(values.mean(), loss(outputs, few.targets)):
                 return each
     return None
+
+
+def some_of_each_class(split: Split) -> Split:
+    """The first examples, and the first of each of the first classes."""
+    chosen = dict.fromkeys(range(min(TRIED, len(split))))
+    if not split.targets.is_floating_point():
+        classes = sorted(set(split.targets.tolist()))[:MOST_CLASSES]
+        chosen |= dict.fromkeys(int((split.targets == one).nonzero()[0]) for one in classes)
+    return Split(split.inputs[[*chosen]], split.targets[[*chosen]])
 
 
 def unreduced(loss: Loss) -> Loss | None:
@@ -228,48 +243,86 @@ def check_start(key: str, first: nn.Module, second: nn.Module) -> None:
         second: The same, built anew.
 
     Raises:
-        ConfigError: If their weights differ.
+        ConfigError: If their weights differ or are the same tensors, or a layer has none yet.
     """
-    weights, again = first.state_dict(), second.state_dict()
-    if weights.keys() != again.keys() or not all(torch.equal(weights[name], again[name]) for name in weights):
+    weights, again = first.state_dict(keep_vars=True), second.state_dict(keep_vars=True)
+    for name, tensor in weights.items():
+        if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+            raise ConfigError(f"{key} must be built with every size known, got a lazy layer without weights at {name}.")
+    if first is second or {id(tensor) for tensor in weights.values()} & {id(tensor) for tensor in again.values()}:
+        raise ConfigError(
+            f"{key} must be a new network at every call, got the same one twice; build it in the function."
+        )
+    if weights.keys() != again.keys() or not all(alike(weights[name], again[name]) for name in weights):
         raise ConfigError(
             f"{key} must start from the seed alone, got other weights the second time; draw them by torch's own "
             "generator."
         )
 
 
+def alike(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors hold the same, not-a-number included."""
+    return first.shape == second.shape and torch.equal(first.nan_to_num(7.0), second.nan_to_num(7.0))
+
+
 NO_MEAN = "The loss of a batch is not the mean of its examples' losses: it depends on how the data are cut into batches"
 
 
-def check_fit(network: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) -> None:
-    """Refuse a network that does not take the data, or outputs that the loss does not take, before anything runs.
+def check_fit(first: nn.Module, second: nn.Module, loss: Loss, data: Dataset, keys: tuple[str, str]) -> None:
+    """Refuse what cannot be trained and measured, before anything runs.
+
+    That is a network that does not take the data, writes into them, or is not one function of its weights in
+    evaluation mode; outputs that the loss does not take; and a loss that is not one function of them.
 
     Args:
-        network: The network at a start.
+        first: The network at the start of a seed.
+        second: The same, built anew.
         loss: The loss.
         data: The data set.
         keys: What names network and loss in an error.
 
     Raises:
-        ConfigError: If one raises, or the loss is not one finite number with a gradient.
+        ConfigError: If one raises, or returns something else than it has to.
     """
     few = data.train.first(min(TRIED, len(data.train)))
+    inputs = few.inputs.clone()
     try:
-        outputs = network.eval()(few.inputs)
-    except Exception as error:
+        outputs, again, anew = (network.eval()(inputs) for network in (first, first, second))
+    except (Exception, SystemExit) as error:
         got = f"inputs of {shape(few.inputs)}"
         raise ConfigError(f"{keys[0]}: the network cannot take {got} of {data.name}: {said(error)}") from error
-    known = outputs.shape[1] if isinstance(outputs, Tensor) and outputs.ndim > 1 else None
-    if loss is cross_entropy and known is not None and known < data.num_classes:
-        raise ConfigError(f"{keys[0]} must have {data.num_classes} outputs, the classes of {data.name}, got {known}.")
-    if loss is mse_loss and outputs.shape != few.targets.shape:
+    if not alike(inputs, few.inputs):
         raise ConfigError(
-            f"{keys[0]} must have outputs of the targets' shape {shape(few.targets)}, got {shape(outputs)}."
+            f"{keys[0]} must leave its inputs as they are, got others after a call; change a copy of them."
         )
+    if not (isinstance(outputs, Tensor) and outputs.is_floating_point()):
+        got = f"a tensor of {outputs.dtype}" if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ConfigError(f"{keys[0]} must return one tensor of real numbers, got {got}.")
+    for other, when in ((again, "the second time"), (anew, "from one built anew at the same seed")):
+        if outputs.shape != other.shape or not torch.allclose(outputs, other, rtol=1e-3, equal_nan=True):
+            raise ConfigError(
+                f"{keys[0]} must be a function of its weights in evaluation mode, got other outputs {when}."
+            )
+    check_outputs(outputs, few, loss, data, keys[0])
     try:
-        value = loss(outputs, few.targets)
-    except Exception as error:
+        value, twin = (loss(outputs, few.targets) for _ in range(2))
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{keys[1]}: the loss cannot take the network's outputs: {said(error)}") from error
     if not (isinstance(value, Tensor) and value.ndim == 0 and value.requires_grad):
         got = f"a tensor of {shape(value)}" if isinstance(value, Tensor) else type(value).__name__
         raise ConfigError(f"{keys[1]} must return one number with a gradient, the mean of a batch, got {got}.")
+    if not torch.allclose(value, twin, equal_nan=True):
+        raise ConfigError(f"{keys[1]} must be a function of outputs and targets, got {value:.6g} and then {twin:.6g}.")
+
+
+def check_outputs(outputs: Tensor, few: Split, loss: Loss, data: Dataset, key: str) -> None:
+    """Refuse outputs whose shape the loss that is taken by default does not mean.
+
+    Raises:
+        ConfigError: If they have one.
+    """
+    known = outputs.shape[1] if outputs.ndim > 1 else None
+    if loss is cross_entropy and known is not None and known < data.num_classes:
+        raise ConfigError(f"{key} must have {data.num_classes} outputs, the classes of {data.name}, got {known}.")
+    if loss is mse_loss and outputs.shape != few.targets.shape:
+        raise ConfigError(f"{key} must have outputs of the targets' shape {shape(few.targets)}, got {shape(outputs)}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 import torch
 
+from flatmin.core.errors import ResultsError
 from flatmin.results import Record, Store
 from flatmin.results.schema import columns
 
@@ -97,7 +98,16 @@ class Step(Protocol):
 
 
 def with_facts(table: str, frame: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows of a record with the columns that name its step, in the table's order."""
+    """The rows of a record with the columns that name its step, in the table's order.
+
+    Raises:
+        ResultsError: If the table or a column of it is not as declared.
+    """
+    if table not in columns():
+        raise ResultsError(f"a step has left a table {table!r}, which no kind of study declares in `columns`.")
     wanted = columns()[table]
     known = {column: value for column, value in facts.items() if column in wanted}
-    return frame.assign(**known)[list(wanted)]
+    whole = frame.assign(**known)
+    if absent := [column for column in wanted if column not in whole]:
+        raise ResultsError(f"a step has left a table {table!r} without the declared columns {', '.join(absent)}.")
+    return whole[list(wanted)]

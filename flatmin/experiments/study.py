@@ -37,6 +37,12 @@ class Study:
     cautions: list[Remark] = field(default_factory=list)
     origins: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("reduced", "cautions"):
+            for remark in getattr(self, name):
+                if not isinstance(remark, Remark):
+                    raise TypeError(f"`{name}` must hold instances of Remark, got {remark!r}.")
+
     @classmethod
     def of(
         cls, experiment: Experiment, *, results: Path, data_root: Path | None = None, download: bool = True

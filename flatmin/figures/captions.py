@@ -81,7 +81,8 @@ def batch_norm_fact(rows: pd.DataFrame) -> str:
 
 def examples_fact(tables: Tables, table: str, rows: pd.DataFrame) -> str:
     """Return on how many examples the losses were taken, from the rows or else from the provenance."""
-    stated = pd.Series([tables.provenance.get("examples", {}).get(table)])
+    on_test = "split" in rows and (rows["split"] == "test").all()
+    stated = pd.Series([tables.provenance.get("examples", {}).get(f"{table}_test" if on_test else table)])
     return span(rows.get("examples", stated).dropna(), "example")
 
 

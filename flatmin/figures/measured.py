@@ -1,5 +1,6 @@
 """A measure without a figure of its own, drawn by rule: its numbers against what tells them apart, by regime."""
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, looks_of, regimes_of, select, styled
 from flatmin.measures import Measure
 from flatmin.results import Tables, of_minima
+
+LABEL_WIDTH = 34
+"""Letters of an axis label in a line."""
 
 
 @styled
@@ -42,7 +46,7 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
         axes.set_title(", ".join(map(str, names)))
     unit = f"\n{measure.unit}" if measure.unit else ""
     log = ", log axis" if figure.axes[0].get_yscale() == "log" else ""
-    figure.axes[0].set_ylabel(f"{measure.words_within}{unit}{log}")
+    figure.axes[0].set_ylabel(f"{fill(measure.words_within, LABEL_WIDTH)}{unit}{log}")
     heading(figure, measure.words_within, network, data, regime_handles(tables, rows, network, data))
     lost = int((~np.isfinite(rows[measure.value].astype(float))).sum())
     note = f"{lost} of {len(rows):,} values not finite, left out" if lost else ""

@@ -139,6 +139,18 @@ class Measure(Generic[Settings]):
     def __post_init__(self) -> None:
         if not self.table:
             object.__setattr__(self, "table", (*NAMING, *self.columns))
+        named = {
+            "value": (self.value,) if self.value else (),
+            "by": self.by,
+            "text": self.text,
+            "columns": self.columns,
+        }
+        for key, names in named.items():
+            if absent := [name for name in names if name not in self.table]:
+                known = ", ".join(self.table)
+                raise ValueError(
+                    f"measure {self.name!r}: `{key}` must name columns of its table ({known}), got {absent}."
+                )
 
     @property
     def words_within(self) -> str:

@@ -41,7 +41,8 @@ def build(
         studies: The studies.
         out: Folder to write to; made if absent. Where a LaTeX document beside it reads its ``numbers.tex``, that file
             has the numbers which the document quotes, and else all there are.
-        others: Studies of other kinds, each with a section of its own.
+        others: Studies that the paper has no place for, each with a section of its own; a report of these alone has
+            nothing else.
 
     Returns:
         The judgements and the files written.
@@ -49,12 +50,15 @@ def build(
     Raises:
         ResultsError: If the folder cannot be written, or the document quotes a number that there is not.
     """
-    judgements = judge(studies)
     written: list[Path] = []
     apart = {}
     for heading, texts, drawn in sections(others, out):
         apart[heading] = texts
         written += drawn
+    if not studies:
+        write_files(out, {"report.md": whole_report("Studies", apart).encode()})
+        return [], [*written, out / "report.md"]
+    judgements = judge(studies)
     for files in report_contents(studies, judgements, apart, quotations(out)):
         write_files(out, files)
         written += [out / name for name in files]
@@ -118,7 +122,7 @@ def report_contents(
         "Studies": [named.markdown, limited.markdown],
         **apart,
     }
-    yield {"report.md": whole_report(parts).encode()}
+    yield {"report.md": whole_report("Keskar et al. (2017) reproduced", parts).encode()}
 
 
 def printed(*sheets: Sheet) -> dict[str, bytes]:
@@ -126,7 +130,7 @@ def printed(*sheets: Sheet) -> dict[str, bytes]:
     return {f"{ready.name}.tex": ready.latex.encode() for ready in sheets}
 
 
-def whole_report(parts: dict[str, list[str]]) -> str:
+def whole_report(title: str, parts: dict[str, list[str]]) -> str:
     """The report as one Markdown document."""
-    title = "# Keskar et al. (2017) reproduced\n\nWritten by `flatmin report` from the studies named at its end.\n"
-    return "\n".join([title, *(f"## {heading}\n\n" + "\n".join(texts) for heading, texts in parts.items())])
+    head = f"# {title}\n\nWritten by `flatmin report` from the studies named at its end.\n"
+    return "\n".join([head, *(f"## {heading}\n\n" + "\n".join(texts) for heading, texts in parts.items())])

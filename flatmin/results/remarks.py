@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from flatmin.core.errors import ResultsError
 from flatmin.measures import measures
 
 EVERYTHING = "everything"
@@ -29,16 +30,33 @@ def remarks(provenance: Mapping[str, Any], *kinds: str) -> list[Remark]:
         provenance: Of a study's tables.
         *kinds: Such as "reduced" or "cautions".
 
+    Raises:
+        ResultsError: If they are no list of sentences, or of mappings with a text and what it concerns.
+
     Example:
         >>> remarks({"reduced": [{"text": "On few examples", "concerns": "effort"}]}, "reduced")
         [Remark(text='On few examples', concerns='effort')]
     """
-    return [_remark(entry) for kind in kinds for entry in provenance.get(kind, [])]
+    return [_remark(kind, entry) for kind in kinds for entry in _listed(kind, provenance.get(kind, []))]
 
 
-def _remark(entry: str | Mapping[str, str]) -> Remark:
+def _listed(kind: str, entries: Any) -> Iterable[Any]:
+    if not isinstance(entries, list):
+        raise ResultsError(f"the provenance must have a list of remarks under {kind!r}, got {entries!r}.")
+    return entries
+
+
+def _remark(kind: str, entry: Any) -> Remark:
+    if isinstance(entry, Mapping):
+        fields = {"text": "", "concerns": EVERYTHING, **entry}
+        if (
+            len(fields) == len(Remark._fields)
+            and fields["text"]
+            and all(isinstance(one, str) for one in fields.values())
+        ):
+            return Remark(**fields)
     if not isinstance(entry, str):
-        return Remark(**entry)
+        raise ResultsError(f"a remark under {kind!r} in the provenance must be a text or have one, got {entry!r}.")
     concerns = (table for table, words in BEGINNINGS.items() if entry.startswith(words))
     return Remark(entry.rstrip("."), next(concerns, EVERYTHING))
 

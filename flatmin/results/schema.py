@@ -13,7 +13,7 @@ from typing import Any
 from flatmin.core.kind import USUAL, kinds
 from flatmin.measures import measures
 
-COLUMNS: dict[str, tuple[str, ...]] = {
+TRAININGS: dict[str, tuple[str, ...]] = {
     "curves": (
         *("network", "data", "regime", "seed", "epoch", "split"),
         *("loss", "accuracy", "running_loss", "running_accuracy"),
@@ -24,7 +24,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("running_train_loss", "running_train_accuracy", "running_test_loss", "running_test_accuracy"),
         "distance_from_start",
     ),
-    **{name: measure.table for name, measure in measures().items()},
+}
+SLICES: dict[str, tuple[str, ...]] = {
     "lines": (
         *("network", "data", "seed", "kind", "regime", "batch_norm"),
         *("alpha", "split", "loss", "accuracy"),
@@ -35,6 +36,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "points": ("network", "data", "seed", "kind", "label", "alpha", "beta"),
 }
+COLUMNS = TRAININGS | {name: measure.table for name, measure in measures().items()} | SLICES
+if taken := sorted(measures().keys() & (TRAININGS | SLICES).keys()):
+    raise ImportError(f"a measure must have a name that no other table has, got {taken}.")
 
 TEXT = (
     *("network", "data", "regime", "split", "status", "kind", "label"),

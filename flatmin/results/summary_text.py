@@ -95,7 +95,8 @@ def measured_lines(tables: Tables) -> Iterator[list[str]]:
                 str(row["regime"]): plus_minus(float(row["mean"]), float(row["std"])) for _, row in mine.iterrows()
             }
             ratio = rows["large_batch"] / rows["small_batch"]
-            whole = {"ratio": rows["large_batch"].mean() / rows["small_batch"].mean(), "seeds_pairs": ratio.count()}
+            with np.errstate(divide="ignore", invalid="ignore"):
+                whole = {"ratio": rows["large_batch"].mean() / rows["small_batch"].mean(), "seeds_pairs": ratio.count()}
             text = ratio_text(pd.Series({**whole, "lowest": ratio.min(), "highest": ratio.max()}))
             setting = f"{in_words(measure, rows.iloc[0])}, {SHORT.get(rows['batch_norm'].iloc[0], '')}".strip(", ")
             seeds = ", ".join(str(number) for number in dict.fromkeys(mine["seeds"]))

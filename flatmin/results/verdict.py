@@ -38,9 +38,10 @@ def verdict(tables: Tables) -> list[str]:
         rows = pair_rows(tables)
         rows = rows[(rows["network"] == network) & (rows["data"] == data)]
         no_better = guesses[(guesses["network"] == network) & (guesses["data"] == data)]
-        reason = "no network can be told from a guess" if len(no_better) else "the sharpness was not measured"
-        text = sentence(rows) if len(rows) else f"no verdict, {reason}"
-        note = f"; {guessing(no_better)}" if len(no_better) and len(rows) else ""
+        left = ((tables.minima["network"] == network) & (tables.minima["data"] == data)).any()
+        nothing = "the sharpness was not measured" if left or no_better.empty else "no network can be told from a guess"
+        text = sentence(rows) if len(rows) else f"no verdict, {nothing}"
+        note = f"; {guessing(no_better)}" if len(no_better) and (left or len(rows)) else ""
         sentences.append(f"{network} on {DATA_NAMES.get(data, data)}: {text}{note}.")
     return sentences
 

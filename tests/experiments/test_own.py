@@ -38,6 +38,32 @@ def restless():
 def nothing():
     return 3
 NUMBER = 3
+class Inplace(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = torch.nn.Linear(4, 3)
+    def forward(self, x): return self.last(x.mul_(1.5))
+def inplace(outputs): return Inplace()
+SHARED = torch.nn.Linear(4, 3)
+def shared(outputs): return SHARED
+class Scaled(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3)
+        import random
+        self.scale = random.random()
+    def forward(self, x): return self.scale * super().forward(x)
+def unsaved(outputs): return Scaled()
+class Noisy(torch.nn.Linear):
+    def forward(self, x): return torch.nn.functional.dropout(super().forward(x), 0.5)
+def noisy(outputs): return Noisy(4, 3)
+class Two(torch.nn.Linear):
+    def forward(self, x): return super().forward(x), 0
+def two(outputs): return Two(4, 3)
+class Imaginary(torch.nn.Linear):
+    def forward(self, x): return super().forward(x) * 1j
+def imaginary(outputs): return Imaginary(4, 3)
+def lazy(outputs): return torch.nn.LazyLinear(3)
+def leaving(outputs): raise SystemExit("bye")
 """
 DATA = """
 import numpy as np
@@ -86,6 +112,10 @@ import torch
 def smooth(outputs, targets, smoothing=0.0):
     return torch.nn.functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
 def vector(outputs, targets): return outputs.sum(1)
+def restless(outputs, targets): return smooth(outputs, targets) * (1 + 0.1 * torch.rand(()))
+def ignoring(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets, ignore_index=2)
+def deaf(outputs, targets, reduction="mean"): return smooth(outputs, targets)
 def scores(outputs): return outputs
 """
 FILE = """
@@ -253,6 +283,31 @@ def learned():
     assert not study.workplace.train.inputs.requires_grad
 
 
+@pytest.mark.parametrize(("loss", "mean"), [("ignoring", False), ("deaf", True)])
+def test_the_loss_of_each_example_is_found_or_said_to_be_none(folder, loss, mean):
+    study = made(folder, f"loss={{call: 'losses.py:{loss}'}}")
+    assert (study.workplace.each is not None) == mean
+    assert ("is not the mean of" in str(study.cautions)) != mean
+    assert run(study).sharpness["sharpness"].notna().all()
+
+
+def test_modules_of_one_name_in_two_folders_are_two(folder):
+    for place, factor in (("a", 1.0), ("b", 100.0)):
+        (folder / place).mkdir()
+        (folder / place / "helper.py").write_text(f"FACTOR = {factor}")
+        (folder / place / "losses.py").write_text(
+            "import helper\nfrom torch.nn.functional import cross_entropy\n"
+            "def scaled(outputs, targets): return helper.FACTOR * cross_entropy(outputs, targets)\n"
+        )
+    outputs, targets = torch.randn(6, 3), torch.arange(6) % 3
+    losses = [made(folder, f"loss={{call: '{place}/losses.py:scaled'}}").workplace.loss for place in "ab"]
+    values = [float(loss(outputs, targets)) for loss in losses]
+    assert values[1] == pytest.approx(100 * values[0])
+    (folder / "a" / "helper.py").write_text("FACTOR = 7.0")
+    edited = made(folder, "loss={call: 'a/losses.py:scaled'}").workplace.loss(outputs, targets)
+    assert float(edited) == pytest.approx(7 * values[0])
+
+
 def test_a_class_is_made_with_its_arguments(folder):
     study = made(folder, "loss={call: 'torch.nn:CrossEntropyLoss', label_smoothing: 0.1}")
     scores, targets = torch.randn(6, 3), torch.arange(6) % 3
@@ -277,6 +332,15 @@ def test_a_class_is_made_with_its_arguments(folder):
         ("network={call: 'models.py:restless'}", r"network must start from the seed alone"),
         ("network.outputs=1", r"loss: the loss cannot take the network's outputs: IndexError"),
         ("data=digits", r"network: the network cannot take inputs of 8 x 1 x 8 x 8 of digits: RuntimeError"),
+        ("network={call: 'models.py:inplace', outputs: 3}", r"network must leave its inputs as they are"),
+        ("network={call: 'models.py:shared', outputs: 3}", r"network must be a new network at every call"),
+        ("network={call: 'models.py:unsaved', outputs: 3}", r"network must be a function of its weights .* built anew"),
+        ("network={call: 'models.py:noisy', outputs: 3}", r"must be a function of its weights .* the second time"),
+        ("network={call: 'models.py:two', outputs: 3}", r"network must return one tensor of real numbers, got tuple"),
+        ("network={call: 'models.py:imaginary', outputs: 3}", r"one tensor of real numbers, got .*complex64"),
+        ("network={call: 'models.py:lazy', outputs: 3}", r"network must be built with every size known, .* at weight"),
+        ("network={call: 'models.py:leaving', outputs: 3}", r"models\.py:leaving raised SystemExit: bye"),
+        ("loss={call: 'losses.py:restless'}", r"loss must be a function of outputs and targets, got .* and then"),
         ("data={call: 'models.py:small'}", r"data\.call: models\.py:small must return train and test, got Sequential"),
         ("data={call: 'data.py:three'}", r"must return train and test, got 3 things"),
         (

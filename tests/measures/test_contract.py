@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy
 from flatmin import Objective
 from flatmin.experiments import Study, run
 from flatmin.experiments.budget import cut
-from flatmin.experiments.measure_step import MeasureStep
+from flatmin.experiments.measure_step import MeasureStep, misfit
 from flatmin.figures.render import contents
-from flatmin.measures import measures
-from flatmin.measures.measure import NAMING, Specimen
+from flatmin.measures import Measure, measures
+from flatmin.measures.measure import NAMING, MeasureSettings, Specimen
 from flatmin.report.measured import measured_sheet
 from flatmin.report.studies import StudyResults as Reported
 from flatmin.results import columns, identity
@@ -176,3 +176,35 @@ def test_a_file_may_leave_it_out(measure):
     assert (getattr(Comparison.model_validate(base), measure.name) is not None) == measure.by_default
     assert getattr(Comparison.model_validate(base | {measure.name: None}), measure.name) is None
     assert measure not in [one for one, _ in Comparison.model_validate(base | {measure.name: None}).asked]
+
+
+DECLARED = {
+    **{"name": "made_up", "words": "Made up", "noun": "made-up things", "settings": MeasureSettings},
+    **{"columns": ("layer", "size"), "value": "size", "by": ("layer",), "text": ("layer",)},
+    **{"plan": lambda settings, available, examples: iter(()), "run": lambda subject, asked, advance: []},
+}
+
+
+@pytest.mark.parametrize("wrong", [{"value": "sizes"}, {"by": ("layers",)}, {"text": ("words",)}])
+def test_a_declaration_that_names_no_column_is_refused(wrong):
+    assert Measure(**DECLARED).table[-2:] == ("layer", "size")
+    with pytest.raises(ValueError, match=f"measure 'made_up': `{next(iter(wrong))}` must name columns of its table"):
+        Measure(**DECLARED | wrong)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (None, "must return a list of at least one row"),
+        ([], "must return a list of at least one row"),
+        ([{"layer": "one"}], "got none of size"),
+        ([{"layer": "", "size": 1.0}], "must hold words"),
+        ([{"layer": "nan", "size": 1.0}], "must hold words"),
+        ([{"layer": "one", "size": "large"}], "must hold numbers"),
+        ([{"layer": "one", "size": torch.tensor(1.0)}], "must hold numbers"),
+        ([{"layer": "one", "size": 1.0}, {"layer": "two"}], "got none of size"),
+    ],
+)
+def test_rows_that_are_not_as_declared_are_refused(rows, said):
+    assert said in misfit(Measure(**DECLARED), rows, ["layer", "size"])
+    assert not misfit(Measure(**DECLARED), [{"layer": "one", "size": math.inf, "more": None}], ["layer", "size"])

@@ -1,3 +1,6 @@
+import pytest
+
+from flatmin.core.errors import ResultsError
 from flatmin.results.remarks import EVERYTHING, Remark, concerning, remarks
 
 SENTENCES = {
@@ -34,3 +37,18 @@ def test_what_concerns_other_tables_is_left_out():
     found = [Remark("Half the data"), Remark("A few examples", "sharpness"), Remark("A few more", "planes")]
     assert concerning(found, "sharpness", "minima") == ["Half the data", "A few examples"]
     assert concerning(found) == ["Half the data"]
+
+
+@pytest.mark.parametrize(
+    "entries", [None, 3, "a sentence", {"text": "a"}, [None], [3], [["a", "b"]], [{"concerns": "x"}]]
+)
+def test_other_remarks_are_refused_in_one_line(entries):
+    with pytest.raises(ResultsError, match="under 'reduced'") as error:
+        remarks({"reduced": entries}, "reduced")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("entry", [{"text": None}, {"text": "a", "concerns": 3}, {"text": "a", "more": "b"}])
+def test_remarks_have_a_text_and_what_it_concerns_and_no_more(entry):
+    with pytest.raises(ResultsError, match="must be a text or have one"):
+        remarks({"cautions": [entry]}, "cautions")

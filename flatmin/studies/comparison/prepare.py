@@ -47,8 +47,9 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     experiment = within_budget(experiment, len(dataset.train))
     build, loss, identities = network_and_loss(experiment, dataset)
     network = start_network(build, 0)
-    own.check_start("network", network, start_network(build, 0))
-    own.check_fit(network, loss, dataset, ("network", "loss"))
+    again = start_network(build, 0)
+    own.check_start("network", network, again)
+    own.check_fit(network, again, loss, dataset, ("network", "loss"))
     each = own.each_of(loss, network, dataset)
     laboratory = Laboratory(device, Store(folder), dataset=dataset, build=build, loss=loss, each=each)
     check_measures(experiment, network)
@@ -155,8 +156,10 @@ def loss_words(experiment: Comparison, loss: own.Loss) -> dict[str, str]:
 
 
 def examples_behind(experiment: Comparison, dataset: Dataset) -> dict[str, Any]:
-    """Training examples behind the losses of each table."""
+    """Examples behind the losses of each table, training and test."""
     total, slices = len(dataset.train), experiment.slices
     lines = (slices.examples if slices else None) or total
     planes = (slices.planes.examples if slices and slices.planes else None) or lines
-    return {"curves": total, "lines": min(lines, total), "planes": min(planes, total)}
+    tested = len(dataset.test)
+    on_test = {"curves_test": tested, "lines_test": min(lines, tested), "planes_test": min(planes, tested)}
+    return {"curves": total, "lines": min(lines, total), "planes": min(planes, total)} | on_test
