@@ -59,8 +59,8 @@ FLOOR = 1e-8
 TITLE = "y = w₁ w₂ x, loss (1 – w₁ w₂)²: a saddle between two valleys"
 NOTE = (
     "Dark curves: all minima, w₁ w₂ = 1, each with a flat direction along the curve. Cross: the saddle at the origin, "
-    "from which the loss falls along (1, 1) (eigenvalue –2; arrows away from it) and rises along (1, –1) (eigenvalue 2; "
-    "arrows towards it). Dots: starts. Losses below 1e-8 are not drawn"
+    "from which the loss falls along (1, 1) (eigenvalue –2; arrows away from it) and rises along (1, –1) (eigenvalue "
+    "2; arrows towards it). Dots: starts. Losses below 1e-8 are not drawn"
 )
 
 
