@@ -20,7 +20,7 @@ from flatmin.data import Dataset, Split
 from flatmin.experiments.setups import Call
 
 Loss = Callable[[Any, Any], Tensor]
-SIDES = ("inputs", "targets")
+EXAMPLE = ("inputs", "targets")
 PARTS = ("train", "test")
 TRIED = 8
 """Examples on which network and loss are tried before anything runs."""
@@ -79,7 +79,7 @@ def split_of(where: str, part: Any) -> Split:
             each input, or as classes not whole numbers from 0 on; if there is no example or a number is not finite.
     """
     if isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(one, Tensor | np.ndarray) for one in part):
-        inputs, targets = (tensor_of(f"{where}.{name}", one) for name, one in zip(SIDES, part, strict=True))
+        inputs, targets = (tensor_of(f"{where}.{name}", one) for name, one in zip(EXAMPLE, part, strict=True))
     elif hasattr(part, "__len__") and hasattr(part, "__getitem__") and not isinstance(part, Tensor | np.ndarray):
         inputs, targets = stacked(where, part)
     else:
@@ -97,7 +97,7 @@ def split_of(where: str, part: Any) -> Split:
     if targets.is_complex():
         raise ConfigError(f"{where} must have targets that are real numbers or classes, got {targets.dtype}.")
     targets = targets.float() if targets.is_floating_point() else targets.long()
-    for name, tensor in zip(SIDES, (inputs, targets), strict=True):
+    for name, tensor in zip(EXAMPLE, (inputs, targets), strict=True):
         if not tensor.ndim:
             raise ConfigError(f"{where} must have a row of {name} for each example, got a single number.")
     if len(targets) != len(inputs):
@@ -109,7 +109,7 @@ def split_of(where: str, part: Any) -> Split:
             f"{where} must have one class from 0 on for each input, got targets of shape {shape(targets)} from "
             f"{int(targets.min())} on."
         )
-    for name, tensor in zip(SIDES, (inputs, targets), strict=True):
+    for name, tensor in zip(EXAMPLE, (inputs, targets), strict=True):
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise ConfigError(f"{where} must have finite {name}, got NaN or infinity.")
     return Split(inputs.contiguous(), targets.contiguous())

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from flatmin.figures.captions import footer, seeds_behind
 from flatmin.figures.legends import heading, regime_handles
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, looks_of, regimes_of, select, styled
-from flatmin.measures import Measure
 from flatmin.results import Tables, of_minima
+from flatmin.results.measured import Measure
 
 LABEL_WIDTH = 34
 """Letters of an axis label in a line."""

@@ -26,6 +26,7 @@ from flatmin.figures.style import (
     PAGE_WIDTH,
     REGIMES,
     blank,
+    few_log_ticks,
     finite_losses,
     looks_of,
     loss_name,
@@ -41,6 +42,8 @@ Grid = NDArray[np.float64]
 COLORS = "mako"
 LOWEST, HIGHEST = 1e-4, 1e2
 LEVELS = 19
+SHORT_SCALE = 300.0
+"""The ratio of its ends below which a colour bar has ticks between the powers of ten."""
 RIM = 1.0
 EDGE = [patheffects.withStroke(linewidth=2.8, foreground="0.15")]
 HALO = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -194,8 +197,12 @@ def loss_bar(figure: Figure, panels: list[Axes], filled: Any) -> Colorbar:
     """Add the colour bar that all panels share, with its unit."""
     bar = figure.colorbar(filled, ax=panels, aspect=24, pad=0.02)
     bar.set_label(f"{loss_name()}, log scale")
-    bar.ax.yaxis.set_major_locator(LogLocator(10))
-    bar.ax.yaxis.set_major_formatter(LogFormatterSciNotation())
+    low, high = bar.ax.get_ylim()
+    if high < SHORT_SCALE * low:
+        few_log_ticks(bar.ax.yaxis, crowded=SHORT_SCALE / 10)
+    else:
+        bar.ax.yaxis.set_major_locator(LogLocator(10))
+        bar.ax.yaxis.set_major_formatter(LogFormatterSciNotation())
     return bar
 
 

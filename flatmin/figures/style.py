@@ -50,7 +50,7 @@ REGIMES = {
     "small_batch": Look(REGIME_NAMES["small_batch"], "#0B4F9E", "#0B4F9E", "o"),
     "large_batch": Look(REGIME_NAMES["large_batch"], "#EE7F2D", "#B84E0B", "s"),
 }
-REMEDIES = {
+REMEDY_LOOKS = {
     "small_batch_augmented": ("#56B4E9", "^"),
     "large_batch_augmented": ("#C23B75", "D"),
     "conservative": ("#1B7F69", "v"),
@@ -160,7 +160,7 @@ def regimes_of(rows: pd.DataFrame) -> list[str]:
         ['small_batch', 'large_batch', 'sweep_356', 'sweep_1395']
     """
     present = list(dict.fromkeys(rows["regime"]))
-    known = [regime for regime in (*REGIMES, *REMEDIES) if regime in present]
+    known = [regime for regime in (*REGIMES, *REMEDY_LOOKS) if regime in present]
     single = [regime for regime in present if regime not in known and not series_of(regime)]
     numbered = []
     for name in dict.fromkeys(filter(None, map(series_of, present))):
@@ -181,7 +181,7 @@ def looks_of(regimes: Sequence[str]) -> dict[str, Look]:
     free = iter(OTHERS * (1 + len(regimes) // len(OTHERS)))
     for regime in regimes:
         if regime not in REGIMES and not series_of(regime):
-            color, marker = REMEDIES[regime] if regime in REMEDIES else next(free)
+            color, marker = REMEDY_LOOKS[regime] if regime in REMEDY_LOOKS else next(free)
             found[regime] = Look(label_of(regime), color, color, marker)
     for name in dict.fromkeys(filter(None, map(series_of, regimes))):
         members = sorted((regime for regime in regimes if series_of(regime) == name), key=number_of)

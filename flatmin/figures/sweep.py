@@ -100,11 +100,11 @@ def sweep_limits(sharpness: "pd.Series[float]") -> tuple[float, float]:
     return (float(shown.min() / 1.6), float(shown.max() * 1.6)) if len(shown) else (0.1, 10.0)
 
 
-def size_axis(axes: Axes) -> None:
-    """Scale the axis of batch sizes logarithmically."""
+def size_axis(axes: Axes, *, narrow: bool = False) -> None:
+    """Scale the axis of batch sizes logarithmically, with fewer ticks where there is little room."""
     axes.set(xscale="log")
     axes.margins(x=0.12)
-    few_log_ticks(axes.xaxis, crowded=200)
+    few_log_ticks(axes.xaxis, crowded=20 if narrow else 200)
 
 
 def mark_pair(axes: Axes, rows: pd.DataFrame) -> None:

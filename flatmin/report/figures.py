@@ -98,7 +98,7 @@ def figure_2(studies: Sequence[StudyResults]) -> Figure | None:
             errors = {epoch: 100 - accuracy for epoch, accuracy in points.items()}
             crosses(axes, study, errors, look.ink, marker=marker)
         epoch_axis(axes, rows)
-        axes.set(title=title(study))
+        axes.set(title=title(study, shown))
         hold_crosses(axes)
     outer_label(panels, "error (%), log axis")
     marks = [cross("0.2", label=f"{READ_OFF}: train"), cross("0.2", label="test", marker="+")]
@@ -121,7 +121,7 @@ def path_figure(studies: Sequence[StudyResults], kind: str, points: dict[str, di
     figure, panels = grid(len(shown), 1.75)
     for place, (axes, (study, rows)) in enumerate(zip(panels, shown, strict=True)):
         right = draw_path(axes, rows, named=False)
-        axes.set(title=title(study), xlabel="α", ylabel="")
+        axes.set(title=title(study, shown), xlabel="α", ylabel="")
         crosses(axes, study, points[study.network], "black")
         hold_crosses(axes)
         if right is not None and (place + 1) % PANELS_ACROSS and place + 1 < len(shown):
@@ -150,8 +150,8 @@ def figure_4(studies: Sequence[StudyResults]) -> Figure | None:
         crosses(top, study, {size: point[0] for size, point in points.items()}, ACCURACY_COLOR)
         for place in (1, 2):
             crosses(bottom, study, {size: point[place] for size, point in points.items()}, "black")
-        size_axis(bottom)
-        top.set_title(title(study))
+        size_axis(bottom, narrow=len(shown) > 2)
+        top.set_title(title(study, shown))
         bottom.set_xlabel("batch size, log axis")
         bottom.set_ylim(sweep_limits(pd.concat([rows["sharpness"], pd.Series(values, dtype=float)])))
     outer_label([top for top, _ in pairs], "test accuracy (%)")
@@ -179,7 +179,7 @@ def figure_5(studies: Sequence[StudyResults]) -> Figure | None:
             crosses(first, study, {epoch + 1: point[place] for epoch, point in points.items()}, look.ink)
         hold_crosses(first)
         below[study.name] = below_note(first, iterates)
-        first.set(title=title(study), xlabel="epoch of the iterate", ylabel="test accuracy (%)")
+        first.set(title=title(study, shown), xlabel="epoch of the iterate", ylabel="test accuracy (%)")
         for axes, (method, name) in zip(others, methods_of(rows).items(), strict=False):
             draw_sharpness(axes, rows[rows["method"] == method])
             crosses(axes, study, {epoch + 1: point[2] for epoch, point in points.items()}, "black")
@@ -213,7 +213,7 @@ def figure_6(studies: Sequence[StudyResults]) -> Figure | None:
             for regime, look in REGIMES.items():
                 crosses(axes, study, dict(published.FIGURE_6.get((study.network, regime), ())), look.ink)
             loss_to_the_right(axes, rows)
-            axes.set_title(f"{title(study)}, {name}")
+            axes.set_title(f"{title(study, shown)}, {name}")
         line[0].set_ylabel("sharpness (%), log axis")
     every = pd.concat([rows for _, rows in shown])
     legend(figure, [*pair_handles(), *epsilon_handles(every), cross("0.2", label=f"{READ_OFF}, ε = {EPSILON:g}")])

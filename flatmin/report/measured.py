@@ -1,16 +1,16 @@
 """The measures beyond the paper's, in one table: both minima, and how much more there is at the large-batch one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from flatmin.measures import measures
 from flatmin.report.held_out import interval_text
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import StudyResults
 from flatmin.results.intervals import of_ratio
-from flatmin.results.measured import by_rule, in_words, pairs, setting_columns
+from flatmin.results.measured import Measure, by_rule, in_words, pairs, setting_columns
 from flatmin.results.statistics import PAIR, with_minima
 from flatmin.results.words import BATCH_NORM_NAMES, counted, significant
 
@@ -27,7 +27,7 @@ def measured_sheet(studies: Sequence[StudyResults]) -> Sheet | None:
         tables = with_minima(study.tables)
         for measure in by_rule():
             groups = pairs(tables, measure).groupby(setting_columns(measure), sort=False, dropna=False)
-            found = [measured_line(measure.name, rows) for _, rows in groups]
+            found = [measured_line(measure, rows) for _, rows in groups]
             if found:
                 lines += [[f"{study.label}: {measure.words}", *[""] * 4], *found]
     if not lines:
@@ -38,9 +38,9 @@ def measured_sheet(studies: Sequence[StudyResults]) -> Sheet | None:
 MEASURED_COLUMNS = ("small batch", "large batch", "ratio", "seeds")
 
 
-def measured_line(name: str, rows: pd.DataFrame) -> list[str]:
+def measured_line(measure: Measure[Any], rows: pd.DataFrame) -> list[str]:
     """One setting of a measure."""
-    first, measure = rows.iloc[0], measures()[name]
+    first = rows.iloc[0]
     reading = BATCH_NORM_NAMES.get(first["batch_norm"], first["batch_norm"])
     facts = [in_words(measure, first), reading, counted(int(first["examples"]), "example")]
     values = [significant(float(rows[regime].mean())) for regime in PAIR]

@@ -21,7 +21,7 @@ from flatmin.results.remarks import concerning
 from flatmin.results.searches import methods_of
 from flatmin.results.words import BATCH_NORM_NAMES
 
-Shown = list[tuple[StudyResults, pd.DataFrame]]
+Shown = Sequence[tuple[StudyResults, pd.DataFrame]]
 
 PANELS_ACROSS = 3
 EPSILON = published.EPSILONS[0]
@@ -147,10 +147,11 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> Legend:
     return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
 
 
-def title(study: StudyResults) -> str:
-    """Return the network with its variant, and below it the data and the epochs."""
+def title(study: StudyResults, shown: Shown = ()) -> str:
+    """Return the network with its variant, below it data and epochs; then the study, where others shown are alike."""
     name = f"{study.network} ({study.variant})" if study.variant else study.network
-    return f"{name}\n{', '.join(fact for fact in (study.data, study.epochs) if fact)}"
+    text = f"{name}\n{', '.join(fact for fact in (study.data, study.epochs) if fact)}"
+    return f"{text}\n{study.name}" if any(title(one) == text for one, _ in shown if one is not study) else text
 
 
 def reading_fact(shown: Shown) -> str:

@@ -108,7 +108,7 @@ def search_effort(studies: Sequence[StudyResults]) -> Figure | None:
         for axes, climber in zip(line, climbers, strict=True):
             draw_effort(axes, study, rows[rows["climber"] == climber], every["evaluations"])
         line[0].set(ylabel="sharpness (%)", ylim=(lowest_shown(rows), None))
-        line[0].set_title(title(study), fontweight="bold")
+        line[0].set_title(title(study, shown), fontweight="bold")
     for axes, climber in zip(panels[0], climbers, strict=True):
         axes.set_title(CLIMBER_NAMES.get(climber, climber), loc="right")
     for axes in panels[-1]:
@@ -141,7 +141,7 @@ def remedies(studies: Sequence[StudyResults]) -> Figure | None:
             accuracy, sharpness = paper_remedy(study.network, regime)
             for axes, value in zip(line, [accuracy, *[sharpness] * (len(line) - 1)], strict=True):
                 crosses(axes, study, {value: place} if value is not None else {}, "black")
-        line[0].set_title(title(study))
+        line[0].set_title(title(study, shown))
         for axes in line[1 + len(methods_of(rows)) :]:
             missing(axes)
     every = pd.concat([rows for _, rows in shown])

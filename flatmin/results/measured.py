@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from flatmin.measures import Measure, measures
+from flatmin.measures import Measure as Measure
+from flatmin.measures import measures
 from flatmin.results.statistics import PAIR, RUN, of_minima
 from flatmin.results.tables import Tables
 
