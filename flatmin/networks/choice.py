@@ -32,6 +32,11 @@ class Network(Section):
         """Its name in tables and figures."""
         return self.name
 
+    @property
+    def reduction(self) -> str:
+        """What of it is not as in the paper; empty where all is."""
+        return "" if self.width in (None, WIDTH) else f"{self.name} with {self.width} units a layer, not {WIDTH}"
+
     @field_validator("variant")
     @classmethod
     def _has_variant(cls, variant: str, info: ValidationInfo) -> str:

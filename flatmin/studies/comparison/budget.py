@@ -2,7 +2,7 @@
 
 from flatmin.data import Dataset
 from flatmin.experiments.budget import cut
-from flatmin.networks.choice import WIDTH, Network
+from flatmin.experiments.setups import Call
 from flatmin.results.remarks import BEGINNINGS, Remark
 from flatmin.studies.comparison.settings import Comparison, paper_regimes
 
@@ -36,16 +36,16 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
 
 
 def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list[Remark]:
-    """A remark on each setting that is less than the paper's or less than all the data."""
+    """A remark on each setting that is less than the paper's, where it has this network, or less than all the data."""
     sentences = []
     network = experiment.network
-    if isinstance(network, Network) and network.width not in (None, WIDTH):
-        sentences.append(f"{network.name} with {network.width} units a layer, not {WIDTH}")
-    for regime, section in experiment.regimes.items():
-        if section.batch_size != (size := PAPER_BATCHES[regime]):
-            sentences.append(f"{regime.replace('_', ' ').capitalize()} of {section.batch_size}, not {size}")
-    if experiment.training.epochs < PAPER_EPOCHS:
-        sentences.append(f"Trained for {experiment.training.epochs} of {PAPER_EPOCHS} epochs")
+    if not isinstance(network, Call):
+        sentences += [network.reduction] if network.reduction else []
+        for regime, section in experiment.regimes.items():
+            if section.batch_size != (size := PAPER_BATCHES[regime]):
+                sentences.append(f"{regime.replace('_', ' ').capitalize()} of {section.batch_size}, not {size}")
+        if experiment.training.epochs < PAPER_EPOCHS:
+            sentences.append(f"Trained for {experiment.training.epochs} of {PAPER_EPOCHS} epochs")
     if dataset.name == "timit_sample":
         speech = dataset.provenance["timit"]
         sentences.append(f"The free sample of TIMIT: {speech['utterances']} utterances, {speech['states']:,} states")
