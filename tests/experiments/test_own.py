@@ -308,6 +308,23 @@ def test_modules_of_one_name_in_two_folders_are_two(folder):
     assert float(edited) == pytest.approx(7 * values[0])
 
 
+def test_a_network_without_batch_norm_is_read_once(folder):
+    both = "sharpness.batch_norm=[batch, running]"
+    plain = made(
+        folder,
+        both,
+        "slices={paths: {batch_norm: [batch, reestimate]}}",
+        "network={call: 'torch.nn:Linear', in_features: 4, out_features: 3}",
+    )
+    assert sum(step.kind == "sharpness" for step in plain.steps) == 2
+    assert {step.reading.batch_norm for step in plain.steps if step.kind == "slices"} == {"batch"}
+    (folder / "models.py").write_text(
+        "import torch\ndef normal(): return torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3))"
+    )
+    normal = made(folder, both, "network={call: 'models.py:normal'}")
+    assert sum(step.kind == "sharpness" for step in normal.steps) == 4
+
+
 def test_a_class_is_made_with_its_arguments(folder):
     study = made(folder, "loss={call: 'torch.nn:CrossEntropyLoss', label_smoothing: 0.1}")
     scores, targets = torch.randn(6, 3), torch.arange(6) % 3

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn.functional import mse_loss
 
+from flatmin.core.batch_norm import batch_norm_layers
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset, load
 from flatmin.experiments import own
@@ -53,6 +54,8 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     each = own.each_of(loss, network, dataset)
     laboratory = Laboratory(device, Store(folder), dataset=dataset, build=build, loss=loss, each=each)
     check_measures(experiment, network)
+    if not batch_norm_layers(network):
+        experiment = with_one_reading(experiment)
     steps = plan(experiment, dataset, identities)
     return Study(
         experiment,
@@ -133,6 +136,21 @@ def check_measures(experiment: Comparison, network: nn.Module) -> None:
     for measure, section in experiment.asked:
         if problem := measure.problem(section, size):
             raise ConfigError(problem)
+
+
+def with_one_reading(experiment: Comparison) -> Comparison:
+    """The experiment for a network without BatchNorm, whose readings are one: the first of each section."""
+
+    def first(section: Any) -> Any:
+        return section and section.model_copy(update={"batch_norm": section.batch_norm[:1]})
+
+    measured = {measure.name: first(section) for measure, section in experiment.asked}
+    slices = experiment.slices
+    if slices is not None:
+        slices = slices.model_copy(
+            update={part: first(getattr(slices, part)) for part in ("paths", "random_lines", "planes")}
+        )
+    return experiment.model_copy(update=measured | {"slices": slices})
 
 
 def outline_of(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> Iterator[str]:
