@@ -11,6 +11,7 @@ from flatmin.report.claims import OUTCOMES, overview
 from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.sheet import Sheet
 from flatmin.report.studies import StudyResults
+from flatmin.report.values import HEADLINE
 
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
 BY_READING = ("K3", "K4", "K5")
@@ -27,12 +28,17 @@ POOLED = (
     "number has half of the seeds and a claim of several fewer, so that seeds against it prove less."
 )
 
+SEARCH = (
+    f"Sharpness is judged by the {HEADLINE.label}, where a study has that; what other readings say is in the table of "
+    "the four readings."
+)
+
 
 def overview_sheet(judgements: Sequence[Judgement]) -> Sheet:
     """What comes out of each claim over the networks."""
     frame = overview(judgements)[["claim", "statement", "verdict", *VERDICTS, "seeds", "p", "holm"]]
     frame[["p", "holm"]] = frame[["p", "holm"]].map(probability).astype(object)
-    caption = f"The claims of the paper over its networks. {RULE} {POOLED} {chance_sentence(judgements)}"
+    caption = f"The claims of the paper over its networks. {RULE} {SEARCH} {POOLED} {chance_sentence(judgements)}"
     sides = "l" + "".join(f"{RAGGED}{{{width}{LINE}}}" for width in (0.18, 0.08, 0.11, 0.07, 0.1, 0.07, 0.05)) + "rr"
     headings = {"claim": "", "statement": "claim", "holm": "Holm"}
     return Sheet("claims", caption, frame.rename(columns=headings), sides=sides, long=True)

@@ -116,7 +116,8 @@ def search_effort(studies: Sequence[StudyResults]) -> Figure | None:
         few_log_ticks(axes.xaxis, crowded=200)
     legend(figure, [*pair_handles(marker=""), *start_handles(every), *paper_handles()])
     examples = f"on {span(every['examples'], 'example')}"
-    notes = [f"{reading_fact(shown)}. Full space, ε = {EPSILON:g}, {examples}", EFFORT_NOTE]
+    searched = span(every.groupby(["network", "data"])["seed"].nunique(), "seed")
+    notes = [f"Searches of {searched}. {reading_fact(shown)}. Full space, ε = {EPSILON:g}, {examples}", EFFORT_NOTE]
     notes.append(climbs_note(every, "network"))
     marked = any(line.get_gid() == PUBLISHED_END for axes in figure.axes for line in axes.lines)
     notes.append("Vertical mark: the published search ends" if marked else "")
