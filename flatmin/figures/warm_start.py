@@ -107,6 +107,12 @@ def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
+def zeros_note(rows: pd.DataFrame) -> str:
+    """Return how many searches found no rise at all, which a logarithmic axis cannot show."""
+    zeros, of = int((rows["sharpness"] <= 0).sum()), counted(len(rows), "search")
+    return f"Sharpness 0 in {zeros} of {of}, not drawn" if zeros else ""
+
+
 def warm_start_handles(tables: Tables, rows: pd.DataFrame) -> list[Line2D]:
     """Return the legend entries: iterate, solution, and the dash of each epsilon."""
     origin = origin_of(tables, rows["series"].iloc[0])

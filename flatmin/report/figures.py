@@ -31,6 +31,7 @@ from flatmin.figures.warm_start import (
     draw_sharpness,
     iterates_of,
     warm_start_handles,
+    zeros_note,
 )
 from flatmin.report import published
 from flatmin.report.panels import (
@@ -188,7 +189,7 @@ def figure_5(studies: Sequence[StudyResults]) -> Figure | None:
     every = pd.concat([rows for _, rows in shown])
     marks = cross("0.2", label=f"{READ_OFF}, ε = {EPSILON:g}")
     legend(figure, [*warm_start_handles(study.tables, every), marks])
-    notes = [band_note(every, "network", "data", "series", "start_epoch"), cold_note(every)]
+    notes = [band_note(every, "network", "data", "series", "start_epoch"), cold_note(every), zeros_note(every)]
     notes += [f"{name}: {note}" for name, note in below.items() if note]
     notes += [averages_note(*(study.tables for study, _ in shown))]
     panels_footer(figure, shown, f"{reading_fact(shown)}. Full space", *notes, tables=["sharpness"])
