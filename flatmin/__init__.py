@@ -1,7 +1,8 @@
 """flatmin: sharp and flat minima of neural networks, after Keskar et al. (2017)."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flatmin.core.lazy import on_first_use
 
 __version__ = "0.1.0"
 
@@ -15,6 +16,7 @@ _HOMES = {
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
 }
+__getattr__ = on_first_use(__name__, _HOMES)
 
 __all__ = [
     "Objective",
@@ -35,14 +37,3 @@ if TYPE_CHECKING:
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that the command line starts without torch.
-
-    Raises:
-        AttributeError: If it is no public name.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"module 'flatmin' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

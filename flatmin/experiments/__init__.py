@@ -1,7 +1,8 @@
 """Experiments: from a YAML file to trained networks, sharpness, slices, tables and figures."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flatmin.core.lazy import on_first_use
 
 _HOMES = {
     "Experiment": "flatmin.experiments.config",
@@ -10,6 +11,7 @@ _HOMES = {
     "load_experiment": "flatmin.experiments.loading",
     "run": "flatmin.experiments.runner",
 }
+__getattr__ = on_first_use(__name__, _HOMES)
 
 __all__ = ["Experiment", "Reporter", "Study", "load_experiment", "run"]
 
@@ -18,14 +20,3 @@ if TYPE_CHECKING:
     from flatmin.experiments.loading import load_experiment
     from flatmin.experiments.runner import Reporter, run
     from flatmin.experiments.study import Study
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that a file is checked without torch.
-
-    Raises:
-        AttributeError: If it is no public name.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"module 'flatmin.experiments' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

@@ -1,7 +1,8 @@
 """The six networks of Keskar et al. (2017) as plain modules."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flatmin.core.lazy import on_first_use
 
 _HOMES = {
     "C1": "flatmin.networks.convolutional",
@@ -11,20 +12,10 @@ _HOMES = {
     "F1": "flatmin.networks.fully_connected",
     "F2": "flatmin.networks.fully_connected",
 }
+__getattr__ = on_first_use(__name__, _HOMES)
 
 __all__ = ["C1", "C2", "C3", "C4", "F1", "F2"]
 
 if TYPE_CHECKING:
     from flatmin.networks.convolutional import C1, C2, C3, C4
     from flatmin.networks.fully_connected import F1, F2
-
-
-def __getattr__(name: str) -> Any:
-    """Import a network on first use, so that a file's choice of one is checked without torch.
-
-    Raises:
-        AttributeError: If it is no network.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"module 'flatmin.networks' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

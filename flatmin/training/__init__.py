@@ -1,7 +1,8 @@
 """Training of a network from a seed: Lightning's loop, records per epoch, exact resume."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flatmin.core.lazy import on_first_use
 
 _HOMES = {
     "Adversarial": "flatmin.training.methods.adversarial",
@@ -16,6 +17,7 @@ _HOMES = {
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
 }
+__getattr__ = on_first_use(__name__, _HOMES)
 
 __all__ = [
     "Adversarial",
@@ -41,14 +43,3 @@ if TYPE_CHECKING:
     from flatmin.training.methods.stability import Stability
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that a file's settings are checked without torch.
-
-    Raises:
-        AttributeError: If it is no public name.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"module 'flatmin.training' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
