@@ -103,7 +103,9 @@ def draw_sharpness(axes: Axes, rows: pd.DataFrame) -> None:
     for epsilon, line in epsilon_strokes(networks["epsilon"]).items():
         seen = networks[(networks["epsilon"] == epsilon) & (networks["sharpness"] > 0)]
         draw_band(axes, seen, "start_epoch", "sharpness", **SOLUTION, **line)
-    axes.set(yscale="log", xlabel="epoch of the iterate")
+    first, last = networks["start_epoch"].min(), networks["start_epoch"].max()
+    margin = 0.05 * (last - first) or 0.5
+    axes.set(yscale="log", xlabel="epoch of the iterate", xlim=(first - margin, last + margin))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
