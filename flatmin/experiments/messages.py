@@ -107,7 +107,7 @@ def _unknown_key(location: Location, everywhere: Mapping[str, Any]) -> str:
     for section in sections:
         known = known[section]
     under = f" under {'.'.join(sections)}" if sections else ""
-    hint = _did_you_mean(key, list(known))
+    hint = "; it belongs to another name there." if key in known else _did_you_mean(key, list(known))
     if not hint and key in everywhere:
         hint = "; it belongs at the top level."
     if not hint:
@@ -124,6 +124,6 @@ def _dotted(keys: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    lowered = {name.lower(): name for name in known if name != word}
+    lowered = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=1)
     return f"; did you mean {lowered[near[0]]!r}?" if near else ""

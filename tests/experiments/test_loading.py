@@ -166,6 +166,10 @@ def test_value_is_read(load, text, key, expected):
         ("epochs: 3", "unknown key 'epochs'; did you mean 'training.epochs'?"),
         ("training: {sharpness: null}", "unknown key 'sharpness' under training; it belongs at the top level."),
         ("Seeds: [0]", "unknown key 'Seeds'; did you mean 'seeds'?"),
+        (
+            "variations: {c: {batch_size: 9, method: {name: conservative, rho: 1}}}",
+            "unknown key 'rho' under variations.c.method; it belongs to another name there.",
+        ),
         ("<<: {seeds: [0]}", f"unknown key '<<'; known: {TOP}."),
         (
             "slices: {paths: {alphas: {low: 0, high: 1, point: 3}}}",
