@@ -18,7 +18,7 @@ from scipy.optimize import Bounds, minimize
 from torch import Tensor
 from torch.nn import functional as F
 
-from flatmin.core.objective import Objective
+from flatmin.objective.objective import Objective
 from flatmin.sharpness.bounded_lbfgs import bounded_lbfgs
 from subjects import CLOCK_HELP, CLOCKS, NETWORKS, patterns
 

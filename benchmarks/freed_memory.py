@@ -20,8 +20,8 @@ import torch
 from torch.nn import functional as F
 
 from flatmin.core.allocator import keep_freed_memory
-from flatmin.core.objective import Objective
 from flatmin.data.batches import Pair, fixed_batches
+from flatmin.objective.objective import Objective
 from flatmin.training import TrainingSettings, start_network, train
 from subjects import NETWORKS, noise, without_records
 

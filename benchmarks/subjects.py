@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from flatmin.core.objective import Evaluation
 from flatmin.data.batches import Pair
 from flatmin.networks import C1, C2, C3, C4, F1, F2
+from flatmin.objective.objective import Evaluation
 from flatmin.training import record_keeping
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}

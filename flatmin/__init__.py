@@ -7,7 +7,7 @@ from flatmin.core.lazy import on_first_use
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Objective": "flatmin.core.objective",
+    "Objective": "flatmin.objective.objective",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from flatmin.core.objective import Objective
     from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
+    from flatmin.objective.objective import Objective
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness

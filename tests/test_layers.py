@@ -15,6 +15,7 @@ TRAINED = {"core", "data", "networks", "landscapes", "training", "sharpness", "m
 
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
+    "objective": {"core"},
     "speech": {"core"},
     "data": {"core", "speech"},
     "networks": {"core"},

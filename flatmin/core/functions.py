@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from flatmin.core.forward import pulled_back
+from flatmin.core.derivatives import pulled_back
 
 
 class FunctionObjective:

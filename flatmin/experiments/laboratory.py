@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatmin.core.objective import Objective
 from flatmin.data import Dataset
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.experiments.step import Step, Workplace
+from flatmin.objective.objective import Objective
 from flatmin.training import start_network
 
 

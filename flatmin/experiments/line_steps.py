@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import nn
 
-from flatmin.core.objective import Objective
 from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep, spaced
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Line, filter_normalized, path_between, slice_1d
+from flatmin.objective.objective import Objective
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from flatmin.core.objective import Objective
 from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep, spaced
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Plane, ThreePointPlane, filter_normalized, plane_through, slice_2d
+from flatmin.objective.objective import Objective
 
 
 @dataclass(frozen=True)

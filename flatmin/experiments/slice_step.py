@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from flatmin.core.objective import Objective
 from flatmin.data.batches import Pair
 from flatmin.experiments.laboratory import Laboratory, examples_of
 from flatmin.experiments.points import Points
 from flatmin.experiments.step import Outcome
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Line, Plane
+from flatmin.objective.objective import Objective
 from flatmin.results import Record
 
 AlphaBounds = tuple[float, float, int]

@@ -15,9 +15,10 @@ def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | Non
 
     .. math:: d_{ij} \leftarrow d_{ij} \, \frac{\|\theta_{ij}\|}{\|d_{ij}\|}, \qquad d \sim N(0, I)
 
-    Filter j of layer i is all that makes one output: a row of a linear layer, a kernel of a convolution. Parameters
-    of at most one dimension (biases, the scale and shift of BatchNorm) get 0, as in the published figures. Li et
-    al. (2018), section 4. The draw is made on the CPU by its own generator, so one seed gives one direction on every
+    Filter j of layer i is all that makes one output channel: a row of a linear layer, a kernel of a convolution, what
+    leads to one channel in a transposed one (:attr:`~flatmin.objective.objective.Objective.transposed`). Parameters of
+    at most one dimension (biases, the scale and shift of BatchNorm) get 0, as in the published figures. Li et al.
+    (2018), section 4. The draw is made on the CPU by its own generator, so one seed gives one direction on every
     device and leaves the global generator alone; norms are summed in float64.
 
     Args:
@@ -39,17 +40,22 @@ def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | Non
     reference = theta.detach().to("cpu", torch.float64)
     shapes = getattr(objective, "shapes", {"theta": torch.Size([1, theta.numel()])})
     sizes = [shape.numel() for shape in shapes.values()]
-    parts = zip(torch.split(direction, sizes), torch.split(reference, sizes), shapes.values(), strict=True)
-    return torch.cat([_like_filters(noise, weights, shape) for noise, weights, shape in parts]).to(theta)
+    transposed = getattr(objective, "transposed", {})
+    parts = zip(torch.split(direction, sizes), torch.split(reference, sizes), shapes.items(), strict=True)
+    scaled = [_like_filters(noise, old, shape, transposed.get(name)) for noise, old, (name, shape) in parts]
+    return torch.cat(scaled).to(theta)
 
 
-def _like_filters(noise: Tensor, weights: Tensor, shape: torch.Size) -> Tensor:
-    """Scale each filter of ``noise`` (flat) to the norm of the same filter of ``weights``."""
+def _like_filters(noise: Tensor, weights: Tensor, shape: torch.Size, groups: int | None) -> Tensor:
+    """Scale each filter of ``noise`` (flat) to the norm of the same filter of ``weights``.
+
+    Filters lie along the first axis, or in each of ``groups`` parts of it along the second.
+    """
     if len(shape) < 2:
         return torch.zeros_like(noise)
-    noise, weights = noise.view(shape[0], -1), weights.view(shape[0], -1)
-    lengths, drawn = (torch.linalg.vector_norm(rows, dim=1, keepdim=True) for rows in (weights, noise))
-    return torch.mul(noise, lengths / drawn).view(-1)
+    wide, over = ((shape[0], -1), (1,)) if groups is None else ((groups, shape[0] // groups, shape[1], -1), (1, 3))
+    lengths, drawn = (torch.linalg.vector_norm(t.view(wide), dim=over, keepdim=True) for t in (weights, noise))
+    return torch.mul(noise.view(wide), lengths / drawn).view(-1)
 
 
 @dataclass(frozen=True, eq=False)

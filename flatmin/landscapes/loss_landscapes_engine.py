@@ -25,16 +25,15 @@ from typing import Any
 import loss_landscapes
 from torch import Tensor
 
-from flatmin.core.forward import accuracy
-from flatmin.core.objective import Objective
 from flatmin.landscapes.grid import Function, Value
+from flatmin.objective.objective import Objective
 
 
 def evaluator(objective: Function) -> Callable[[Tensor], Value]:
     """Loss and accuracy of ``objective`` at given weights, evaluated by loss-landscapes.
 
     Args:
-        objective: An :class:`~flatmin.core.objective.Objective` whose batches hold one input tensor each.
+        objective: An :class:`~flatmin.objective.objective.Objective` whose batches hold one input tensor each.
 
     Returns:
         A function of the weights.
@@ -54,16 +53,10 @@ def evaluator(objective: Function) -> Callable[[Tensor], Value]:
 
 
 def _metric(objective: Objective) -> Callable[[Any], Value]:
-    """Mean loss and accuracy over the objective's batches, each weighted by its examples."""
-    loss, batches = objective._forward.loss, objective.batches
-    examples = sum(len(targets) for _, targets in batches)
+    """Mean loss and accuracy over the objective's batches, by the objective's own weights of batches."""
 
     def metric(wrapper: Any) -> Value:
-        total, correct = 0.0, 0.0
-        for inputs, targets in batches:
-            outputs, share = wrapper.forward(inputs), len(targets) / examples
-            total += float(loss(outputs, targets)) * share
-            correct += float(accuracy(outputs, targets)) * share
-        return total, correct
+        evaluation = objective.evaluate_outputs(wrapper.forward)
+        return evaluation.loss, evaluation.accuracy
 
     return metric

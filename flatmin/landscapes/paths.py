@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of
-from flatmin.core.objective import Evaluation, Objective
 from flatmin.landscapes.grid import Coordinates, Index, Value, vector
 from flatmin.landscapes.slices import Line, slice_path
+from flatmin.objective.objective import Evaluation, Objective
 
 
 def linear_path(first: Tensor, second: Tensor) -> Callable[[float], Tensor]:

@@ -10,7 +10,7 @@ from flatmin.core.fields import BatchNormReading, Count, Epoch, Examples, Sectio
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flatmin.core.objective import Objective
+    from flatmin.objective.objective import Objective
 
 NAMING = ("network", "data", "regime", "seed", "epoch", "batch_norm", "examples", "partition")
 """The columns that say what a row was measured on; ``epoch`` is NaN for a minimum, ``partition`` the batches' size."""

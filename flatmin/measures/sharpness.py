@@ -17,7 +17,7 @@ from flatmin.measures.measure import AlongTraining, Asked, Measure, Row, Specime
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flatmin.core.objective import Objective
+    from flatmin.objective.objective import Objective
     from flatmin.sharpness import Sharpness as Found
 
 EVALUATIONS = {"paper": 13, "strong": 110}

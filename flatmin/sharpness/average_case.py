@@ -79,7 +79,8 @@ def average_case_sharpness(
     of the loss of an example is rounding; take a larger sigma, or an objective in float64.
 
     Args:
-        objective: The loss to probe: ``theta`` and ``value``, such as an :class:`~flatmin.core.objective.Objective`.
+        objective: The loss to probe: ``theta`` and ``value``, such as an
+            :class:`~flatmin.objective.objective.Objective`.
         sigma: Standard deviation of the noise.
         relative: Scale the noise of each weight by its magnitude.
         pairs: Pairs of opposite draws.

@@ -127,7 +127,7 @@ def epsilon_sharpness(
         :mod:`flatmin.sharpness.search`). Never below ``"paper"``; exact where the loss is a separable quadratic.
 
     Args:
-        objective: The loss to probe: an :class:`~flatmin.core.objective.Objective`, or anything with ``theta``,
+        objective: The loss to probe: an :class:`~flatmin.objective.objective.Objective`, or anything with ``theta``,
             ``value(theta)`` and ``value_and_gradient(theta)``.
         epsilon: Relative half-width of the box; the paper has 1e-3 and 5e-4.
         subspace_dim: Columns of a random A (the paper has 100); ``None`` searches the full space, A = I.

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from flatmin.core.objective import Objective
+from flatmin.objective.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

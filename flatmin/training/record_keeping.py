@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.nn import functional as F
 
-from flatmin.core.objective import Objective
 from flatmin.data.batches import Pair
+from flatmin.objective.objective import Objective
 from flatmin.training.methods.method import Criterion
 
 EpochRow = dict[str, float]

@@ -72,7 +72,7 @@ def test_diverged_regime_leaves_the_other_alone(make, drawings, monkeypatch):
 
 def test_infinite_loss_at_a_minimum_is_no_search(make, drawings, monkeypatch):
     study = make(sharpness={"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20})
-    monkeypatch.setattr("flatmin.core.objective.Objective.value", lambda self: torch.tensor(torch.inf))
+    monkeypatch.setattr("flatmin.objective.objective.Objective.value", lambda self: torch.tensor(torch.inf))
     assert run(study).sharpness.empty
     assert [state for step, _, state in study.states() if step.kind == "sharpness"] == ["diverged"] * 2
 

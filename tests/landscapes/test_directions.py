@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from flatmin.core.functions import FunctionObjective
-from flatmin.core.objective import Objective
 from flatmin.core.vectors import cosine
 from flatmin.landscapes import filter_normalized, plane_through
+from flatmin.objective.objective import Objective
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from flatmin.core.objective import Objective
 from flatmin.landscapes import curved_path, linear_path, path_between, slice_path
+from flatmin.objective.objective import Objective
 
 ALPHAS = torch.linspace(-1, 2, 13)
 

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from flatmin.core.objective import Objective
 from flatmin.landscapes import filter_normalized, linear_path, slice_1d, slice_2d, slice_path
+from flatmin.objective.objective import Objective
 
 ALPHAS, BETAS = [-0.5, -0.1, 0.0, 0.7], [0.3, 0.0, -1.0]
 

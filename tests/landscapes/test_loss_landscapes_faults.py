@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from flatmin.core.objective import Objective
 from flatmin.core.vectors import cosine
 from flatmin.landscapes import filter_normalized, linear_path, path_between, slice_path
+from flatmin.objective.objective import Objective
 
 pytestmark = pytest.mark.skipif(
     version("loss-landscapes") != "3.0.6", reason="the faults are those of loss-landscapes 3.0.6"

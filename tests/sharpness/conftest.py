@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatmin.core.objective import Objective
+from flatmin.objective.objective import Objective
 
 Data = tuple[Tensor, Tensor]
 

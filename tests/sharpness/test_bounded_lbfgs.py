@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatmin.core.objective import Objective
+from flatmin.objective.objective import Objective
 from flatmin.sharpness import cauchy_point as cauchy_module
 from flatmin.sharpness import limited_memory
 from flatmin.sharpness.bounded_lbfgs import bounded_lbfgs, clipped, subspace_minimiser

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flatmin.core.functions import FunctionObjective, QuadraticObjective
-from flatmin.core.objective import Objective
+from flatmin.objective.objective import Objective
 from flatmin.sharpness import METHODS, epsilon_sharpness
 
 Array = NDArray[np.float64]

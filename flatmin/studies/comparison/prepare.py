@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from flatmin.core.batch_norm import batch_norm_layers
 from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset, load
 from flatmin.experiments import own
@@ -19,6 +18,7 @@ from flatmin.experiments.setups import Call, CalledData
 from flatmin.experiments.step import Step
 from flatmin.experiments.study import Study
 from flatmin.experiments.training_step import TrainingStep
+from flatmin.objective.batch_norm import batch_norm_layers
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.comparison.budget import reductions, within_budget

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from flatmin.core.objective import Objective
+from flatmin.objective.objective import Objective
 
 
 @contextmanager
@@ -77,10 +77,15 @@ def test_reduced_precision_stays_outside(setting: Callable, parts: tuple) -> Non
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=["medium", "high", "tf32", "autocast"])
 def test_settings_come_back_after_an_error(setting: Callable, parts: tuple) -> None:
+    failing = False
+
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        raise KeyError("mine")
+        if failing:
+            raise KeyError("mine")
+        return F.cross_entropy(outputs, targets)
 
     objective = Objective(parts[0], loss, parts[1])
+    failing = True
     with setting(), pytest.raises(KeyError, match="mine"):
         objective.value()
 

@@ -1,0 +1,218 @@
+"""Loss, gradient and Hessian products of a network at given weights, batch by batch.
+
+Memory is that of one batch's activations, but for graphs that are kept on purpose; sums across batches are float64.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from flatmin.core.derivatives import pulled_back, slopes
+from flatmin.objective import memory
+from flatmin.objective.accuracy import right
+from flatmin.objective.batches import Batch
+from flatmin.objective.losses import Problem, Scored
+from flatmin.objective.network import Network
+from flatmin.objective.rewriting import Handlers
+from flatmin.objective.second_derivatives import plain_attention, refused
+
+Metrics = Mapping[str, Callable[..., Any]]
+Run = Callable[[int], Scored]
+
+TWICE = 3
+"""A graph of the gradient takes so many times the memory of one of the loss."""
+
+
+class Score(NamedTuple):
+    """Mean loss over all batches (float64), share of right answers (NaN without meaning) and further metrics."""
+
+    loss: Tensor
+    accuracy: float
+    metrics: dict[str, float]
+
+
+class _Kept(NamedTuple):
+    """Graphs of the gradients of the first batches at one point, and the state of the network they belong to."""
+
+    theta: Tensor
+    loads: int
+    gradients: list[tuple[Tensor, ...]]
+
+
+class Forward:
+    """Mean loss of a network over batches as a function of its flat weights.
+
+    Args:
+        network: The private copy.
+        problem: Gives outputs and loss of a batch.
+        batches: With their shares.
+        handlers: The reading of BatchNorm.
+        metrics: Further numbers of the outputs, each a mean over the batch.
+        buffers: Contents of buffers by identity that replace those of the network.
+        graph_bytes: Memory that the graph of one example takes.
+        decomposed: How functions whose second derivative torch lacks are computed when one is needed.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        problem: Problem,
+        batches: list[Batch],
+        *,
+        handlers: Handlers,
+        metrics: Metrics,
+        buffers: dict[int, Tensor],
+        graph_bytes: float,
+        decomposed: Handlers,
+    ) -> None:
+        self.network = network
+        self.problem = problem
+        self.batches = batches
+        self.handlers = handlers
+        self.metrics = metrics
+        self.buffers = buffers
+        self.graph_bytes = graph_bytes
+        self.decomposed = decomposed
+        self._last: Tensor | None = None
+        self._kept: _Kept | None = None
+
+    def score(self, theta: Tensor) -> Score:
+        """Loss, accuracy and metrics in one pass over the data."""
+        total = theta.new_zeros((), dtype=torch.float64)
+        hits: Tensor | float = 0.0
+        asked: Tensor | float = 0.0
+        sums = dict.fromkeys(self.metrics, 0.0)
+        with self._standing(theta) as run:
+            for k, batch in enumerate(self.batches):
+                outputs, loss = run(k)
+                total = total + loss.double() * batch.share
+                counts = right(outputs, self.problem.targets(batch), self.problem.reduction)
+                hits, asked = hits + counts.right, asked + counts.asked
+                for name, metric in self.metrics.items():
+                    sums[name] += float(metric(outputs, *batch.parts[1:])) * batch.share
+        return Score(total, float(hits) / float(asked) if float(asked) else float("nan"), sums)
+
+    def each(self, function: Callable[..., Tensor], theta: Tensor) -> Tensor:
+        """One number an example, float64.
+
+        Raises:
+            ValueError: If ``function`` does not give one number an example.
+        """
+        found = []
+        with self._standing(theta) as run:
+            for k, batch in enumerate(self.batches):
+                numbers = function(run(k).outputs, *batch.parts[1:])
+                if numbers.shape != (batch.examples,):
+                    expected, got = (batch.examples,), tuple(numbers.shape)
+                    raise ValueError(f"`function` must give one number an example, shape {expected}, got {got}.")
+                found.append(numbers.double())
+        return torch.cat(found)
+
+    def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss (float64) and its flat gradient; sums over batches are float64."""
+        total = theta.new_zeros((), dtype=torch.float64)
+        gradient: Tensor | None = None
+        with self._standing(theta, graph=True) as run:
+            for k, batch in enumerate(self.batches):
+                loss = run(k).loss
+                part = joined(slopes(loss, self.network.parameters))
+                total = total + loss.detach().double() * batch.share
+                gradient = added(gradient, part, batch.share)
+        assert gradient is not None
+        return total, gradient
+
+    def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
+        """Flat product of the Hessian with ``vector``, by double backward.
+
+        From the second product at one point on, the graph of the gradient is kept, as far as memory goes.
+
+        Raises:
+            RuntimeError: If torch lacks a second derivative.
+        """
+        outer = self.network.layout.split(vector)
+        product: Tensor | None = None
+        again, self._last = self._last is not None and torch.equal(self._last, theta), theta.clone()
+        with self._twice(theta) as run:
+            kept = self._graphs(theta, run) if again else []
+            for k, batch in enumerate(self.batches):
+                held = k < len(kept)
+                first = kept[k] if held else self._first(run, k)
+                part = joined(pulled_back(first, outer, self.network.parameters, keep=held))
+                product = added(product, part, batch.share)
+        assert product is not None
+        return product
+
+    def forget(self) -> None:
+        """Let go of kept graphs."""
+        self._last = self._kept = None
+
+    def _first(self, run: Run, k: int) -> tuple[Tensor, ...]:
+        return slopes(run(k).loss, self.network.parameters, create_graph=True)
+
+    def _graphs(self, theta: Tensor, run: Run) -> list[tuple[Tensor, ...]]:
+        """Graphs of the gradients at ``theta`` of the first batches, as many as fit into memory."""
+        kept = self._kept
+        if kept is not None and kept.loads == self.network.loads and torch.equal(kept.theta, theta):
+            return kept.gradients
+        self._kept = kept = None
+        gradients = [] if self.network.unsteady else [self._first(run, k) for k in range(self._fitting())]
+        self._kept = _Kept(theta.clone(), self.network.loads, gradients)
+        return gradients
+
+    def _fitting(self) -> int:
+        """How many batches' graphs of the gradient fit into memory."""
+        examples = list(accumulate(batch.examples for batch in self.batches))
+        fit = [memory.fits(TWICE * self.graph_bytes * count, self.network.device) for count in examples]
+        return fit.index(False) if False in fit else len(fit)
+
+    @contextmanager
+    def _twice(self, theta: Tensor) -> Iterator[Run]:
+        """As :meth:`_standing`, where what is differentiated is differentiated again.
+
+        Raises:
+            RuntimeError: If torch lacks a second derivative.
+        """
+        kept = self._kept
+        stands = kept is not None and kept.loads == self.network.loads and torch.equal(kept.theta, theta)
+        try:
+            with plain_attention(), self._standing(theta, graph=True, handlers=self.decomposed, stands=stands) as run:
+                yield run
+        except RuntimeError as error:
+            told = refused(error, lambda: self.problem(self.network.module, self.batches[0]), self.network.module)
+            if told is None:
+                raise
+            raise told from None
+
+    @contextmanager
+    def _standing(
+        self, theta: Tensor, *, graph: bool = False, handlers: Handlers | None = None, stands: bool = False
+    ) -> Iterator[Run]:
+        """The network at ``theta``; what is given runs the batch of an index there."""
+        with self.network.running(self.handlers | (handlers or {}), graph=graph):
+            loaded = stands
+
+            def run(k: int) -> Scored:
+                nonlocal loaded
+                if not loaded or self.network.unsteady:
+                    self.network.load(theta, self.buffers)
+                    loaded = True
+                self.network.draws.begin(k)
+                return self.problem(self.network.module, self.batches[k])
+
+            yield run
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """One flat vector."""
+    return torch.cat([part.reshape(-1) for part in parts])
+
+
+def added(total: Tensor | None, part: Tensor, share: float) -> Tensor:
+    """A weighted sum, float64 as soon as there is more than one part."""
+    if total is None:
+        return part if share == 1 else part.double() * share
+    return total + part.double() * share

@@ -1,0 +1,120 @@
+"""The private copy of a network: it stands wherever it is put, and the user's own is never touched."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from flatmin.core.precision import full_precision
+from flatmin.objective.copying import moved, uncompiled
+from flatmin.objective.draws import Draws
+from flatmin.objective.parameters import Layout
+from flatmin.objective.rewriting import Handlers, Rewriting
+from flatmin.objective.state import State
+
+
+class Network:
+    """A copy of a network in evaluation mode, whose weights are written from a flat vector before it is run.
+
+    Weights are written *into* the copy's own parameters, as loading them would do, so that whatever reaches them
+    (a list, a tied layer, the recomputation of a checkpoint) finds them.
+
+    Args:
+        copy: A deep copy that is nobody else's.
+        select: Which parameters move, see :class:`~flatmin.objective.parameters.Layout`.
+        dtype: Arithmetic; ``None`` for that of the weights.
+        device: Where to compute; ``None`` for where the weights are.
+        seed: Of whatever the network draws.
+
+    Attributes:
+        owned: The copy's own tensor for the identity of each of the user's that reaches it from outside.
+    """
+
+    def __init__(
+        self,
+        copy: nn.Module,
+        select: Sequence[str] | None,
+        *,
+        dtype: torch.dtype | None,
+        device: torch.device | str | None,
+        seed: int,
+    ) -> None:
+        self.module = uncompiled(copy)
+        self.layout = Layout.of(self.module, select)
+        named = dict(self.module.named_parameters())
+        self.half = any(named[name].dtype in (torch.float16, torch.bfloat16) for name in self.layout.shapes)
+        self.dtype = dtype or _arithmetic([named[name].dtype for name in self.layout.shapes])
+        self.device = torch.device(device) if device is not None else named[next(iter(self.layout.shapes))].device
+        moved(self.module, self.device, self.dtype).eval()
+        named = dict(self.module.named_parameters())
+        for name, parameter in named.items():
+            parameter.requires_grad_(name in self.layout.shapes)
+            parameter.grad = None
+        for layer in self.module.modules():
+            if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+                layer.sparse = False
+        self.parameters = [named[name] for name in self.layout.shapes]
+        self.frozen = [p for name, p in named.items() if name not in self.layout.shapes]
+        self.state = State(self.module, self.frozen)
+        self.frozen_kept: list[Tensor] | None = None
+        self.writes_weights = False
+        self.draws = Draws(self.device, seed)
+        self.owned: dict[int, Tensor] = {}
+        self.recurrent = any(isinstance(layer, nn.RNNBase) for layer in self.module.modules())
+        self.loads = 0
+        self._written: dict[int, Tensor] = {}
+
+    @property
+    def theta(self) -> Tensor:
+        """The weights that the copy holds now, (size,)."""
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters])
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether running the network changes what the next batch would find."""
+        return self.writes_weights or self.state.unsteady or self.frozen_kept is not None
+
+    @torch.no_grad()
+    def load(self, theta: Tensor, buffers: dict[int, Tensor]) -> None:
+        """Put the copy at ``theta``, its state as it was, the buffers as given."""
+        self.loads += 1
+        for parameter, part in zip(self.parameters, self.layout.split(theta), strict=True):
+            parameter.data.copy_(part)
+        if self.frozen_kept is not None:
+            for parameter, kept in zip(self.frozen, self.frozen_kept, strict=True):
+                parameter.data.copy_(kept)
+        self.state.restore()
+        if buffers or self._written:
+            self.state.write(self._written | buffers)
+            self._written = {place: self.state.kept(place) for place in buffers}
+
+    @contextmanager
+    def running(self, handlers: Handlers, *, graph: bool) -> Iterator[None]:
+        """Arithmetic, draws and calls of torch as they are to be while the copy runs, with or without a graph."""
+        with ExitStack() as stack:
+            stack.enter_context(full_precision(self.device))
+            stack.enter_context(torch.set_grad_enabled(graph))
+            stack.enter_context(self.draws.kept())
+            stack.enter_context(_without_fast_paths())
+            if self.recurrent and self.device.type == "cuda":  # cuDNN has no gradient in evaluation mode
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            if handlers or self.owned:
+                stack.enter_context(Rewriting(handlers, self.owned))
+            yield
+
+
+@contextmanager
+def _without_fast_paths() -> Iterator[None]:
+    """Transformers compute the same with and without a gradient: their fast path leaves padded places out."""
+    mha = torch.backends.mha
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
+
+
+def _arithmetic(dtypes: list[torch.dtype]) -> torch.dtype:
+    return torch.float64 if torch.float64 in dtypes else torch.float32

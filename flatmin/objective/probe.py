@@ -1,0 +1,282 @@
+"""Is it a function? A few examples are run a few times before anything is measured.
+
+What cannot be known from the code of a network is tried: whether it gives one value at one point, what it writes into,
+what it draws, whether the gradient is the slope of the loss, whether the mean of a batch is a mean over examples.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flatmin.core.derivatives import slopes
+from flatmin.core.vectors import norm
+from flatmin.objective.batch_norm import Counting, takes_batch_statistics
+from flatmin.objective.batches import Batch, tensors
+from flatmin.objective.copying import converted
+from flatmin.objective.forward import joined
+from flatmin.objective.losses import Problem, Scored, Supervised
+from flatmin.objective.network import Network
+from flatmin.objective.rewriting import Handlers, Watch
+from flatmin.objective.second_derivatives import HANDLERS
+
+EXAMPLES = 16
+TOLERANCE = 0.05
+"""Share of the slope by which the gradient may miss it."""
+
+
+@dataclass
+class Findings:
+    """What a few runs showed.
+
+    Attributes:
+        cautions: What the owner of a number should know.
+        draws: Whether random numbers are drawn.
+        normalizes: Whether batches are normalised (BatchNorm).
+        rows: Whether the outputs have a row for each example.
+        graph_bytes: Memory that the graph of one example takes.
+        decomposed: How functions without a second derivative are computed when one is needed.
+        differentiable: Whether the loss has a gradient.
+    """
+
+    cautions: list[str] = field(default_factory=list)
+    draws: bool = False
+    normalizes: bool = False
+    rows: bool = False
+    graph_bytes: float = 0.0
+    decomposed: Handlers = field(default_factory=dict)
+    differentiable: bool = True
+
+
+class Probe:
+    """Runs the network on a few examples.
+
+    Args:
+        network: The private copy; what is found about it is written down in it.
+        problem: The loss of a batch.
+        batches: With their shares.
+        model: The user's own, which must not be reached.
+        running: Whether BatchNorm is read by its running averages.
+    """
+
+    def __init__(
+        self, network: Network, problem: Problem, batches: list[Batch], model: nn.Module, *, running: bool
+    ) -> None:
+        self.network = network
+        self.problem = problem
+        self.batches = batches
+        self.model = model
+        self.running = running
+        self.handlers: Handlers = {} if running else Counting().handlers
+        self.theta = network.theta
+
+    def findings(self, *, weighed: bool) -> Findings:
+        """Run it.
+
+        Args:
+            weighed: Whether the user has said what a batch weighs.
+
+        Returns:
+            What was found.
+
+        Raises:
+            ValueError: If the network is no function of its weights, reaches them around the copy, or normalises
+                batches by their own statistics under ``batch_norm="running"``.
+        """
+        found = Findings()
+        sample = self._sample()
+        first = self._watched(sample, found)
+        again = self._run(sample, self.theta)
+        self._must_equal(float(first.loss), float(again.loss))
+        found.rows = _has_rows(again.outputs, sample.examples)
+        if not weighed and self.problem.reduction is None and isinstance(self.problem, Supervised):
+            self._check_cut(self.problem, found)
+        self._check_slope(sample, found)
+        self.network.load(self.theta, {})
+        return found
+
+    def _sample(self) -> Batch:
+        """A few examples if the network takes them, else the first batch."""
+        whole = self.batches[0]
+        few = whole.cut(0, min(EXAMPLES, whole.examples))
+        if few is None:
+            return whole
+        try:
+            self._run(few, self.theta)
+        except Exception:
+            return whole
+        return few
+
+    def _run(self, batch: Batch, theta: Tensor) -> Scored:
+        with self.network.running(self.handlers, graph=False):
+            self.network.load(theta, {})
+            self.network.draws.begin(0)
+            scored = self.problem(self.network.module, batch)
+            self.network.state.watch()
+            return scored
+
+    def _watched(self, sample: Batch, found: Findings) -> Scored:
+        network = self.network
+        own = [*self.model.parameters(), *self.model.buffers()]
+        watch = Watch(own)
+        given = [t.clone() for t in tensors(sample.parts)]
+        with network.running(self.handlers, graph=False):
+            network.load(self.theta, {})
+            network.draws.begin(0)
+            before = network.draws.drawn()
+            with watch:
+                scored = self.problem(network.module, sample)
+            after = network.draws.drawn()
+        assert all(_alike(a, b) for a, b in zip(given, tensors(sample.parts), strict=True))
+        found.draws = before != after
+        network.draws.everywhere = before[-3:] != after[-3:]
+        network.state.watch()
+        network.writes_weights = not _alike(network.theta, self.theta)
+        if network.state.wrote_frozen():
+            named = dict(self.model.named_parameters())
+            kept = [named[name] for name in _names(network) if name in named]
+            network.frozen_kept = [converted(p.detach(), network.device, network.dtype) for p in kept]
+        found.normalizes = bool(watch.calls)
+        if self.running and any(takes_batch_statistics(*call) for call in watch.calls):
+            raise ValueError(
+                "batch_norm='running' needs running averages, but `model` normalises a batch by its own statistics in "
+                "evaluation mode too; use 'batch' or 'reestimate'."
+            )
+        found.decomposed = {f: handler for f, handler in HANDLERS.items() if f in watch.functions}
+        if watch.alias:
+            raise ValueError(
+                "`model` or `loss` reaches the memory of the network's own weights by another tensor (a view or "
+                "`.data` kept outside of the module), which a copy cannot follow; reach them through the module."
+            )
+        if watch.foreign:
+            network.owned = _owned(self.model, network.module)
+            scored = self._run(sample, self.theta)
+        if found.draws:
+            found.cautions.append(
+                "random numbers are drawn: the same ones at every point "
+                f"(common random numbers, seed {network.draws.seed})"
+            )
+        if network.unsteady:
+            found.cautions.append("running the network changes what it keeps: put back before every batch")
+        return scored
+
+    @staticmethod
+    def _must_equal(first: float, again: float) -> None:
+        """Check that two runs at one point gave one loss.
+
+        Raises:
+            ValueError: If they did not.
+        """
+        if first == again or (math.isnan(first) and math.isnan(again)):
+            return
+        if not math.isclose(first, again, rel_tol=1e-4, abs_tol=1e-7):
+            raise ValueError(
+                f"`model` is no function of its weights: the same examples gave a loss of {first:.6g} and then of "
+                f"{again:.6g}, although its buffers, its attributes and all generators were put back. Something else "
+                "changes from call to call (a counter in a closure, a file, the time); take it out, or freeze it."
+            )
+
+    def _check_cut(self, problem: Supervised, found: Findings) -> None:
+        """Say so if the loss of a batch is no mean over its examples."""
+        batch = self.batches[0]
+        half = batch.examples // 2
+        parts = [batch.cut(0, half), batch.cut(half, batch.examples)]
+        if found.draws or not half or any(part is None for part in parts):
+            return
+        outputs = self._run(batch, self.theta).outputs
+        if not (isinstance(outputs, Tensor) and _has_rows(outputs, batch.examples)):
+            return
+        halves = (outputs[:half], outputs[half:])
+        with self.network.running({}, graph=False):
+            try:
+                whole = float(problem.of(outputs, batch.fresh()[1:], batch))
+                losses = [
+                    float(problem.of(rows, part.fresh()[1:], part))
+                    for rows, part in zip(halves, parts, strict=True)
+                    if part
+                ]
+            except Exception:
+                return
+        mean = (losses[0] * half + losses[1] * (batch.examples - half)) / batch.examples
+        if not math.isclose(whole, mean, rel_tol=1e-3, abs_tol=1e-6):
+            found.cautions.append(
+                f"`loss` is no mean over examples ({whole:.4g} for a batch, {mean:.4g} for its halves): the value "
+                "depends on the cut into batches; say what a batch weighs with weights="
+            )
+
+    def _check_slope(self, sample: Batch, found: Findings) -> None:
+        """Say so if the gradient is not the slope of the loss, at a point near by."""
+        generator = torch.Generator().manual_seed(0)
+        size = norm(self.theta) / math.sqrt(len(self.theta)) or 1.0
+        noise = torch.randn(len(self.theta), generator=generator).to(self.theta)
+        theta = torch.add(self.theta, noise, alpha=0.02 * size)
+        try:
+            loss, gradient = self._slopes(sample, theta, found)
+        except RuntimeError:  # said in torch's words when a gradient is asked for
+            return
+        if not (math.isfinite(loss) and gradient.isfinite().all()):
+            return
+        length = norm(gradient)
+        along = gradient / length if length else noise / norm(noise)
+        step = min(1e-3 * max(1.0, abs(loss)) / (length or 1.0), 0.01 * max(1.0, norm(theta)))
+        misses = [self._miss(sample, theta, along, length, h) for h in (step, step / 10)]
+        if all(miss is not None for miss in misses):
+            slope = misses[0]
+            found.cautions.append(
+                f"the gradient is not the slope of the loss ({length:.3g} for {slope:.3g}): something in the network "
+                "or the loss stops, rounds or replaces it, and searches climb by it"
+            )
+
+    def _slopes(self, sample: Batch, theta: Tensor, found: Findings) -> tuple[float, Tensor]:
+        network = self.network
+        kept = {p.untyped_storage().data_ptr() for p in [*network.parameters, *network.frozen]}
+        seen: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            place = tensor.untyped_storage()
+            if place.data_ptr() not in kept:
+                seen[place.data_ptr()] = place.nbytes()
+            return tensor
+
+        with network.running(self.handlers, graph=True):
+            network.load(theta, {})
+            network.draws.begin(0)
+            with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+                loss = self.problem(network.module, sample).loss
+            found.differentiable = loss.requires_grad
+            found.graph_bytes = sum(seen.values()) / sample.examples
+            return float(loss.detach()), joined(slopes(loss, network.parameters)).detach()
+
+    def _miss(self, sample: Batch, theta: Tensor, along: Tensor, length: float, step: float) -> float | None:
+        """The slope of the loss along a direction, if the gradient's is another."""
+        ahead, behind = (float(self._run(sample, torch.add(theta, along, alpha=s)).loss) for s in (step, -step))
+        slope = (ahead - behind) / (2 * step)
+        rounding = 100 * torch.finfo(theta.dtype).eps * (abs(ahead) + abs(behind)) / (2 * step)
+        if not math.isfinite(slope) or abs(slope - length) <= TOLERANCE * max(abs(slope), length) + rounding:
+            return None
+        return slope
+
+
+def _names(network: Network) -> list[str]:
+    frozen = {id(parameter) for parameter in network.frozen}
+    return [name for name, parameter in network.module.named_parameters() if id(parameter) in frozen]
+
+
+def _owned(model: nn.Module, copy: nn.Module) -> dict[int, Tensor]:
+    """The copy's tensor for the identity of each of the model's."""
+    mine = dict(copy.named_parameters(remove_duplicate=False)) | dict(copy.named_buffers(remove_duplicate=False))
+    theirs = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    return {id(tensor): mine[name] for name, tensor in theirs.items() if name in mine}
+
+
+def _alike(first: Tensor, second: Tensor) -> bool:
+    if first.is_floating_point():
+        first, second = torch.nan_to_num(first), torch.nan_to_num(second)
+    return torch.equal(first, second)
+
+
+def _has_rows(outputs: Any, examples: int) -> bool:
+    found = tensors(outputs)
+    return bool(found) and all(t.ndim and len(t) == examples for t in found)
