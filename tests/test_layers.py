@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "flatmin"
 
-TRAINED = {"core", "data", "networks", "landscapes", "training", "sharpness", "measures", "results"}
+TRAINED = {"core", "objective", "data", "networks", "landscapes", "training", "sharpness", "measures", "results"}
 
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
@@ -19,11 +19,11 @@ ALLOWED: dict[str, set[str]] = {
     "speech": {"core"},
     "data": {"core", "speech"},
     "networks": {"core"},
-    "landscapes": {"core"},
-    "sharpness": {"core"},
-    "measures": {"core", "sharpness"},
+    "landscapes": {"core", "objective"},
+    "sharpness": {"core", "objective"},
+    "measures": {"core", "objective", "sharpness"},
     "results": {"core", "data", "measures"},
-    "training": {"core", "data"},
+    "training": {"core", "objective", "data"},
     "figures": {"core", "measures", "results"},
     "report": {"core", "measures", "results", "figures"},
     "experiments": TRAINED,

@@ -71,6 +71,7 @@ class Probe:
         self.running = running
         self.handlers: Handlers = {} if running else Counting().handlers
         self.theta = network.theta
+        network.draws.everywhere = True  # until it is known where it draws from
 
     def findings(self, *, weighed: bool) -> Findings:
         """Run it.
