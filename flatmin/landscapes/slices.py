@@ -16,20 +16,24 @@ A long slice can be stopped and taken up again: collect the points as they come 
 [1.0, 0.0, 4.0]
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from flatmin.core.result import Measured, between
 from flatmin.core.vectors import cosine
 from flatmin.landscapes.engines import evaluator
 from flatmin.landscapes.grid import Coordinates, Function, Index, Value, at_zero, coordinates, evaluated, vector
 
+SAME = 1e-3
+"""How far the two values at the origin may lie apart without a word, as a share."""
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Slice:
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Slice(Measured):
     """What a line and a plane have in common.
 
     Attributes:
@@ -38,7 +42,6 @@ class Slice:
         base_loss: ``objective.value`` at the origin (all coordinates 0), evaluated apart from the slice.
         center_loss: The slice's own value there, NaN if the origin is not among its points.
         engine: What evaluated the points, ``"flatmin"`` or ``"loss-landscapes"``.
-        batch_norm: Which BatchNorm statistics were used; ``None`` if the objective does not say.
     """
 
     loss: Tensor
@@ -46,7 +49,6 @@ class Slice:
     base_loss: float
     center_loss: float
     engine: str
-    batch_norm: str | None
 
     @property
     def non_finite(self) -> int:
@@ -55,25 +57,60 @@ class Slice:
 
     def to_record(self) -> dict[str, Any]:
         """All fields and ``non_finite`` as lists, numbers and strings, for JSON."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        record = {name: v.tolist() if isinstance(v, Tensor) else v for name, v in values.items()}
-        return record | {"non_finite": self.non_finite}
+        return super().to_record() | {"non_finite": self.non_finite}
+
+    def words(self) -> Iterator[str]:
+        """Points, range of the loss, what is not finite, what it was taken on."""
+        yield self.extent()
+        yield f"loss {between(self.loss)}, {self.base_loss:.5g} at the origin"
+        if abs(self.center_loss - self.base_loss) > SAME * abs(self.base_loss):
+            yield f"NOT THE SAME there within the slice: {self.center_loss:.5g}"
+        if self.non_finite:
+            yield f"{self.non_finite:,} of {self.loss.numel():,} losses NOT FINITE"
+        if self.accuracy.isfinite().any():
+            yield f"accuracy {between(self.accuracy, '.1%')}"
+        yield from self.grounds()
+        if self.engine != "flatmin":
+            yield f"engine={self.engine!r}"
+
+    def extent(self) -> str:
+        """Number of points and range of the coordinates, in words."""
+        return f"{self.loss.numel():,} points"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Line(Slice):
     """Values along a line or a path: ``loss[i]`` belongs to ``alphas[i]`` (float64 on the CPU)."""
 
     alphas: Tensor
 
+    def rows(self) -> dict[str, Any]:
+        """A row a point."""
+        return {"alpha": self.alphas.numpy(), "loss": self.loss.numpy(), "accuracy": self.accuracy.numpy()}
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+    def extent(self) -> str:
+        """Number of points and range of the coordinate, in words."""
+        return f"{len(self.alphas):,} points, alpha {between(self.alphas)}"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Plane(Slice):
     """Values on a grid: ``loss[i, j]`` belongs to ``alphas[i]`` and ``betas[j]``, ``cosine`` to the two axes."""
 
     alphas: Tensor
     betas: Tensor
     cosine: float
+
+    def rows(self) -> dict[str, Any]:
+        """A row a cell, the betas of one alpha together."""
+        names = {"alpha": self.alphas.repeat_interleave(len(self.betas)), "beta": self.betas.repeat(len(self.alphas))}
+        numbers = {**names, "loss": self.loss.flatten(), "accuracy": self.accuracy.flatten()}
+        return {name: column.numpy() for name, column in numbers.items()}
+
+    def extent(self) -> str:
+        """Number of points, ranges of the coordinates and the angle of the axes, in words."""
+        grid = f"{len(self.alphas)} x {len(self.betas)} points"
+        return f"{grid}, alpha {between(self.alphas)}, beta {between(self.betas)}, cosine of the axes {self.cosine:.2g}"
 
 
 def slice_1d(
@@ -155,7 +192,7 @@ def slice_path(
         base_loss=float(objective.value(theta(0.0))),
         center_loss=at_zero(loss, alphas),
         engine=engine,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
     )
 
 
@@ -205,7 +242,7 @@ def slice_2d(
         base_loss=float(objective.value(start)),
         center_loss=at_zero(loss, alphas, betas),
         engine=engine,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
     )
 
 

@@ -12,9 +12,9 @@ They start at the centre (``"centre"``), halfway to the corner that the gradient
 costs an evaluation) or halfway to a random one (``"random"``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from flatmin.core.checks import one_of, whole
 from flatmin.core.precision import full_precision
+from flatmin.core.result import Measured
 from flatmin.sharpness.box import Box, Unbounded
 from flatmin.sharpness.epsilon_sharpness import Differentiable
 from flatmin.sharpness.search import center, corner_steps, quasi_newton, signs
@@ -29,8 +30,8 @@ from flatmin.sharpness.search import center, corner_steps, quasi_newton, signs
 FIRST_SHARE, LAST_SHARE = 0.25, 1e-6
 
 
-@dataclass(frozen=True, kw_only=True)
-class Effort:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Effort(Measured):
     """How the sharpness found by one climb grew with its evaluations.
 
     Attributes:
@@ -38,7 +39,6 @@ class Effort:
         start: ``"centre"``, ``"sign"`` or ``"random"``.
         epsilon: Relative half-width of the box.
         subspace_dim: Columns of the random A; ``None`` for the full space.
-        batch_norm: Reading of BatchNorm; ``None`` if the objective does not say.
         seed: Of A and of the random signs.
         base_loss: Loss at theta.
         evaluations: After how many evaluations the highest loss rose; the first is that of the loss at theta.
@@ -50,16 +50,23 @@ class Effort:
     start: str
     epsilon: float
     subspace_dim: int | None
-    batch_norm: str | None
     seed: int
     base_loss: float
     evaluations: tuple[int, ...]
     sharpness: tuple[float, ...]
     spent: int
 
-    def to_record(self) -> dict[str, Any]:
-        """All fields, for JSON."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+    def rows(self) -> dict[str, Any]:
+        """A row for each rise."""
+        return {"evaluations": self.evaluations, "sharpness": self.sharpness}
+
+    def words(self) -> Iterator[str]:
+        """What was found, after how long, and by what."""
+        yield f"{self.sharpness[-1]:.4g} % found by {self.climber!r} from {self.start!r}"
+        yield f"last rise at evaluation {self.evaluations[-1]:,} of {self.spent:,}"
+        space = "full space" if self.subspace_dim is None else f"{self.subspace_dim} random dimensions"
+        yield f"epsilon {self.epsilon:g}, {space}, loss {self.base_loss:.4g}"
+        yield from self.grounds()
 
 
 def effort(
@@ -117,7 +124,7 @@ def effort(
         start=start,
         epsilon=box.epsilon,
         subspace_dim=subspace_dim,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
         seed=seed,
         base_loss=box.base_loss,
         evaluations=tuple(count for count, _ in box.rises),

@@ -1,15 +1,16 @@
 """Keskar et al.'s sharpness, with a maximiser that can be trusted beside the published one."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of
 from flatmin.core.precision import full_precision
+from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.sharpness.box import Box, Unbounded
 from flatmin.sharpness.search import (
@@ -21,6 +22,8 @@ from flatmin.sharpness.search import (
     strong_search,
 )
 
+DISAGREE = 0.1
+WHY_NOT = {"paper": "its ten iterations were over before it stopped rising", "strong": "a climb ran out of iterations"}
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
     "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 6},
@@ -44,8 +47,8 @@ class Differentiable(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Sharpness:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Sharpness(Measured):
     r"""What a search found; ``float()`` gives the sharpness.
 
     Attributes:
@@ -55,7 +58,6 @@ class Sharpness:
         epsilon: Relative half-width of the box.
         method: ``"paper"`` or ``"strong"``.
         subspace_dim: Columns of the random A; ``None`` for the full space.
-        batch_norm: Reading of BatchNorm; ``None`` if the objective does not say.
         seed: Of A and of the random starts.
         evaluations: Losses computed, with or without gradient.
         iterations: Iterations of all climbs but one that infinity cut short.
@@ -77,7 +79,6 @@ class Sharpness:
     epsilon: float
     method: str
     subspace_dim: int | None
-    batch_norm: str | None
     seed: int
     evaluations: int
     iterations: int
@@ -89,14 +90,24 @@ class Sharpness:
     not_a_number: int
     coordinates: Tensor
     perturbation: Tensor
+    vectors = ("coordinates", "perturbation")
 
     def __float__(self) -> float:
         return self.sharpness
 
-    def to_record(self) -> dict[str, Any]:
-        """All fields but the vectors, for JSON."""
-        names = [field.name for field in fields(self) if field.name not in ("coordinates", "perturbation")]
-        return {name: list(v) if isinstance(v := getattr(self, name), tuple) else v for name in names}
+    def words(self) -> Iterator[str]:
+        """The value, whether and why it can be trusted, what it rests on."""
+        yield f"{self.sharpness:.4g} %" + ("" if math.isfinite(self.sharpness) else ": the loss is infinite in the box")
+        yield "converged" if self.converged else f"NOT CONVERGED: {WHY_NOT[self.method]}; the maximum may be higher"
+        if self.spread > DISAGREE:
+            yield f"CLIMBS DISAGREE by {self.spread:.0%} of the rise"
+        if self.not_a_number:
+            yield f"{self.not_a_number:,} of {self.evaluations:,} losses were NOT A NUMBER and passed over"
+        space = "full space" if self.subspace_dim is None else f"{self.subspace_dim} random dimensions"
+        yield f"epsilon {self.epsilon:g}, {space}, method {self.method!r}, {self.evaluations:,} evaluations"
+        yield f"loss {self.base_loss:.4g}, at worst {self.worst_loss:.4g}"
+        yield f"{self.share_at_bound:.0%} of the coordinates at the bound"
+        yield from self.grounds()
 
 
 def epsilon_sharpness(
@@ -176,7 +187,7 @@ def epsilon_sharpness(
         epsilon=box.epsilon,
         method=method,
         subspace_dim=subspace_dim,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
         seed=seed,
         evaluations=box.evaluations,
         iterations=sum(climb.iterations for climb in climbs),
