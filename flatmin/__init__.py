@@ -10,7 +10,7 @@ What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
 Results (each has plot or to_frame, to_record and save)
-    load
+    load, plot_side_by_side
 """
 
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ _HOMES = {
     "load": "flatmin.core.result",
     "path_between": "flatmin.landscapes",
     "plane_through": "flatmin.landscapes",
+    "plot_side_by_side": "flatmin.figures.own_planes",
     "rise_on": "flatmin.sharpness.held_out",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
@@ -45,6 +46,7 @@ __all__ = [
     "load",
     "path_between",
     "plane_through",
+    "plot_side_by_side",
     "rise_on",
     "slice_1d",
     "slice_2d",
@@ -54,6 +56,7 @@ __all__ = [
 if TYPE_CHECKING:
     from flatmin.core.objective import Objective
     from flatmin.core.result import load
+    from flatmin.figures.own_planes import plot_side_by_side
     from flatmin.landscapes import filter_normalized, path_between, plane_through, slice_1d, slice_2d, slice_path
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.effort import effort

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from flatmin.figures.captions import footer
 from flatmin.figures.legends import heading, regime_name
-from flatmin.figures.slices import COLORS, LEVELS, log_levels, plane_grid
+from flatmin.figures.slices import COLORS, LEVELS, color_scale, log_levels, plane_grid
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, loss_name, regimes_of, select, styled
 from flatmin.results import Tables
 from flatmin.results.words import counted
@@ -64,34 +63,44 @@ def random_surface(
 def draw_surface(axes: Axes3D, rows: pd.DataFrame, low: float, top: float) -> None:
     """Draw one slice as a surface that ends flat at ``top``; ``low`` starts the colour scale."""
     alphas, betas, losses = plane_grid(rows)
+    ground = min(low, 0.0)
+    depth = DEPTH * (top - ground)
     heights = np.where(np.isfinite(losses), np.minimum(losses, top), np.nan)
     x, y = np.meshgrid(alphas, betas)
-    colors: dict[str, Any] = {"cmap": COLORS, "norm": LogNorm(low, top)}
+    colors: dict[str, Any] = {"cmap": COLORS, "norm": color_scale(low, top)}
     wires: dict[str, Any] = {"rstride": 1, "cstride": 1, "linewidth": 0.2, "edgecolor": (0, 0, 0, 0.3)}
     axes.plot_surface(x, y, heights, **colors, **wires)
+    levels = np.geomspace(low, top, LEVELS) if low > 0 else np.linspace(low, top, LEVELS)
     floor = np.ma.masked_invalid(np.maximum(heights, low))
-    axes.contourf(x, y, floor, levels=np.geomspace(low, top, LEVELS), zdir="z", offset=-DEPTH * top, **colors)
-    axes.set(xlabel="α", ylabel="β", zlim=(-DEPTH * top, top))
+    axes.contourf(x, y, floor, levels=levels, zdir="z", offset=ground - depth, **colors)
+    axes.set(xlabel="α", ylabel="β", zlim=(ground - depth, top))
     axes.set_box_aspect((1, 1, 1.05), zoom=0.93)
     axes.view_init(elev=27, azim=-55)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
-    axes.set_zticks(MaxNLocator(3, steps=(1, 2, 5, 10)).tick_values(0, top))
-    axes.set(zlim=(-DEPTH * top, top), zlabel=loss_name())
+    axes.set_zticks(MaxNLocator(3, steps=(1, 2, 5, 10)).tick_values(ground, top))
+    axes.set(zlim=(ground - depth, top), zlabel=loss_name())
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
     axes.zaxis.labelpad = -1
     axes.tick_params(pad=-1)
 
 
-def surface_notes(rows: pd.DataFrame, top: float) -> list[str]:
-    """Return the footer's sentences on the surfaces: grid, cut cells and lost cells."""
+def surface_notes(rows: pd.DataFrame, top: float, unit: str = "nats", log: bool = True) -> list[str]:
+    """Return the footer's sentences on the surfaces: grid, cut cells, colours and lost cells.
+
+    Args:
+        rows: The losses.
+        top: Where the surfaces end.
+        unit: Of the loss; empty where it is not known.
+        log: Whether the colours are on a log scale.
+    """
     losses = rows["loss"]
     finite = np.isfinite(losses)
     cut, lost = int((losses[finite] > top).sum()), int((~finite).sum())
     return [
         f"{rows['alpha'].nunique()} × {rows['beta'].nunique()} points",
-        f"{cut:,} of {counted(len(rows), 'cell')} cut at {top:g} nats" if cut else "",
-        "Colour: the same loss on a log scale, below the surface as contours",
+        f"{cut:,} of {counted(len(rows), 'cell')} cut at {f'{top:g} {unit}'.rstrip()}" if cut else "",
+        f"Colour: the same loss{' on a log scale' if log else ''}, below the surface as contours",
         f"{lost:,} of {counted(len(rows), 'cell')} not finite, left open" if lost else "",
     ]

@@ -18,7 +18,7 @@ A long slice can be stopped and taken up again: collect the points as they come 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ from flatmin.core.result import Measured, between
 from flatmin.core.vectors import cosine
 from flatmin.landscapes.engines import evaluator
 from flatmin.landscapes.grid import Coordinates, Function, Index, Value, at_zero, coordinates, evaluated, vector
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SAME = 1e-3
 """How far the two values at the origin may lie apart without a word, as a share."""
@@ -92,6 +95,37 @@ class Line(Slice):
         """Number of points and range of the coordinate, in words."""
         return f"{len(self.alphas):,} points, alpha {between(self.alphas)}"
 
+    def plot(
+        self, ax: "Axes | None" = None, *, quantity: str = "loss", label: str | None = None, **look: Any
+    ) -> "Axes":
+        """Draw the line; several can share an axis.
+
+        Losses that are not finite are gaps with a cross at the top. Beyond 20 the axis is logarithmic above 1, which
+        its label says.
+
+        Args:
+            ax: Where to draw; ``None`` makes a figure of pyplot.
+            quantity: ``"loss"`` or ``"accuracy"`` (in per cent).
+            label: Its name in the legend; ``"train"`` is drawn solid and ``"test"`` dashed, others in turn.
+            **look: As of ``Axes.plot``, such as ``color``.
+
+        Returns:
+            The axis.
+
+        Raises:
+            ValueError: If there is no such quantity.
+            ResultsError: If no loss is finite.
+
+        Example:
+            >>> from flatmin.core.functions import QuadraticObjective
+            >>> line = slice_1d(QuadraticObjective([1.0]), torch.ones(1), [-1, 0, 1])
+            >>> line.plot(label="bowl").get_ylabel()
+            'loss'
+        """
+        from flatmin.figures import own_lines
+
+        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, **look)
+
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Plane(Slice):
@@ -111,6 +145,39 @@ class Plane(Slice):
         """Number of points, ranges of the coordinates and the angle of the axes, in words."""
         grid = f"{len(self.alphas)} x {len(self.betas)} points"
         return f"{grid}, alpha {between(self.alphas)}, beta {between(self.betas)}, cosine of the axes {self.cosine:.2g}"
+
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        surface: bool = False,
+        limits: "tuple[float, float] | Plane | None" = None,
+        title: str = "",
+    ) -> "Axes":
+        """Draw the plane as filled contours, or as a surface; colours are logarithmic where no loss is negative.
+
+        Cells that are not finite are hatched (in a surface open), and counted below. To compare two planes, draw them
+        by :func:`flatmin.plot_side_by_side`.
+
+        Args:
+            ax: Where to draw, for a surface made with ``projection="3d"``; ``None`` makes a figure of pyplot.
+            surface: Draw a surface.
+            limits: Lowest and highest loss of the colours, or another plane whose they are; ``None`` takes its own.
+            title: What stands above it.
+
+        Returns:
+            The axis.
+
+        Raises:
+            ValueError: If the axis or the limits do not fit, or the plane has one row or column.
+            ResultsError: If no loss is finite.
+        """
+        from flatmin.figures import own_planes
+
+        if isinstance(limits, Plane):
+            finite = limits.loss[limits.loss.isfinite()]
+            limits = (float(finite.min()), float(finite.max())) if len(finite) else None
+        return own_planes.plane(self.to_frame(), ax, surface=surface, limits=limits, title=title)
 
 
 def slice_1d(

@@ -15,7 +15,7 @@ costs an evaluation) or halfway to a random one (``"random"``).
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from flatmin.core.result import Measured
 from flatmin.sharpness.box import Box, Unbounded
 from flatmin.sharpness.epsilon_sharpness import Differentiable
 from flatmin.sharpness.search import center, corner_steps, quasi_newton, signs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FIRST_SHARE, LAST_SHARE = 0.25, 1e-6
 
@@ -67,6 +70,20 @@ class Effort(Measured):
         space = "full space" if self.subspace_dim is None else f"{self.subspace_dim} random dimensions"
         yield f"epsilon {self.epsilon:g}, {space}, loss {self.base_loss:.4g}"
         yield from self.grounds()
+
+    def plot(self, ax: "Axes | None" = None, *, label: str | None = None) -> "Axes":
+        """Draw the highest sharpness found against the evaluations spent; several can share an axis.
+
+        Args:
+            ax: Where to draw; ``None`` makes a figure of pyplot.
+            label: Its name in the legend; ``None`` takes the climber and the start.
+
+        Returns:
+            The axis.
+        """
+        from flatmin.figures import own_lines
+
+        return own_lines.effort(self.to_frame(), ax, label=label)
 
 
 def effort(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from flatmin.sharpness.search import (
     published_search,
     strong_search,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DISAGREE = 0.1
 WHY_NOT = {"paper": "its ten iterations were over before it stopped rising", "strong": "a climb ran out of iterations"}
@@ -108,6 +111,20 @@ class Sharpness(Measured):
         yield f"loss {self.base_loss:.4g}, at worst {self.worst_loss:.4g}"
         yield f"{self.share_at_bound:.0%} of the coordinates at the bound"
         yield from self.grounds()
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw what each climb of the search found: where they agree, the value rests on more than one of them.
+
+        Args:
+            ax: Where to draw; ``None`` makes a figure of pyplot.
+
+        Returns:
+            The axis; below it stands what ``repr`` says.
+        """
+        from flatmin.figures import own_lines
+
+        ends = [100 * (loss - self.base_loss) / (1 + self.base_loss) for loss in self.climbs]
+        return own_lines.climbs(ends, self.sharpness, self.words(), ax)
 
 
 def epsilon_sharpness(
