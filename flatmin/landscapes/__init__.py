@@ -3,7 +3,8 @@
 from flatmin.landscapes.directions import ThreePointPlane, filter_normalized, plane_through
 from flatmin.landscapes.grid import Function
 from flatmin.landscapes.paths import curved_path, linear_path, path_between
-from flatmin.landscapes.slices import Line, Plane, Slice, slice_1d, slice_2d, slice_path
+from flatmin.landscapes.slices import slice_1d, slice_2d, slice_path
+from flatmin.landscapes.values import Line, Plane, Slice
 
 __all__ = [
     "Function",

@@ -16,168 +16,27 @@ A long slice can be stopped and taken up again: collect the points as they come 
 [1.0, 0.0, 4.0]
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from flatmin.core.result import Measured, between
+from flatmin.core.result import Measured
 from flatmin.core.vectors import cosine
 from flatmin.landscapes.engines import evaluator
-from flatmin.landscapes.grid import Coordinates, Function, Index, Value, at_zero, coordinates, evaluated, vector
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-SAME = 1e-3
-"""How far the two values at the origin may lie apart without a word, as a share."""
-
-
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Slice(Measured):
-    """What a line and a plane have in common.
-
-    Attributes:
-        loss: Loss at each point, float64 on the CPU; NaN and infinity are kept.
-        accuracy: Share of right answers, of the same shape; NaN where the objective cannot tell.
-        base_loss: ``objective.value`` at the origin (all coordinates 0), evaluated apart from the slice.
-        center_loss: The slice's own value there, NaN if the origin is not among its points.
-        engine: What evaluated the points, ``"flatmin"`` or ``"loss-landscapes"``.
-    """
-
-    loss: Tensor
-    accuracy: Tensor
-    base_loss: float
-    center_loss: float
-    engine: str
-
-    @property
-    def non_finite(self) -> int:
-        """How many losses are NaN or infinite."""
-        return int((~self.loss.isfinite()).sum())
-
-    def to_record(self) -> dict[str, Any]:
-        """All fields and ``non_finite`` as lists, numbers and strings, for JSON."""
-        return super().to_record() | {"non_finite": self.non_finite}
-
-    def words(self) -> Iterator[str]:
-        """Points, range of the loss, what is not finite, what it was taken on."""
-        yield self.extent()
-        yield f"loss {between(self.loss)}, {self.base_loss:.5g} at the origin"
-        if abs(self.center_loss - self.base_loss) > SAME * abs(self.base_loss):
-            yield f"NOT THE SAME there within the slice: {self.center_loss:.5g}"
-        if self.non_finite:
-            yield f"{self.non_finite:,} of {self.loss.numel():,} losses NOT FINITE"
-        if self.accuracy.isfinite().any():
-            yield f"accuracy {between(self.accuracy, '.1%')}"
-        yield from self.grounds()
-        if self.engine != "flatmin":
-            yield f"engine={self.engine!r}"
-
-    def extent(self) -> str:
-        """Number of points and range of the coordinates, in words."""
-        return f"{self.loss.numel():,} points"
-
-
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Line(Slice):
-    """Values along a line or a path: ``loss[i]`` belongs to ``alphas[i]`` (float64 on the CPU)."""
-
-    alphas: Tensor
-
-    def rows(self) -> dict[str, Any]:
-        """A row a point."""
-        return {"alpha": self.alphas.numpy(), "loss": self.loss.numpy(), "accuracy": self.accuracy.numpy()}
-
-    def extent(self) -> str:
-        """Number of points and range of the coordinate, in words."""
-        return f"{len(self.alphas):,} points, alpha {between(self.alphas)}"
-
-    def plot(
-        self, ax: "Axes | None" = None, *, quantity: str = "loss", label: str | None = None, **look: Any
-    ) -> "Axes":
-        """Draw the line; several can share an axis.
-
-        Losses that are not finite are gaps with a cross at the top. Beyond 20 the axis is logarithmic above 1, which
-        its label says.
-
-        Args:
-            ax: Where to draw; ``None`` makes a figure of pyplot.
-            quantity: ``"loss"`` or ``"accuracy"`` (in per cent).
-            label: Its name in the legend; ``"train"`` is drawn solid and ``"test"`` dashed, others in turn.
-            **look: As of ``Axes.plot``, such as ``color``.
-
-        Returns:
-            The axis.
-
-        Raises:
-            ValueError: If there is no such quantity.
-            ResultsError: If no loss is finite.
-
-        Example:
-            >>> from flatmin.core.functions import QuadraticObjective
-            >>> line = slice_1d(QuadraticObjective([1.0]), torch.ones(1), [-1, 0, 1])
-            >>> line.plot(label="bowl").get_ylabel()
-            'loss'
-        """
-        from flatmin.figures import own_lines
-
-        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, **look)
-
-
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Plane(Slice):
-    """Values on a grid: ``loss[i, j]`` belongs to ``alphas[i]`` and ``betas[j]``, ``cosine`` to the two axes."""
-
-    alphas: Tensor
-    betas: Tensor
-    cosine: float
-
-    def rows(self) -> dict[str, Any]:
-        """A row a cell, the betas of one alpha together."""
-        names = {"alpha": self.alphas.repeat_interleave(len(self.betas)), "beta": self.betas.repeat(len(self.alphas))}
-        numbers = {**names, "loss": self.loss.flatten(), "accuracy": self.accuracy.flatten()}
-        return {name: column.numpy() for name, column in numbers.items()}
-
-    def extent(self) -> str:
-        """Number of points, ranges of the coordinates and the angle of the axes, in words."""
-        grid = f"{len(self.alphas)} x {len(self.betas)} points"
-        return f"{grid}, alpha {between(self.alphas)}, beta {between(self.betas)}, cosine of the axes {self.cosine:.2g}"
-
-    def plot(
-        self,
-        ax: "Axes | None" = None,
-        *,
-        surface: bool = False,
-        limits: "tuple[float, float] | Plane | None" = None,
-        title: str = "",
-    ) -> "Axes":
-        """Draw the plane as filled contours, or as a surface; colours are logarithmic where no loss is negative.
-
-        Cells that are not finite are hatched (in a surface open), and counted below. To compare two planes, draw them
-        by :func:`flatmin.plot_side_by_side`.
-
-        Args:
-            ax: Where to draw, for a surface made with ``projection="3d"``; ``None`` makes a figure of pyplot.
-            surface: Draw a surface.
-            limits: Lowest and highest loss of the colours, or another plane whose they are; ``None`` takes its own.
-            title: What stands above it.
-
-        Returns:
-            The axis.
-
-        Raises:
-            ValueError: If the axis or the limits do not fit, or the plane has one row or column.
-            ResultsError: If no loss is finite.
-        """
-        from flatmin.figures import own_planes
-
-        if isinstance(limits, Plane):
-            finite = limits.loss[limits.loss.isfinite()]
-            limits = (float(finite.min()), float(finite.max())) if len(finite) else None
-        return own_planes.plane(self.to_frame(), ax, surface=surface, limits=limits, title=title)
+from flatmin.landscapes.foreign import milestones, warn_if_foreign
+from flatmin.landscapes.grid import (
+    Coordinates,
+    Function,
+    Index,
+    Progress,
+    Value,
+    at_zero,
+    coordinates,
+    evaluated,
+    vector,
+)
+from flatmin.landscapes.values import Line, Plane
 
 
 def slice_1d(
@@ -187,10 +46,13 @@ def slice_1d(
     *,
     origin: Tensor | None = None,
     engine: str = "flatmin",
-    progress: Callable[[Index, Value], object] | None = None,
+    progress: Progress = False,
     known: Mapping[Index, Value] | None = None,
 ) -> Line:
     r"""Loss on a line: :math:`f(\text{origin} + \alpha_i \, \text{direction})`.
+
+    From one trained network to another use :func:`~flatmin.landscapes.path_between`, which knows the BatchNorm averages
+    of both; with ``batch_norm="running"`` a line that seems to lead to another network gives a warning.
 
     Args:
         objective: The loss to look at: ``theta`` and ``value(theta)``, and where it has ``evaluate(theta)`` (loss
@@ -199,7 +61,8 @@ def slice_1d(
         alphas: Coordinates, in any order and spacing.
         origin: Point at ``alpha = 0``; ``None`` means ``objective.theta``.
         engine: ``"loss-landscapes"`` has that package evaluate the same points, for comparison.
-        progress: Called after each evaluated point with its index ``(i,)`` and ``(loss, accuracy)``.
+        progress: ``True`` shows a bar in the terminal; a function is called after each evaluated point with its index
+            ``(i,)`` and ``(loss, accuracy)``.
         known: Points evaluated earlier, in the same form; they are not evaluated again.
 
     Returns:
@@ -215,7 +78,9 @@ def slice_1d(
     def ray(alpha: float) -> Tensor:
         return torch.add(start, along, alpha=alpha)
 
-    return slice_path(objective, ray, alphas, engine=engine, progress=progress, known=known)
+    alphas = coordinates("alphas", alphas)
+    warn_if_foreign(objective, (ray(alpha) - objective.theta for alpha in milestones(alphas)))
+    return _along(objective, ray, alphas, engine, progress, known)
 
 
 def slice_path(
@@ -224,7 +89,7 @@ def slice_path(
     alphas: Coordinates,
     *,
     engine: str = "flatmin",
-    progress: Callable[[Index, Value], object] | None = None,
+    progress: Progress = False,
     known: Mapping[Index, Value] | None = None,
 ) -> Line:
     r"""Loss on a path of any shape: :math:`f(\text{path}(\alpha_i))`; the origin is ``path(0.0)``.
@@ -245,6 +110,19 @@ def slice_path(
         ValueError: As :func:`slice_1d`.
     """
     alphas = coordinates("alphas", alphas)
+    stands = (vector("path(alpha)", path(alpha), objective.theta) for alpha in milestones(alphas))
+    warn_if_foreign(objective, (theta - objective.theta for theta in stands))
+    return _along(objective, path, alphas, engine, progress, known)
+
+
+def _along(
+    objective: Function,
+    path: Callable[[float], Tensor],
+    alphas: Tensor,
+    engine: str,
+    progress: Progress,
+    known: Mapping[Index, Value] | None,
+) -> Line:
     evaluate = evaluator(objective, engine)
     like = objective.theta
 
@@ -270,7 +148,7 @@ def slice_2d(
     *,
     origin: Tensor | None = None,
     engine: str = "flatmin",
-    progress: Callable[[Index, Value], object] | None = None,
+    progress: Progress = False,
     known: Mapping[Index, Value] | None = None,
 ) -> Plane:
     r"""Loss in a plane: :math:`f(\text{origin} + \alpha_i \, \text{first} + \beta_j \, \text{second})`.
@@ -281,7 +159,7 @@ def slice_2d(
         grid: ``(alphas, betas)``, each in any order and spacing.
         origin: Point at (0, 0); ``None`` means ``objective.theta``.
         engine: As in :func:`slice_1d`.
-        progress: Called after each evaluated point with its index ``(i, j)`` and ``(loss, accuracy)``.
+        progress: As in :func:`slice_1d`, with the index ``(i, j)``.
         known: Points evaluated earlier, in the same form; they are not evaluated again.
 
     Returns:
@@ -294,6 +172,8 @@ def slice_2d(
     start = vector("origin", objective.theta if origin is None else origin, objective.theta)
     first, second = (_direction(f"directions[{k}]", d, start) for k, d in enumerate(directions))
     alphas, betas = coordinates("alphas", grid[0]), coordinates("betas", grid[1])
+    reach = first * float(alphas.abs().max()), second * float(betas.abs().max())
+    warn_if_foreign(objective, (start - objective.theta, *reach))
     evaluate = evaluator(objective, engine)
 
     def point(alpha: float, beta: float) -> Value:

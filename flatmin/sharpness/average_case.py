@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import positive, whole
+from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 
 SEEDS = 2**32
@@ -72,7 +73,13 @@ class AverageCase(Measured):
 
 
 def average_case_sharpness(
-    objective: Valued, *, sigma: float = 0.01, relative: bool = False, pairs: int = 20, seed: int = 0
+    objective: Valued,
+    *,
+    sigma: float = 0.01,
+    relative: bool = False,
+    pairs: int = 20,
+    seed: int = 0,
+    progress: bool = False,
 ) -> AverageCase:
     r"""The mean rise of the loss under Gaussian noise on the weights.
 
@@ -91,6 +98,7 @@ def average_case_sharpness(
         relative: Scale the noise of each weight by its magnitude.
         pairs: Pairs of opposite draws.
         seed: Of the noise, the same on every device.
+        progress: Show a bar in the terminal.
 
     Returns:
         The mean rise, with its standard error.
@@ -117,9 +125,11 @@ def average_case_sharpness(
     if not math.isfinite(base):
         raise RuntimeError(f"the loss at theta must be finite, got {base}.")
     rises = torch.empty(pairs, dtype=torch.float64)
-    for pair in range(pairs):
-        noise = scale * torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
-        rises[pair] = (float(objective.value(theta + noise)) + float(objective.value(theta - noise))) / 2 - base
+    with steps_shown("average-case sharpness", pairs, shown=progress) as advance:
+        for pair in range(pairs):
+            noise = scale * torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
+            rises[pair] = (float(objective.value(theta + noise)) + float(objective.value(theta - noise))) / 2 - base
+            advance()
     return AverageCase(
         value=float(rises.mean()),
         standard_error=float(rises.std()) / math.sqrt(pairs) if pairs > 1 else math.nan,

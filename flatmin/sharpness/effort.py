@@ -22,6 +22,7 @@ from torch import Tensor
 
 from flatmin.core.checks import one_of, whole
 from flatmin.core.precision import full_precision
+from flatmin.core.progress import evaluations_shown
 from flatmin.core.result import Measured
 from flatmin.sharpness.box import Box, Unbounded
 from flatmin.sharpness.epsilon_sharpness import Differentiable
@@ -96,6 +97,7 @@ def effort(
     subspace_dim: int | None = None,
     distribution: str = "normal",
     seed: int = 0,
+    progress: bool = False,
 ) -> Effort:
     """The sharpness that one climb in the box of Keskar et al. finds, against the evaluations it has spent.
 
@@ -108,6 +110,7 @@ def effort(
         subspace_dim: Columns of a random A; ``None`` searches the full space.
         distribution: Of the entries of a random A.
         seed: Of A and of the random signs, the same on every device.
+        progress: Show a bar in the terminal.
 
     Returns:
         The highest sharpness after each evaluation at which it rose.
@@ -128,9 +131,10 @@ def effort(
     one_of("start", start, STARTS)
     whole("evaluations", evaluations, minimum=1)
     point = objective.theta
-    with full_precision(point.device):
+    shown = evaluations_shown(objective, "effort", evaluations, shown=progress)
+    with full_precision(point.device), shown as watched:
         box = BudgetBox.around(
-            objective, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
+            watched, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
         )
         box.budget = evaluations
         generator = torch.Generator().manual_seed(seed)

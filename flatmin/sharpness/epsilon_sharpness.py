@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flatmin.core.checks import one_of
 from flatmin.core.precision import full_precision
+from flatmin.core.progress import evaluations_shown
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.sharpness.box import Box, Unbounded
@@ -137,6 +138,7 @@ def epsilon_sharpness(
     theta: Tensor | None = None,
     starts: Sequence[Tensor] = (),
     seed: int = 0,
+    progress: bool = False,
 ) -> Sharpness:
     r"""Keskar's sharpness: how much the loss can rise in a small box around theta.
 
@@ -165,6 +167,7 @@ def epsilon_sharpness(
         starts: Further starts of ``"strong"``, vectors z of the box's dimension (moved into the box): given the
             ``coordinates`` found at a smaller epsilon, the sharpness cannot fall.
         seed: Of A and of the random starts, the same on every device.
+        progress: Count the evaluations in the terminal.
 
     Returns:
         The sharpness in per cent, where it was found, what it cost and how far it can be trusted.
@@ -187,9 +190,10 @@ def epsilon_sharpness(
     point = objective.theta if theta is None else torch.as_tensor(theta).detach().to(objective.theta)
     if point.shape != objective.theta.shape:
         raise ValueError(f"`theta` must have shape {tuple(objective.theta.shape)}, got {tuple(point.shape)}.")
-    with full_precision(point.device):
+    shown = evaluations_shown(objective, "sharpness", None, shown=progress)
+    with full_precision(point.device), shown as watched:
         box = Box.around(
-            objective, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
+            watched, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
         )
         for start in starts:
             if start.shape != (box.dim,):
