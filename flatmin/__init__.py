@@ -10,7 +10,7 @@ What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
 Results (each has plot or to_frame, to_record and save)
-    load, plot_side_by_side
+    load, plot_side_by_side, over_subsets
 """
 
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ _HOMES = {
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
     "load": "flatmin.core.result",
+    "over_subsets": "flatmin.landscapes",
     "path_between": "flatmin.landscapes",
     "plane_through": "flatmin.landscapes",
     "plot_side_by_side": "flatmin.figures.own_planes",
@@ -44,6 +45,7 @@ __all__ = [
     "epsilon_sharpness",
     "filter_normalized",
     "load",
+    "over_subsets",
     "path_between",
     "plane_through",
     "plot_side_by_side",
@@ -57,7 +59,15 @@ if TYPE_CHECKING:
     from flatmin.core.objective import Objective
     from flatmin.core.result import load
     from flatmin.figures.own_planes import plot_side_by_side
-    from flatmin.landscapes import filter_normalized, path_between, plane_through, slice_1d, slice_2d, slice_path
+    from flatmin.landscapes import (
+        filter_normalized,
+        over_subsets,
+        path_between,
+        plane_through,
+        slice_1d,
+        slice_2d,
+        slice_path,
+    )
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness

@@ -19,6 +19,7 @@ from flatmin.core.result import Result
 from flatmin.landscapes import Line
 
 BOWL = QuadraticObjective([1.0, 4.0, 2.0], theta=torch.tensor([0.1, 0.2, 0.3]))
+PARTS = [BOWL, QuadraticObjective([1.0, 2.0, 3.0], theta=BOWL.theta)]
 AXES = tuple(torch.eye(3)[:2])
 
 
@@ -35,6 +36,8 @@ FOUND = {
     "sharpness in a subspace": lambda: flatmin.epsilon_sharpness(BOWL, subspace_dim=2, method="paper"),
     "average": lambda: flatmin.average_case_sharpness(BOWL, pairs=1),
     "effort": lambda: flatmin.effort(BOWL),
+    "subsets": lambda: flatmin.over_subsets(flatmin.average_case_sharpness, PARTS),
+    "lines of subsets": lambda: flatmin.over_subsets(lambda part: flatmin.slice_1d(part, AXES[0], [0.0, 1.0]), PARTS),
     "points": lambda: flatmin.plane_through(*torch.eye(3)),
 }
 
