@@ -38,6 +38,7 @@ HOMES = {
     "matplotlib": {"figures", "report", "studies"},
     "mpl_toolkits": {"figures"},
     "seaborn": {"figures"},
+    "plotly": {"figures"},
     "wandb": {"experiments", "report"},
     "wandb_workspaces": {"report"},
     "loss_landscapes": {"landscapes"},

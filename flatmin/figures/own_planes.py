@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from flatmin.figures.alone import canvas, grounds, in_house, note, panels
+from flatmin.figures.alone import LOSS, canvas, grounds, in_house, note, panels
+from flatmin.figures.interactive import surface_page
 from flatmin.figures.slices import Grid, draw_plane, loss_bar, own_levels, plane_notes
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH
 from flatmin.figures.surfaces import CUT, draw_surface, surface_notes
@@ -82,6 +83,28 @@ def plot_side_by_side(
     return axes
 
 
+@in_house
+def page(frame: pd.DataFrame, *, limits: tuple[float, float] | None = None, title: str = "") -> bytes:
+    """A plane as a surface that can be turned, as a page of HTML."""
+    levels = scale(frame["loss"], limits, surface=True)
+    rows = drawable(frame)
+    facts = [*grounds(rows), *surface_notes(rows, levels[-1], unit="", log=levels[0] > 0, floor=False)]
+    return surface_page({"": rows}, levels, loss=LOSS, title=title, facts=facts)
+
+
+def drawable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a plane, each once.
+
+    Raises:
+        ValueError: If it is a line.
+    """
+    rows = frame.drop_duplicates(["alpha", "beta"])
+    sides = rows["alpha"].nunique(), rows["beta"].nunique()
+    if min(sides) < 2:
+        raise ValueError(f"a plane of {sides[0]} x {sides[1]} points is a line; slice it with slice_1d and draw that.")
+    return rows
+
+
 def scale(losses: pd.Series, limits: tuple[float, float] | None, *, surface: bool) -> Grid:
     """Levels of the contours; those of a surface, whose height is linear, end where the house's surfaces do."""
     levels = own_levels(losses, limits)
@@ -91,15 +114,8 @@ def scale(losses: pd.Series, limits: tuple[float, float] | None, *, surface: boo
 
 
 def panel(ax: Axes, frame: pd.DataFrame, levels: Grid, *, surface: bool, title: str) -> Any:
-    """Draw one plane on a given scale.
-
-    Raises:
-        ValueError: If it is a line.
-    """
-    rows = frame.drop_duplicates(["alpha", "beta"])
-    sides = rows["alpha"].nunique(), rows["beta"].nunique()
-    if min(sides) < 2:
-        raise ValueError(f"a plane of {sides[0]} x {sides[1]} points is a line; slice it with slice_1d and draw that.")
+    """Draw one plane on a given scale."""
+    rows = drawable(frame)
     ax.set_title(title)
     if surface:
         ax.patch.set_visible(False)  # it would hide the label of the surface on its left

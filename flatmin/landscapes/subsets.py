@@ -1,8 +1,8 @@
 r"""One measure on several disjoint subsets of the data: the mean, and how far it would differ on other examples.
 
 With values :math:`v_1, \dots, v_k` the mean has the standard error :math:`s / \sqrt{k}`, s their sample standard
-deviation. That holds where the subsets are disjoint and drawn alike, and it is the error of a value *on subsets of that size*: a
-maximum over few examples is higher than over many, however many subsets there are.
+deviation. That holds where the subsets are disjoint and drawn alike, and it is the error of a value *on subsets of that
+size*: a maximum over few examples is higher than over many, however many subsets there are.
 """
 
 import math

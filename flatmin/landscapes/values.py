@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from flatmin.core.atomic import write_files
 from flatmin.core.result import Measured, between
 
 if TYPE_CHECKING:
@@ -156,7 +158,36 @@ class Plane(Slice):
         """
         from flatmin.figures import own_planes
 
-        if isinstance(limits, Plane):
-            finite = limits.loss[limits.loss.isfinite()]
-            limits = (float(finite.min()), float(finite.max())) if len(finite) else None
-        return own_planes.plane(self.to_frame(), ax, surface=surface, limits=limits, title=title)
+        return own_planes.plane(self.to_frame(), ax, surface=surface, limits=_ends(limits), title=title)
+
+    def to_html(
+        self, path: Path | str, *, limits: "tuple[float, float] | Plane | None" = None, title: str = ""
+    ) -> Path:
+        """Write the plane as a surface that can be turned: one page of HTML that needs no network, about 5 MB.
+
+        Args:
+            path: The file, such as ``plane.html``.
+            limits: Lowest and highest loss shown, or another plane whose they are; ``None`` takes its own.
+            title: What stands above it.
+
+        Returns:
+            The path.
+
+        Raises:
+            FlatminError: If plotly is not installed; the message says how to install it.
+            ResultsError: If no loss is finite, or the file cannot be written.
+            ValueError: If the limits do not fit, or the plane has one row or column.
+        """
+        from flatmin.figures import own_planes
+
+        path = Path(path)
+        write_files(path.parent, {path.name: own_planes.page(self.to_frame(), limits=_ends(limits), title=title)})
+        return path
+
+
+def _ends(limits: "tuple[float, float] | Plane | None") -> tuple[float, float] | None:
+    """Lowest and highest loss, of a plane those that are finite."""
+    if not isinstance(limits, Plane):
+        return limits
+    finite = limits.loss[limits.loss.isfinite()]
+    return (float(finite.min()), float(finite.max())) if len(finite) else None
