@@ -34,10 +34,12 @@ class Result:
     Attributes:
         kinds: Every kind of result by its name.
         vectors: Fields as long as the weights: they are kept in files, but are in no table and no record.
+        unit: Of the number that ``float()`` gives.
     """
 
     kinds: ClassVar[dict[str, type["Result"]]] = {}
     vectors: ClassVar[tuple[str, ...]] = ()
+    unit: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

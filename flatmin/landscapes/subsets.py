@@ -148,7 +148,8 @@ def over_subsets(measure: Callable[[Any], Any], objectives: Sequence[Any]) -> Su
         losses, accuracies = (torch.stack([getattr(line, name) for line in found]) for name in ("loss", "accuracy"))
         return SubsetLines(alphas=found[0].alphas, losses=losses, accuracies=accuracies, **ground)
     numbers = torch.tensor([float(value) for value in found], dtype=torch.float64)
-    name = type(found[0]).__name__ if isinstance(found[0], Measured) else "value"
+    kind = type(found[0])
+    name = f"{kind.__name__}{kind.unit and f' in {kind.unit}'}" if issubclass(kind, Measured) else "value"
     return Subsets(
         value=float(numbers.mean()),
         standard_error=float(numbers.std()) / math.sqrt(len(numbers)),

@@ -47,7 +47,7 @@ class Slice(Measured):
     def words(self) -> Iterator[str]:
         """Points, range of the loss, what is not finite, what it was taken on."""
         yield self.extent()
-        yield f"loss {between(self.loss)}, {self.base_loss:.5g} at the origin"
+        yield f"loss {between(self.loss)}, {self.base_loss:.4g} at the origin"
         if abs(self.center_loss - self.base_loss) > SAME * abs(self.base_loss):
             yield f"NOT THE SAME there within the slice: {self.center_loss:.5g}"
         if self.non_finite:
@@ -128,7 +128,7 @@ class Plane(Slice):
     def extent(self) -> str:
         """Number of points, ranges of the coordinates and the angle of the axes, in words."""
         grid = f"{len(self.alphas)} x {len(self.betas)} points"
-        return f"{grid}, alpha {between(self.alphas)}, beta {between(self.betas)}, cosine of the axes {self.cosine:.2g}"
+        return f"{grid}, alpha {between(self.alphas)}, beta {between(self.betas)}, cosine of the axes {self.cosine:.2f}"
 
     def plot(
         self,

@@ -95,6 +95,7 @@ class Sharpness(Measured):
     coordinates: Tensor
     perturbation: Tensor
     vectors = ("coordinates", "perturbation")
+    unit = "%"
 
     def __float__(self) -> float:
         return self.sharpness

@@ -29,6 +29,7 @@ class Rise(Measured):
     sharpness: float
     standard_error: float
     base_loss: float
+    unit = "%"
 
     def __float__(self) -> float:
         return self.sharpness
