@@ -42,7 +42,15 @@ class Result:
     unit: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
+        """Make the kind known to `load`.
+
+        Raises:
+            TypeError: If another module has one of this name.
+        """
         super().__init_subclass__()
+        taken = Result.kinds.setdefault(cls.__name__, cls)
+        if taken.__module__ != cls.__module__:
+            raise TypeError(f"a result needs a name of its own, got {cls.__name__!r}, which {taken.__module__} has.")
         Result.kinds[cls.__name__] = cls
 
     @property

@@ -62,7 +62,9 @@ def line(
     (drawn,) = ax.plot(alphas, shown, label=label, gid=DRAWN, **stroke_of_it)
     if "standard_error" in rows and quantity == "loss":
         error = rows["standard_error"].to_numpy()
-        ax.fill_between(alphas, shown - error, shown + error, color=drawn.get_color(), alpha=0.2, linewidth=0)
+        ax.fill_between(
+            alphas, shown - error, shown + error, gid=DRAWN, color=drawn.get_color(), alpha=0.2, linewidth=0
+        )
     lost = alphas[~np.isfinite(values)]
     cross: dict[str, Any] = {"color": drawn.get_color(), "marker": "x", "markersize": 4, "linestyle": "none"}
     ax.plot(lost, np.full(len(lost), LOST_AT), transform=ax.get_xaxis_transform(), **cross)
@@ -70,9 +72,9 @@ def line(
     ax.set_xlabel("α")
     if label is not None:
         ax.legend(fontsize=rcParams["legend.fontsize"])
-    band = f"band: ± one standard error over {frame['subsets'].iloc[0]} subsets" if "subsets" in frame else ""
+    error_note = f"band: ± one standard error over {frame['subsets'].iloc[0]} subsets" if "subsets" in frame else ""
     lost_note = non_finite_note(rows, "loss value", "crosses at the top") if quantity == "loss" else ""
-    note(ax, [*grounds(rows), band, lost_note], label)
+    note(ax, [*grounds(rows), error_note, lost_note], label)
     return ax
 
 
@@ -99,8 +101,15 @@ def scaled(ax: Axes, quantity: str) -> None:
 
 
 def drawn_heights(ax: Axes) -> NDArray[np.float64]:
-    """The values of all lines that were drawn on an axis here."""
-    return np.concatenate([np.asarray(drawn.get_ydata(), float) for drawn in ax.lines if drawn.get_gid() == DRAWN])
+    """The values of all lines and the edges of all bands that were drawn on an axis here."""
+    lines = [np.asarray(drawn.get_ydata(), float) for drawn in ax.lines if drawn.get_gid() == DRAWN]
+    bands = [
+        np.asarray(path.vertices, float)[:, 1]
+        for band in ax.collections
+        if band.get_gid() == DRAWN
+        for path in band.get_paths()
+    ]
+    return np.concatenate([*lines, *bands])
 
 
 @in_house

@@ -114,6 +114,11 @@ def test_a_result_of_ones_own_is_kept_by_deriving_it(dtype, tmp_path):
     assert "shape (2, 2)" in repr(odd)
 
 
+def test_a_result_has_a_name_of_its_own():
+    with pytest.raises(TypeError, match=r"'Line', which flatmin\.landscapes\.values has"):
+        type("Line", (Result,), {})
+
+
 def test_numpy_alone_reads_the_arrays_of_a_file(tmp_path):
     with np.load(line().save(tmp_path / "line.npz"), allow_pickle=False) as arrays:
         assert arrays["alphas"].tolist() == [-1.0, 0.0, 0.1, 2.0]

@@ -54,6 +54,7 @@ def test_a_line_has_an_error_at_every_point_and_draws_it_as_a_band():
     low, high = band.get_paths()[0].get_extents().get_points()[:, 1]
     assert low == pytest.approx((values.mean(0) - values.std(0, ddof=1) / 2).min())
     assert high == pytest.approx((values.mean(0) + values.std(0, ddof=1) / 2).max())
+    assert ax.get_ylim()[0] < low and high < ax.get_ylim()[1]
     assert "band: ± one standard error over 4 subsets" in ax.texts[0].get_text().replace("\n", " ")
 
 
