@@ -19,11 +19,11 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import torch
-from flatmin.core.channels import is_convolutional
 from torch import nn
 from torch.nn import functional as F
 
 from flatmin.data.batches import Pair, fixed_batches
+from flatmin.objective.channels import is_convolutional
 from flatmin.objective.objective import Objective
 from flatmin.training import TrainingSettings, start_network, train
 from subjects import NETWORKS, noise, without_records

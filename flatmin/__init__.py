@@ -1,4 +1,17 @@
-"""flatmin: sharp and flat minima of neural networks, after Keskar et al. (2017)."""
+"""flatmin: sharp and flat minima of neural networks, after Keskar et al. (2017).
+
+The loss as a function of the weights
+    Objective
+
+How sharp it is
+    epsilon_sharpness, average_case_sharpness, effort, rise_on
+
+What it looks like
+    filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
+
+Results (each has plot or to_frame, to_record and save)
+    load, plot_side_by_side, over_subsets
+"""
 
 from typing import TYPE_CHECKING
 
@@ -12,11 +25,17 @@ _HOMES = {
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
+    "load": "flatmin.core.result",
+    "over_subsets": "flatmin.landscapes",
+    "path_between": "flatmin.landscapes",
+    "plane_through": "flatmin.landscapes",
+    "plot_side_by_side": "flatmin.figures.own_planes",
     "rise_on": "flatmin.sharpness.held_out",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
+    "slice_path": "flatmin.landscapes",
 }
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
 __all__ = [
     "Objective",
@@ -25,13 +44,29 @@ __all__ = [
     "effort",
     "epsilon_sharpness",
     "filter_normalized",
+    "load",
+    "over_subsets",
+    "path_between",
+    "plane_through",
+    "plot_side_by_side",
     "rise_on",
     "slice_1d",
     "slice_2d",
+    "slice_path",
 ]
 
 if TYPE_CHECKING:
-    from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
+    from flatmin.core.result import load
+    from flatmin.figures.own_planes import plot_side_by_side
+    from flatmin.landscapes import (
+        filter_normalized,
+        over_subsets,
+        path_between,
+        plane_through,
+        slice_1d,
+        slice_2d,
+        slice_path,
+    )
     from flatmin.objective.objective import Objective
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.effort import effort

@@ -139,7 +139,7 @@ def test_the_examples_import_downwards(tmp_path):
     spec.loader.exec_module(layers)
     write_examples(tmp_path)
     layers.PACKAGE = tmp_path / "flatmin"
-    assert {room for room, _, _ in layers.imports()} == {"measures", "studies", "data"}
+    assert {found.room for found in layers.imports()} == {"measures", "studies", "data"}
     layers.test_imports_point_downwards()
     for package in layers.HOMES:
         layers.test_package_stays_in_its_rooms(package)

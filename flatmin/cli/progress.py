@@ -4,9 +4,8 @@ import time
 from collections import Counter
 from types import TracebackType
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from flatmin.cli.terminal import show, terminal
+from flatmin.core.progress import progress_bar
 from flatmin.experiments import Reporter, Study
 from flatmin.experiments.step import Step
 from flatmin.results import Record, Tables
@@ -39,17 +38,7 @@ class TerminalReporter(Reporter):
 
     def __init__(self) -> None:
         self.console = terminal()
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("remaining"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-            transient=True,
-        )
+        self.progress = progress_bar(self.console)
         self.task = self.progress.add_task("", total=1.0)
         self.shares: dict[str, float] = {}
         self.since = 0.0

@@ -1,19 +1,22 @@
 """Public names that are imported on first use, so that a package is there in an instant and without torch."""
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
-def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """What a package takes as its ``__getattr__`` (PEP 562).
+def on_first_use(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """What a package takes as its ``__getattr__`` and its ``__dir__`` (PEP 562).
 
     Args:
         package: Its name.
         homes: The module of each public name.
 
     Returns:
-        A function that imports a public name, and raises an AttributeError for any other.
+        A function that imports a public name, and raises an AttributeError for any other; and one that lists them, so
+        that ``dir`` and ``help`` know them before they are imported.
     """
 
     def attribute(name: str) -> Any:
@@ -21,4 +24,8 @@ def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name]), name)
 
-    return attribute
+    def names() -> list[str]:
+        own = vars(sys.modules[package]).items()
+        return sorted({*homes, *(name for name, it in own if name.startswith("__") or isinstance(it, ModuleType))})
+
+    return attribute, names

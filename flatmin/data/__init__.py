@@ -10,7 +10,7 @@ _HOMES = {
     "Split": "flatmin.data.dataset",
     "load": "flatmin.data.catalog",
 }
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
 __all__ = ["NAMES", "Dataset", "Split", "load"]
 

@@ -11,7 +11,7 @@ _HOMES = {
     "load_experiment": "flatmin.experiments.loading",
     "run": "flatmin.experiments.runner",
 }
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
 __all__ = ["Experiment", "Reporter", "Study", "load_experiment", "run"]
 

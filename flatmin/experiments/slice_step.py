@@ -142,9 +142,5 @@ def spaced(bounds: AlphaBounds) -> Tensor:
 
 
 def points_table(cut: Line | Plane) -> pd.DataFrame:
-    """One row a point."""
-    values = {"loss": cut.loss.reshape(-1).numpy(), "accuracy": cut.accuracy.reshape(-1).numpy()}
-    if isinstance(cut, Line):
-        return pd.DataFrame({"alpha": cut.alphas.numpy(), **values})
-    alphas, betas = torch.meshgrid(cut.alphas, cut.betas, indexing="ij")
-    return pd.DataFrame({"alpha": alphas.reshape(-1).numpy(), "beta": betas.reshape(-1).numpy(), **values})
+    """One row a point, with its coordinates and values alone."""
+    return pd.DataFrame(cut.rows())

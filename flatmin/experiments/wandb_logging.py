@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from flatmin.experiments.config import Experiment
-from flatmin.results.wandb_keys import STUDY, figure_key, study_name
+from flatmin.results.wandb_keys import STUDY, figure_key, page_key, study_name
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -70,6 +70,7 @@ class Mirror:
             )
             shown: dict[str, Any] = {key: wandb.Table(dataframe=frame) for key, frame in frames.items()}
             images = (path for path in figures if path.suffix == ".png")
+            shown |= {page_key(path.stem): wandb.Html(str(path)) for path in figures if path.suffix == ".html"}
             run.log(shown | {figure_key(path.stem): wandb.Image(str(path)) for path in images})
             run.summary.update(dict(numbers))
             run.finish()

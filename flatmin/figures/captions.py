@@ -12,6 +12,8 @@ from flatmin.results.remarks import concerning, remarks
 from flatmin.results.words import BATCH_NORM_NAMES, DATA_NAMES, counted, span
 
 FOOTER_LINE = 0.1
+FACTS_PER_INCH = 21
+"""Letters of a footer in an inch."""
 BATCH_NORM_TICKS = {
     **{name: words.replace(" ", "\n") for name, words in BATCH_NORM_NAMES.items()},
     "reestimate": "re-est.\nstatistics",
@@ -51,7 +53,7 @@ def write_footer(figure: Figure, facts: Sequence[str]) -> None:
         facts: The sentences, with or without their full stops.
     """
     text = " ".join(fact.rstrip(".") + "." for fact in facts if fact)
-    lines = textwrap.wrap(text, width=int(21 * figure.get_figwidth()))
+    lines = textwrap.wrap(text, width=int(FACTS_PER_INCH * figure.get_figwidth()))
     figure.set_figheight(figure.get_figheight() + FOOTER_LINE * len(lines))
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=6, color="0.35")
 

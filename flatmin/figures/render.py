@@ -17,13 +17,14 @@ from flatmin.figures.along_training import along_training
 from flatmin.figures.curves import curve_rows, training_curves, variation_curves
 from flatmin.figures.distributions import distribution_rows, distributions
 from flatmin.figures.effort import effort
+from flatmin.figures.interactive import available
 from flatmin.figures.measured import measured
 from flatmin.figures.paths import path, random_line
 from flatmin.figures.remedies import remedies
 from flatmin.figures.sharpness import sharpness_figure
 from flatmin.figures.slices import random_plane, three_point_plane
 from flatmin.figures.style import house_style
-from flatmin.figures.surfaces import random_surface
+from flatmin.figures.surfaces import interactive_random_surface, random_surface
 from flatmin.figures.sweep import sweep
 from flatmin.figures.warm_start import warm_start
 from flatmin.results import Tables, of_minima, ratios, summary, to_latex
@@ -51,6 +52,7 @@ class Family:
         rows: The rows that the family draws.
         draw: Draws one figure of ``tables``; takes network, data and the columns of ``by`` as keywords.
         by: Columns beyond network and data with one figure per value.
+        page: Makes the same as a page of HTML, where plotly is installed.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Family:
     rows: Callable[[Tables], pd.DataFrame]
     draw: Callable[..., Figure]
     by: tuple[str, ...] = ()
+    page: Callable[..., bytes] | None = None
 
 
 def rows_of_kind(table: str, kind: str) -> Callable[[Tables], pd.DataFrame]:
@@ -82,7 +85,14 @@ FAMILIES = (
     Family("path_curved", "lines", rows_of_kind("lines", "curved"), partial(path, kind="curved"), ("batch_norm",)),
     Family("random_line", "lines", rows_of_kind("lines", "random"), random_line, ("batch_norm",)),
     Family("random_plane", "planes", rows_of_kind("planes", "random"), random_plane, PLANE),
-    Family("random_surface", "planes", rows_of_kind("planes", "random"), random_surface, PLANE),
+    Family(
+        "random_surface",
+        "planes",
+        rows_of_kind("planes", "random"),
+        random_surface,
+        PLANE,
+        page=interactive_random_surface,
+    ),
     Family("three_point_plane", "planes", rows_of_kind("planes", "three_points"), three_point_plane, PLANE),
     Family("sharpness", "sharpness", pair_rows, sharpness_figure),
     Family("distributions", "sharpness", distribution_rows, distributions),
@@ -107,7 +117,8 @@ FAMILIES = (
 def render(tables: Tables, out: Path | str) -> list[Path]:
     """Write every figure the tables support as PDF, PNG and CSV, and the summary as CSV and LaTeX.
 
-    A figure's three files appear together or not at all. What cannot be drawn is skipped with a logged reason.
+    Surfaces are pages of HTML too where plotly is installed. A figure's files appear together or not at all. What
+    cannot be drawn is skipped with a logged reason.
 
     Args:
         tables: The results of one experiment.
@@ -142,7 +153,8 @@ def contents(tables: Tables) -> Iterator[dict[str, bytes]]:
             except ResultsError as error:
                 logger.warning("skipped %s: %s", name, error)
                 continue
-            yield files_of(name, figure, rows)
+            page = {f"{name}.html": family.page(tables, **keys)} if family.page and available() else {}
+            yield page | files_of(name, figure, rows)
     yield from summary_files(tables)
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.contour import QuadContourSet
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
 from numpy.typing import NDArray
@@ -152,12 +152,44 @@ def log_levels(losses: pd.Series) -> Grid:
     return np.geomspace(low, max(high, 1.01 * low), LEVELS)
 
 
+def own_levels(losses: pd.Series, limits: tuple[float, float] | None = None) -> Grid:
+    """Return the contour levels of planes that are no experiment's, whose losses may have any size and sign.
+
+    Args:
+        losses: The losses of all panels.
+        limits: Lowest and highest level; ``None`` takes those of the losses, within 1e-4 to 100 where that leaves any.
+
+    Returns:
+        Levels in equal ratios where they are positive, else in equal steps.
+
+    Raises:
+        ValueError: If the limits are no two rising numbers.
+        ResultsError: If no loss is finite.
+    """
+    finite = finite_losses(losses)
+    low, high = float(finite.min()), float(finite.max())
+    if limits is not None:
+        low, high = map(float, limits)
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise ValueError(f"`limits` must be a lower and a higher finite number, got {limits!r}.")
+    elif low >= 0 and low < HIGHEST and high > LOWEST:
+        return log_levels(losses)
+    if low > 0:
+        return np.geomspace(low, max(high, 1.01 * low), LEVELS)
+    return np.linspace(low, high if high > low else low + 1.0, LEVELS)
+
+
+def color_scale(low: float, high: float) -> Normalize:
+    """Return the scale of the colours: logarithmic where it can be."""
+    return LogNorm(low, high) if low > 0 else Normalize(low, high)
+
+
 def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid) -> QuadContourSet:
     """Draw one slice: filled contours, a white line at one nat, and hatched cells where it is not finite."""
     alphas, betas, losses = plane_grid(rows)
     lost = ~np.isfinite(losses)
     inside = np.ma.masked_array(np.clip(losses, levels[0], levels[-1]), lost)
-    norm = LogNorm(levels[0], levels[-1])
+    norm = color_scale(levels[0], levels[-1])
     if lost.any():
         axes.pcolormesh(alphas, betas, inside, norm=norm, cmap=COLORS, shading="nearest")
         hatch_cells(axes, alphas, betas, lost)
@@ -193,11 +225,14 @@ def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = Fal
         text.set(color=look.ink if look else color, fontweight="bold", path_effects=HALO, zorder=6)
 
 
-def loss_bar(figure: Figure, panels: list[Axes], filled: Any) -> Colorbar:
+def loss_bar(figure: Figure | SubFigure, panels: list[Axes], filled: Any) -> Colorbar:
     """Add the colour bar that all panels share, with its unit."""
     bar = figure.colorbar(filled, ax=panels, aspect=24, pad=0.02)
-    bar.set_label(f"{loss_name()}, log scale")
     low, high = bar.ax.get_ylim()
+    bar.set_label(f"{loss_name()}, log scale" if low > 0 else loss_name())
+    if low <= 0:
+        bar.ax.yaxis.set_major_locator(MaxNLocator(7))
+        return bar
     if high < SHORT_SCALE * low:
         few_log_ticks(bar.ax.yaxis, crowded=SHORT_SCALE / 10)
     else:
@@ -206,15 +241,23 @@ def loss_bar(figure: Figure, panels: list[Axes], filled: Any) -> Colorbar:
     return bar
 
 
-def plane_notes(rows: pd.DataFrame, levels: Grid) -> list[str]:
-    """Return the footer's sentences on a slice: grid, the white line, end colours and lost cells."""
+def plane_notes(rows: pd.DataFrame, levels: Grid, unit: str = "nat") -> list[str]:
+    """Return the footer's sentences on a slice: grid, the white line, end colours and lost cells.
+
+    Args:
+        rows: The slice.
+        levels: Its contour levels.
+        unit: Of the loss; empty where it is not known.
+    """
     losses = rows["loss"]
     lost = int((~np.isfinite(losses)).sum())
     ends = int((losses < levels[0]).sum() + ((losses > levels[-1]) & np.isfinite(losses)).sum())
     grid = f"{rows['alpha'].nunique()} × {rows['beta'].nunique()} points"
+    low, high = (LOWEST, HIGHEST) if unit else (levels[0], levels[-1])
+    beyond = f"below {low:.3g} or above {high:.3g}{f' {unit}s' if unit else ''}"
     return [
         grid,
-        "White line: 1 nat" if levels[0] < RIM < levels[-1] else "",
-        f"{counted(ends, 'cell')} below {LOWEST:g} or above {HIGHEST:g} nats in the end colours" if ends else "",
+        f"White line: {counted(1, unit) if unit else 'loss 1'}" if levels[0] < RIM < levels[-1] else "",
+        f"{counted(ends, 'cell')} {beyond} in the end colours" if ends else "",
         f"{lost:,} of {counted(len(rows), 'cell')} not finite, hatched" if lost else "",
     ]

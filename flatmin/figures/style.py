@@ -6,8 +6,8 @@ their own in every figure, other regimes take those of `OTHERS` in turn, and tho
 sweep, go from light to dark. Train is solid and test dashed everywhere; of two epsilons the larger is solid and filled.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
@@ -109,14 +109,20 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
         name = next((found.provenance.get("loss") for found in args if isinstance(found, Tables)), None)
-        token = _loss.set(name or LOSS)
-        try:
-            with house_style():
-                return draw(*args, **kwargs)
-        finally:
-            _loss.reset(token)
+        with house_style(), loss_called(name or LOSS):
+            return draw(*args, **kwargs)
 
     return wrapper
+
+
+@contextmanager
+def loss_called(name: str) -> Iterator[None]:
+    """Within it, losses are called by this name, unit included."""
+    token = _loss.set(name)
+    try:
+        yield
+    finally:
+        _loss.reset(token)
 
 
 def loss_name() -> str:

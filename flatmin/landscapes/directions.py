@@ -1,11 +1,14 @@
 """Directions to look along: filter-normalised random ones, and the plane through three given points."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from flatmin.core import checks
+from flatmin.core.result import Result
 from flatmin.core.vectors import norm
 from flatmin.landscapes.grid import Function, vector
 
@@ -58,8 +61,8 @@ def _like_filters(noise: Tensor, weights: Tensor, shape: torch.Size, groups: int
     return torch.mul(noise.view(wide), lengths / drawn).view(-1)
 
 
-@dataclass(frozen=True, eq=False)
-class ThreePointPlane:
+@dataclass(frozen=True, eq=False, repr=False)
+class ThreePointPlane(Result):
     """A plane through three points, with an orthonormal basis.
 
     Attributes:
@@ -72,6 +75,17 @@ class ThreePointPlane:
     origin: Tensor
     axes: tuple[Tensor, Tensor]
     coordinates: Tensor
+    vectors = ("origin", "axes")
+
+    def rows(self) -> dict[str, Any]:
+        """A row a point."""
+        alphas, betas = self.coordinates.numpy().T
+        return {"point": ["first", "second", "third"], "alpha": alphas, "beta": betas}
+
+    def words(self) -> Iterator[str]:
+        """Where the points lie."""
+        points = (f"({alpha:.4g}, {beta:.4g})" for alpha, beta in self.coordinates.tolist())
+        yield f"three points of {self.origin.numel():,} weights at {', '.join(points)}"
 
 
 def plane_through(first: Tensor, second: Tensor, third: Tensor) -> ThreePointPlane:

@@ -9,9 +9,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from flatmin.core.progress import steps_shown
+
 Coordinates = Tensor | ArrayLike
 Index = tuple[int, ...]
 Value = tuple[float, float]
+Progress = bool | Callable[[Index, Value], object] | None
 
 
 class Function(Protocol):
@@ -30,20 +33,23 @@ class Function(Protocol):
 def evaluated(
     axes: tuple[Tensor, ...],
     point: Callable[..., Value],
-    progress: Callable[[Index, Value], object] | None,
+    progress: Progress,
     known: Mapping[Index, Value] | None,
 ) -> tuple[Tensor, Tensor]:
     """Losses and accuracies on the grid of ``axes``: those known are taken, the others evaluated in row order."""
     shape = tuple(len(axis) for axis in axes)
     known = _on_grid(shape, known or {})
     loss, accuracy = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=torch.float64)
-    for index in product(*map(range, shape)):
-        value = known.get(index)
-        if value is None:
-            value = point(*(float(axis[i]) for axis, i in zip(axes, index, strict=True)))
-            if progress is not None:
-                progress(index, value)
-        loss[index], accuracy[index] = value
+    told = progress if callable(progress) else None
+    with steps_shown("slice", math.prod(shape) - len(known), shown=progress is True) as advance:
+        for index in product(*map(range, shape)):
+            value = known.get(index)
+            if value is None:
+                value = point(*(float(axis[i]) for axis, i in zip(axes, index, strict=True)))
+                if told is not None:
+                    told(index, value)
+                advance()
+            loss[index], accuracy[index] = value
     return loss, accuracy
 
 

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of
-from flatmin.landscapes.grid import Coordinates, Index, Value, vector
-from flatmin.landscapes.slices import Line, slice_path
+from flatmin.landscapes.grid import Coordinates, Index, Progress, Value, vector
+from flatmin.landscapes.slices import slice_path
+from flatmin.landscapes.values import Line
 from flatmin.objective.objective import Evaluation, Objective
 
 
@@ -74,7 +75,7 @@ def path_between(
     curve: str = "linear",
     interpolate_batch_norm: bool = False,
     engine: str = "flatmin",
-    progress: Callable[[Index, Value], object] | None = None,
+    progress: Progress = False,
     known: Mapping[Index, Value] | None = None,
 ) -> Line:
     """Loss and accuracy on the path from one trained network to another.

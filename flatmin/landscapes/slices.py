@@ -17,63 +17,26 @@ A long slice can be stopped and taken up again: collect the points as they come 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from flatmin.core.result import Measured
 from flatmin.core.vectors import cosine
 from flatmin.landscapes.engines import evaluator
-from flatmin.landscapes.grid import Coordinates, Function, Index, Value, at_zero, coordinates, evaluated, vector
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Slice:
-    """What a line and a plane have in common.
-
-    Attributes:
-        loss: Loss at each point, float64 on the CPU; NaN and infinity are kept.
-        accuracy: Share of right answers, of the same shape; NaN where the objective cannot tell.
-        base_loss: ``objective.value`` at the origin (all coordinates 0), evaluated apart from the slice.
-        center_loss: The slice's own value there, NaN if the origin is not among its points.
-        engine: What evaluated the points, ``"flatmin"`` or ``"loss-landscapes"``.
-        batch_norm: Which BatchNorm statistics were used; ``None`` if the objective does not say.
-    """
-
-    loss: Tensor
-    accuracy: Tensor
-    base_loss: float
-    center_loss: float
-    engine: str
-    batch_norm: str | None
-
-    @property
-    def non_finite(self) -> int:
-        """How many losses are NaN or infinite."""
-        return int((~self.loss.isfinite()).sum())
-
-    def to_record(self) -> dict[str, Any]:
-        """All fields and ``non_finite`` as lists, numbers and strings, for JSON."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        record = {name: v.tolist() if isinstance(v, Tensor) else v for name, v in values.items()}
-        return record | {"non_finite": self.non_finite}
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Line(Slice):
-    """Values along a line or a path: ``loss[i]`` belongs to ``alphas[i]`` (float64 on the CPU)."""
-
-    alphas: Tensor
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Plane(Slice):
-    """Values on a grid: ``loss[i, j]`` belongs to ``alphas[i]`` and ``betas[j]``, ``cosine`` to the two axes."""
-
-    alphas: Tensor
-    betas: Tensor
-    cosine: float
+from flatmin.landscapes.foreign import milestones, warn_if_foreign
+from flatmin.landscapes.grid import (
+    Coordinates,
+    Function,
+    Index,
+    Progress,
+    Value,
+    at_zero,
+    coordinates,
+    evaluated,
+    vector,
+)
+from flatmin.landscapes.values import Line, Plane
 
 
 def slice_1d(
@@ -83,10 +46,13 @@ def slice_1d(
     *,
     origin: Tensor | None = None,
     engine: str = "flatmin",
-    progress: Callable[[Index, Value], object] | None = None,
+    progress: Progress = False,
     known: Mapping[Index, Value] | None = None,
 ) -> Line:
     r"""Loss on a line: :math:`f(\text{origin} + \alpha_i \, \text{direction})`.
+
+    From one trained network to another use :func:`~flatmin.landscapes.path_between`, which knows the BatchNorm averages
+    of both; with ``batch_norm="running"`` a line that seems to lead to another network gives a warning.
 
     Args:
         objective: The loss to look at: ``theta`` and ``value(theta)``, and where it has ``evaluate(theta)`` (loss
@@ -95,7 +61,8 @@ def slice_1d(
         alphas: Coordinates, in any order and spacing.
         origin: Point at ``alpha = 0``; ``None`` means ``objective.theta``.
         engine: ``"loss-landscapes"`` has that package evaluate the same points, for comparison.
-        progress: Called after each evaluated point with its index ``(i,)`` and ``(loss, accuracy)``.
+        progress: ``True`` shows a bar in the terminal; a function is called after each evaluated point with its index
+            ``(i,)`` and ``(loss, accuracy)``.
         known: Points evaluated earlier, in the same form; they are not evaluated again.
 
     Returns:
@@ -111,7 +78,9 @@ def slice_1d(
     def ray(alpha: float) -> Tensor:
         return torch.add(start, along, alpha=alpha)
 
-    return slice_path(objective, ray, alphas, engine=engine, progress=progress, known=known)
+    alphas = coordinates("alphas", alphas)
+    warn_if_foreign(objective, (ray(alpha) - objective.theta for alpha in milestones(alphas)))
+    return _along(objective, ray, alphas, engine, progress, known)
 
 
 def slice_path(
@@ -120,7 +89,7 @@ def slice_path(
     alphas: Coordinates,
     *,
     engine: str = "flatmin",
-    progress: Callable[[Index, Value], object] | None = None,
+    progress: Progress = False,
     known: Mapping[Index, Value] | None = None,
 ) -> Line:
     r"""Loss on a path of any shape: :math:`f(\text{path}(\alpha_i))`; the origin is ``path(0.0)``.
@@ -141,6 +110,19 @@ def slice_path(
         ValueError: As :func:`slice_1d`.
     """
     alphas = coordinates("alphas", alphas)
+    stands = (vector("path(alpha)", path(alpha), objective.theta) for alpha in milestones(alphas))
+    warn_if_foreign(objective, (theta - objective.theta for theta in stands))
+    return _along(objective, path, alphas, engine, progress, known)
+
+
+def _along(
+    objective: Function,
+    path: Callable[[float], Tensor],
+    alphas: Tensor,
+    engine: str,
+    progress: Progress,
+    known: Mapping[Index, Value] | None,
+) -> Line:
     evaluate = evaluator(objective, engine)
     like = objective.theta
 
@@ -155,7 +137,7 @@ def slice_path(
         base_loss=float(objective.value(theta(0.0))),
         center_loss=at_zero(loss, alphas),
         engine=engine,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
     )
 
 
@@ -166,7 +148,7 @@ def slice_2d(
     *,
     origin: Tensor | None = None,
     engine: str = "flatmin",
-    progress: Callable[[Index, Value], object] | None = None,
+    progress: Progress = False,
     known: Mapping[Index, Value] | None = None,
 ) -> Plane:
     r"""Loss in a plane: :math:`f(\text{origin} + \alpha_i \, \text{first} + \beta_j \, \text{second})`.
@@ -177,7 +159,7 @@ def slice_2d(
         grid: ``(alphas, betas)``, each in any order and spacing.
         origin: Point at (0, 0); ``None`` means ``objective.theta``.
         engine: As in :func:`slice_1d`.
-        progress: Called after each evaluated point with its index ``(i, j)`` and ``(loss, accuracy)``.
+        progress: As in :func:`slice_1d`, with the index ``(i, j)``.
         known: Points evaluated earlier, in the same form; they are not evaluated again.
 
     Returns:
@@ -190,6 +172,8 @@ def slice_2d(
     start = vector("origin", objective.theta if origin is None else origin, objective.theta)
     first, second = (_direction(f"directions[{k}]", d, start) for k, d in enumerate(directions))
     alphas, betas = coordinates("alphas", grid[0]), coordinates("betas", grid[1])
+    reach = first * float(alphas.abs().max()), second * float(betas.abs().max())
+    warn_if_foreign(objective, (start - objective.theta, *reach))
     evaluate = evaluator(objective, engine)
 
     def point(alpha: float, beta: float) -> Value:
@@ -205,7 +189,7 @@ def slice_2d(
         base_loss=float(objective.value(start)),
         center_loss=at_zero(loss, alphas, betas),
         engine=engine,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
     )
 
 

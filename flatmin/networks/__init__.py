@@ -12,7 +12,7 @@ _HOMES = {
     "F1": "flatmin.networks.fully_connected",
     "F2": "flatmin.networks.fully_connected",
 }
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
 __all__ = ["C1", "C2", "C3", "C4", "F1", "F2"]
 

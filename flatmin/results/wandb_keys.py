@@ -21,6 +21,11 @@ def figure_key(stem: str) -> str:
     return f"figures/{stem}"
 
 
+def page_key(stem: str) -> str:
+    """The key of an interactive page with this file name without its ending."""
+    return f"interactive/{stem}"
+
+
 def shown_frames(tables: Tables) -> dict[str, pd.DataFrame]:
     """The tables that the study's run holds, by key; the curves are in the runs of the networks."""
     frames = {name: frame for name, frame in tables.frames.items() if name != NOT_SHOWN and len(frame)}

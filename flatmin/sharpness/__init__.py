@@ -1,7 +1,18 @@
 """Sharpness measures: functions of an objective that return a number and what it rests on."""
 
+from flatmin.sharpness.average_case import AverageCase, average_case_sharpness
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
 from flatmin.sharpness.held_out import Rise, rise_on
 
-__all__ = ["METHODS", "Effort", "Rise", "Sharpness", "effort", "epsilon_sharpness", "rise_on"]
+__all__ = [
+    "METHODS",
+    "AverageCase",
+    "Effort",
+    "Rise",
+    "Sharpness",
+    "average_case_sharpness",
+    "effort",
+    "epsilon_sharpness",
+    "rise_on",
+]

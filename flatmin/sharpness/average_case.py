@@ -5,13 +5,16 @@ eigenvalues alone.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from flatmin.core.checks import positive, whole
+from flatmin.core.progress import steps_shown
+from flatmin.core.result import Measured
 
 SEEDS = 2**32
 
@@ -29,8 +32,8 @@ class Valued(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class AverageCase:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class AverageCase(Measured):
     r"""What :func:`average_case_sharpness` found.
 
     Attributes:
@@ -42,7 +45,6 @@ class AverageCase:
         base_loss: :math:`f(\theta)`.
         pairs: Pairs of opposite draws behind it.
         evaluations: Losses evaluated.
-        batch_norm: Reading of BatchNorm; ``None`` if the objective does not say.
         seed: Of the noise.
     """
 
@@ -53,19 +55,31 @@ class AverageCase:
     base_loss: float
     pairs: int
     evaluations: int
-    batch_norm: str | None
     seed: int
 
     def __float__(self) -> float:
         return self.value
 
-    def to_record(self) -> dict[str, Any]:
-        """All fields, for JSON."""
-        return asdict(self)
+    def words(self) -> Iterator[str]:
+        """The value with its error, whether it tells anything, what it rests on."""
+        yield f"mean rise of the loss {self.value:.4g} ± {self.standard_error:.2g}"
+        if not math.isfinite(self.value):
+            yield "NOT FINITE: a loss was not"
+        elif not abs(self.value) > 2 * self.standard_error:
+            yield "NOT TOLD FROM 0: within two standard errors of it"
+        noise = f"{self.sigma:g} of each weight" if self.relative else f"{self.sigma:g}"
+        yield f"sigma {noise}, {self.pairs:,} pairs of draws, loss {self.base_loss:.4g}"
+        yield from self.grounds()
 
 
 def average_case_sharpness(
-    objective: Valued, *, sigma: float = 0.01, relative: bool = False, pairs: int = 20, seed: int = 0
+    objective: Valued,
+    *,
+    sigma: float = 0.01,
+    relative: bool = False,
+    pairs: int = 20,
+    seed: int = 0,
+    progress: bool = False,
 ) -> AverageCase:
     r"""The mean rise of the loss under Gaussian noise on the weights.
 
@@ -85,6 +99,7 @@ def average_case_sharpness(
         relative: Scale the noise of each weight by its magnitude.
         pairs: Pairs of opposite draws.
         seed: Of the noise, the same on every device.
+        progress: Show a bar in the terminal.
 
     Returns:
         The mean rise, with its standard error.
@@ -111,9 +126,11 @@ def average_case_sharpness(
     if not math.isfinite(base):
         raise RuntimeError(f"the loss at theta must be finite, got {base}.")
     rises = torch.empty(pairs, dtype=torch.float64)
-    for pair in range(pairs):
-        noise = scale * torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
-        rises[pair] = (float(objective.value(theta + noise)) + float(objective.value(theta - noise))) / 2 - base
+    with steps_shown("average-case sharpness", pairs, shown=progress) as advance:
+        for pair in range(pairs):
+            noise = scale * torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
+            rises[pair] = (float(objective.value(theta + noise)) + float(objective.value(theta - noise))) / 2 - base
+            advance()
     return AverageCase(
         value=float(rises.mean()),
         standard_error=float(rises.std()) / math.sqrt(pairs) if pairs > 1 else math.nan,
@@ -122,6 +139,6 @@ def average_case_sharpness(
         base_loss=base,
         pairs=pairs,
         evaluations=2 * pairs + 1,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
         seed=seed,
     )

@@ -12,25 +12,30 @@ They start at the centre (``"centre"``), halfway to the corner that the gradient
 costs an evaluation) or halfway to a random one (``"random"``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of, whole
 from flatmin.core.precision import full_precision
+from flatmin.core.progress import evaluations_shown
+from flatmin.core.result import Measured
 from flatmin.sharpness.box import Box, Unbounded
 from flatmin.sharpness.epsilon_sharpness import Differentiable
 from flatmin.sharpness.search import center, corner_steps, quasi_newton, signs
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 FIRST_SHARE, LAST_SHARE = 0.25, 1e-6
 
 
-@dataclass(frozen=True, kw_only=True)
-class Effort:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Effort(Measured):
     """How the sharpness found by one climb grew with its evaluations.
 
     Attributes:
@@ -38,7 +43,6 @@ class Effort:
         start: ``"centre"``, ``"sign"`` or ``"random"``.
         epsilon: Relative half-width of the box.
         subspace_dim: Columns of the random A; ``None`` for the full space.
-        batch_norm: Reading of BatchNorm; ``None`` if the objective does not say.
         seed: Of A and of the random signs.
         base_loss: Loss at theta.
         evaluations: After how many evaluations the highest loss rose; the first is that of the loss at theta.
@@ -50,16 +54,37 @@ class Effort:
     start: str
     epsilon: float
     subspace_dim: int | None
-    batch_norm: str | None
     seed: int
     base_loss: float
     evaluations: tuple[int, ...]
     sharpness: tuple[float, ...]
     spent: int
 
-    def to_record(self) -> dict[str, Any]:
-        """All fields, for JSON."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+    def rows(self) -> dict[str, Any]:
+        """A row for each rise."""
+        return {"evaluations": self.evaluations, "sharpness": self.sharpness}
+
+    def words(self) -> Iterator[str]:
+        """What was found, after how long, and by what."""
+        yield f"{self.sharpness[-1]:.4g} % found by {self.climber!r} from {self.start!r}"
+        yield f"last rise at evaluation {self.evaluations[-1]:,} of {self.spent:,}"
+        space = "full space" if self.subspace_dim is None else f"{self.subspace_dim} random dimensions"
+        yield f"epsilon {self.epsilon:g}, {space}, loss {self.base_loss:.4g}"
+        yield from self.grounds()
+
+    def plot(self, ax: "Axes | None" = None, *, label: str | None = None) -> "Axes":
+        """Draw the highest sharpness found against the evaluations spent; several can share an axis.
+
+        Args:
+            ax: Where to draw; ``None`` makes a figure of pyplot.
+            label: Its name in the legend; ``None`` takes the climber and the start.
+
+        Returns:
+            The axis.
+        """
+        from flatmin.figures import own_lines
+
+        return own_lines.effort(self.to_frame(), ax, label=label)
 
 
 def effort(
@@ -72,6 +97,7 @@ def effort(
     subspace_dim: int | None = None,
     distribution: str = "normal",
     seed: int = 0,
+    progress: bool = False,
 ) -> Effort:
     """The sharpness that one climb in the box of Keskar et al. finds, against the evaluations it has spent.
 
@@ -84,6 +110,7 @@ def effort(
         subspace_dim: Columns of a random A; ``None`` searches the full space.
         distribution: Of the entries of a random A.
         seed: Of A and of the random signs, the same on every device.
+        progress: Show a bar in the terminal.
 
     Returns:
         The highest sharpness after each evaluation at which it rose.
@@ -104,9 +131,10 @@ def effort(
     one_of("start", start, STARTS)
     whole("evaluations", evaluations, minimum=1)
     point = objective.theta
-    with full_precision(point.device):
+    shown = evaluations_shown(objective, "effort", evaluations, shown=progress)
+    with full_precision(point.device), shown as watched:
         box = BudgetBox.around(
-            objective, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
+            watched, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
         )
         box.budget = evaluations
         generator = torch.Generator().manual_seed(seed)
@@ -117,7 +145,7 @@ def effort(
         start=start,
         epsilon=box.epsilon,
         subspace_dim=subspace_dim,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
         seed=seed,
         base_loss=box.base_loss,
         evaluations=tuple(count for count, _ in box.rises),

@@ -1,15 +1,17 @@
 """Keskar et al.'s sharpness, with a maximiser that can be trusted beside the published one."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of
 from flatmin.core.precision import full_precision
+from flatmin.core.progress import evaluations_shown
+from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.sharpness.box import Box, Unbounded
 from flatmin.sharpness.search import (
@@ -21,6 +23,11 @@ from flatmin.sharpness.search import (
     strong_search,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DISAGREE = 0.1
+WHY_NOT = {"paper": "its ten iterations were over before it stopped rising", "strong": "a climb ran out of iterations"}
 METHODS: dict[str, dict[str, int]] = {
     "paper": {"iterations": PAPER_ITERATIONS, "corrections": CORRECTIONS, "version": 2},
     "strong": {"iterations": MOST_ITERATIONS, "corrections": CORRECTIONS, "version": 6},
@@ -44,8 +51,8 @@ class Differentiable(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Sharpness:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Sharpness(Measured):
     r"""What a search found; ``float()`` gives the sharpness.
 
     Attributes:
@@ -55,7 +62,6 @@ class Sharpness:
         epsilon: Relative half-width of the box.
         method: ``"paper"`` or ``"strong"``.
         subspace_dim: Columns of the random A; ``None`` for the full space.
-        batch_norm: Reading of BatchNorm; ``None`` if the objective does not say.
         seed: Of A and of the random starts.
         evaluations: Losses computed, with or without gradient.
         iterations: Iterations of all climbs but one that infinity cut short.
@@ -77,7 +83,6 @@ class Sharpness:
     epsilon: float
     method: str
     subspace_dim: int | None
-    batch_norm: str | None
     seed: int
     evaluations: int
     iterations: int
@@ -89,14 +94,39 @@ class Sharpness:
     not_a_number: int
     coordinates: Tensor
     perturbation: Tensor
+    vectors = ("coordinates", "perturbation")
+    unit = "%"
 
     def __float__(self) -> float:
         return self.sharpness
 
-    def to_record(self) -> dict[str, Any]:
-        """All fields but the vectors, for JSON."""
-        names = [field.name for field in fields(self) if field.name not in ("coordinates", "perturbation")]
-        return {name: list(v) if isinstance(v := getattr(self, name), tuple) else v for name in names}
+    def words(self) -> Iterator[str]:
+        """The value, whether and why it can be trusted, what it rests on."""
+        yield f"{self.sharpness:.4g} %" + ("" if math.isfinite(self.sharpness) else ": the loss is infinite in the box")
+        yield "converged" if self.converged else f"NOT CONVERGED: {WHY_NOT[self.method]}; the maximum may be higher"
+        if self.spread > DISAGREE:
+            yield f"CLIMBS DISAGREE by {self.spread:.0%} of the rise"
+        if self.not_a_number:
+            yield f"{self.not_a_number:,} of {self.evaluations:,} losses were NOT A NUMBER and passed over"
+        space = "full space" if self.subspace_dim is None else f"{self.subspace_dim} random dimensions"
+        yield f"epsilon {self.epsilon:g}, {space}, method {self.method!r}, {self.evaluations:,} evaluations"
+        yield f"loss {self.base_loss:.4g}, at worst {self.worst_loss:.4g}"
+        yield f"{self.share_at_bound:.0%} of the coordinates at the bound"
+        yield from self.grounds()
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw what each climb of the search found: where they agree, the value rests on more than one of them.
+
+        Args:
+            ax: Where to draw; ``None`` makes a figure of pyplot.
+
+        Returns:
+            The axis; below it stands what ``repr`` says.
+        """
+        from flatmin.figures import own_lines
+
+        ends = [100 * (loss - self.base_loss) / (1 + self.base_loss) for loss in self.climbs]
+        return own_lines.climbs(ends, self.sharpness, self.words(), ax)
 
 
 def epsilon_sharpness(
@@ -109,6 +139,7 @@ def epsilon_sharpness(
     theta: Tensor | None = None,
     starts: Sequence[Tensor] = (),
     seed: int = 0,
+    progress: bool = False,
 ) -> Sharpness:
     r"""Keskar's sharpness: how much the loss can rise in a small box around theta.
 
@@ -137,6 +168,7 @@ def epsilon_sharpness(
         starts: Further starts of ``"strong"``, vectors z of the box's dimension (moved into the box): given the
             ``coordinates`` found at a smaller epsilon, the sharpness cannot fall.
         seed: Of A and of the random starts, the same on every device.
+        progress: Count the evaluations in the terminal.
 
     Returns:
         The sharpness in per cent, where it was found, what it cost and how far it can be trusted.
@@ -159,9 +191,10 @@ def epsilon_sharpness(
     point = objective.theta if theta is None else torch.as_tensor(theta).detach().to(objective.theta)
     if point.shape != objective.theta.shape:
         raise ValueError(f"`theta` must have shape {tuple(objective.theta.shape)}, got {tuple(point.shape)}.")
-    with full_precision(point.device):
+    shown = evaluations_shown(objective, "sharpness", None, shown=progress)
+    with full_precision(point.device), shown as watched:
         box = Box.around(
-            objective, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
+            watched, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
         )
         for start in starts:
             if start.shape != (box.dim,):
@@ -176,7 +209,7 @@ def epsilon_sharpness(
         epsilon=box.epsilon,
         method=method,
         subspace_dim=subspace_dim,
-        batch_norm=getattr(objective, "batch_norm", None),
+        **Measured.ground(objective),
         seed=seed,
         evaluations=box.evaluations,
         iterations=sum(climb.iterations for climb in climbs),

@@ -6,33 +6,41 @@ such bias.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from flatmin.core.result import Measured
 from flatmin.objective.objective import Objective
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rise:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Rise(Measured):
     r"""The rise of the loss along one perturbation, in the measure of Keskar et al.
 
     Attributes:
         sharpness: :math:`100 (f(\theta + y) - f(\theta)) / (1 + f(\theta))`; below 0 where the loss falls.
         standard_error: Of it, for examples drawn at random from ``population``; NaN for a single example.
         base_loss: :math:`f(\theta)`.
-        examples: Examples behind it.
     """
 
     sharpness: float
     standard_error: float
     base_loss: float
-    examples: int
+    unit = "%"
 
     def __float__(self) -> float:
         return self.sharpness
+
+    def words(self) -> Iterator[str]:
+        """The rise with its error, and what it rests on."""
+        yield f"rise of {self.sharpness:.4g} ± {self.standard_error:.2g} %"
+        if not abs(self.sharpness) > 2 * self.standard_error:
+            yield "NOT TOLD FROM 0: within two standard errors of it"
+        yield f"loss {self.base_loss:.4g}"
+        yield from self.grounds()
 
 
 def rise_on(
@@ -93,4 +101,9 @@ def rise_on(
     error = float(influence.std()) / math.sqrt(count) if count > 1 else math.nan
     if population is not None:
         error = error * math.sqrt(1 - count / population) if count < population else 0.0
-    return Rise(sharpness=100 * (worst - base) / (1 + base), standard_error=100 * error, base_loss=base, examples=count)
+    return Rise(
+        sharpness=100 * (worst - base) / (1 + base),
+        standard_error=100 * error,
+        base_loss=base,
+        **Measured.ground(objective) | {"examples": count},
+    )

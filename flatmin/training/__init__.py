@@ -17,7 +17,7 @@ _HOMES = {
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
 }
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
 __all__ = [
     "Adversarial",

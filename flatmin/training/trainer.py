@@ -15,11 +15,11 @@ from pytorch_lightning.plugins.environments import LightningEnvironment  # type:
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from flatmin.core.channels import channels_last, is_convolutional
 from flatmin.core.checks import whole
 from flatmin.core.precision import full_precision
 from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
+from flatmin.objective.channels import channels_last, is_convolutional
 from flatmin.objective.parameters import Layout
 from flatmin.training.checkpoints import AtomicCheckpointIO
 from flatmin.training.classifier import Classifier, EpochData

@@ -69,18 +69,21 @@ def test_one_run_a_network_with_its_curves_and_one_for_the_study(mirrored, runs,
 def test_study_has_tables_images_and_means(make, runs, monkeypatch):
     def render(tables, out):
         out.mkdir()
-        for name in ("path.png", "path.pdf"):
+        for name in ("path.png", "path.pdf", "surface.html"):
             (out / name).touch()
         return list(out.iterdir())
 
     monkeypatch.setattr("flatmin.figures.render", render)
     monkeypatch.setattr(wandb, "Image", lambda path: path)
+    monkeypatch.setattr(wandb, "Html", lambda path: ("page", path))
     wandb_on = {"device": "cpu", "wandb": {"mode": "offline"}}
     sharpness = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20}
     study = make(sharpness=sharpness, resources=wandb_on)
     tables = run(study, draw=study.kind.draw)
     (row,) = runs[-1].rows
-    assert set(row) == {"figures/path", "tables/minima", "tables/sharpness", "tables/summary", "tables/ratios"}
+    tables_logged = {"tables/minima", "tables/sharpness", "tables/summary", "tables/ratios"}
+    assert set(row) == {"figures/path", "interactive/surface", *tables_logged}
+    assert row["interactive/surface"] == ("page", str(study.folder / "figures" / "surface.html"))
     assert row["figures/path"] == str(study.folder / "figures" / "path.png")
     assert len(row["tables/sharpness"].data) == len(tables.sharpness) == 4
     value = runs[-1].summary["small_batch/sharpness/full/0.001/paper/batch"]

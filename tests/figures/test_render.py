@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from flatmin.cli.figures import figures
 from flatmin.core.errors import ResultsError
 from flatmin.figures import render, sharpness_figure
+from flatmin.figures.interactive import available
 from flatmin.figures.render import FAMILIES, contents, figures_of, image
 from flatmin.results import Tables
 from flatmin.results.formats import from_csv
@@ -43,7 +44,8 @@ def test_every_figure_is_a_pdf_a_png_and_its_numbers(rendered):
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     triples = {f"{name}.{kind}" for name in NAMES for kind in ("csv", "pdf", "png")}
-    assert {path.name for path in written} == triples | {"summary.csv", "ratios.csv", "summary.tex"}
+    pages = {f"{name}.html" for name in NAMES if name.startswith("random_surface")} if available() else set()
+    assert {path.name for path in written} == triples | pages | {"summary.csv", "ratios.csv", "summary.tex"}
 
 
 def test_csv_holds_the_plotted_rows_exactly(rendered, single):

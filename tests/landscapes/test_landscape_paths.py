@@ -1,12 +1,22 @@
 import copy
 import math
+import warnings
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from flatmin.landscapes import curved_path, linear_path, path_between, slice_path
+from flatmin.landscapes import (
+    curved_path,
+    filter_normalized,
+    linear_path,
+    path_between,
+    plane_through,
+    slice_1d,
+    slice_2d,
+    slice_path,
+)
 from flatmin.objective.objective import Objective
 
 ALPHAS = torch.linspace(-1, 2, 13)
@@ -57,8 +67,40 @@ def test_running_averages_of_one_end_are_refused(pair):
 
 def test_they_are_refused_for_a_reason(pair):
     first, second = pair("running")
-    end = slice_path(first, linear_path(first.theta, second.theta), [1.0])
+    with pytest.warns(UserWarning, match="path_between"):
+        end = slice_path(first, linear_path(first.theta, second.theta), [1.0])
     assert float(end.loss[0]) > 2 * float(second.value())
+
+
+BETWEEN = {
+    "a line": lambda a, b: slice_1d(a, b.theta - a.theta, [0.0, 1.0]),
+    "a line from elsewhere": lambda a, b: slice_1d(a, filter_normalized(a), [0.0], origin=b.theta),
+    "a path": lambda a, b: slice_path(a, linear_path(a.theta, b.theta), [0.0, 0.5, 1.0]),
+    "a plane": lambda a, b: slice_2d(a, (b.theta - a.theta, filter_normalized(a)), ([0.0, 1.0], [0.0])),
+    "a plane through three": lambda a, b: slice_2d(
+        a, plane_through(a.theta, b.theta, b.theta + filter_normalized(a)).axes, ([0.0, 5.0], [0.0])
+    ),
+}
+
+
+@pytest.mark.parametrize("slice_of", BETWEEN.values(), ids=BETWEEN)
+def test_a_slice_that_leads_to_another_network_with_the_averages_of_the_first_warns(pair, slice_of):
+    with pytest.warns(UserWarning, match="path_between") as warned:
+        slice_of(*pair("running"))
+    assert warned[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        slice_of(*pair("batch"))
+
+
+def test_slices_around_one_network_do_not_warn(pair):
+    first, _ = pair("running")
+    ways = filter_normalized(first, 0), filter_normalized(first, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        slice_1d(first, ways[0], [-1.0, 1.0])
+        slice_2d(first, ways, ([-1.0], [1.0]))
+        slice_1d(first, first.gradient() / first.gradient().norm(), [-0.1, 0.1])
 
 
 @pytest.mark.parametrize("curve", ["linear", "curved"])

@@ -1,0 +1,129 @@
+"""Planes of one's own: one on an axis, or several side by side on one scale."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from flatmin.figures.alone import LOSS, canvas, grounds, in_house, note, panels
+from flatmin.figures.interactive import surface_page
+from flatmin.figures.slices import Grid, draw_plane, loss_bar, own_levels, plane_notes
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH
+from flatmin.figures.surfaces import CUT, draw_surface, surface_notes
+
+WIDE = 2.5
+"""The ratio of a plane's sides from which its axes have scales of their own."""
+
+
+@in_house
+def plane(
+    frame: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    surface: bool = False,
+    limits: tuple[float, float] | None = None,
+    title: str = "",
+) -> Axes:
+    """Draw a plane as filled contours, or as a surface over them.
+
+    Args:
+        frame: ``alpha``, ``beta``, ``loss`` and what holds for all rows.
+        ax: Where to draw; for a surface one with ``projection="3d"``.
+        surface: Draw a surface.
+        limits: Lowest and highest loss of the colours; ``None`` takes those of the plane.
+        title: What stands above it.
+
+    Returns:
+        The axis.
+    """
+    levels = scale(frame["loss"], limits, surface=surface)
+    ax = canvas(ax, 4.0 if surface else 3.6, solid=surface)
+    filled = panel(ax, frame, levels, surface=surface, title=title)
+    if not surface:
+        loss_bar(ax.figure, [ax], filled)
+    return ax
+
+
+@in_house
+def plot_side_by_side(
+    planes: Sequence[Any],
+    *,
+    titles: Sequence[str] = (),
+    surface: bool = False,
+    limits: tuple[float, float] | None = None,
+) -> list[Axes]:
+    """Draw planes side by side on one scale of colours (and of heights), so that they can be compared.
+
+    Args:
+        planes: Results of :func:`flatmin.slice_2d`.
+        titles: What stands above each.
+        surface: Draw surfaces.
+        limits: Lowest and highest loss of the scale; ``None`` takes those of all planes.
+
+    Returns:
+        The axes, from left to right.
+
+    Raises:
+        ValueError: If there is no plane, or the titles are not as many.
+    """
+    if not planes:
+        raise ValueError("`planes` must hold at least one plane, got none.")
+    if titles and len(titles) != len(planes):
+        raise ValueError(f"`titles` must be as many as the {len(planes)} planes, got {len(titles)}.")
+    frames = [each.to_frame() for each in planes]
+    levels = scale(pd.concat([frame["loss"] for frame in frames]), limits, surface=surface)
+    width = PAGE_WIDTH / 2 * max(2, len(frames)) if len(frames) > 1 else COLUMN_WIDTH
+    axes = panels(len(frames), width, 4.0 if surface else 3.4, solid=surface, compress=not surface)
+    for ax, frame, title in zip(axes, frames, titles or [""] * len(frames), strict=True):
+        filled = panel(ax, frame, levels, surface=surface, title=title)
+    if not surface:
+        loss_bar(axes[0].figure, axes, filled)
+    return axes
+
+
+@in_house
+def page(frame: pd.DataFrame, *, limits: tuple[float, float] | None = None, title: str = "") -> bytes:
+    """A plane as a surface that can be turned, as a page of HTML."""
+    levels = scale(frame["loss"], limits, surface=True)
+    rows = drawable(frame)
+    facts = [*grounds(rows), *surface_notes(rows, levels[-1], unit="", log=levels[0] > 0, floor=False)]
+    return surface_page({"": rows}, levels, loss=LOSS, title=title, facts=facts)
+
+
+def drawable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a plane, each once.
+
+    Raises:
+        ValueError: If it is a line.
+    """
+    rows = frame.drop_duplicates(["alpha", "beta"])
+    sides = rows["alpha"].nunique(), rows["beta"].nunique()
+    if min(sides) < 2:
+        raise ValueError(f"a plane of {sides[0]} x {sides[1]} points is a line; slice it with slice_1d and draw that.")
+    return rows
+
+
+def scale(losses: pd.Series, limits: tuple[float, float] | None, *, surface: bool) -> Grid:
+    """Levels of the contours; those of a surface, whose height is linear, end where the house's surfaces do."""
+    levels = own_levels(losses, limits)
+    if surface and limits is None and levels[0] < CUT < levels[-1]:
+        return own_levels(losses, (levels[0], CUT))
+    return levels
+
+
+def panel(ax: Axes, frame: pd.DataFrame, levels: Grid, *, surface: bool, title: str) -> Any:
+    """Draw one plane on a given scale."""
+    rows = drawable(frame)
+    ax.set_title(title)
+    if surface:
+        ax.patch.set_visible(False)  # it would hide the label of the surface on its left
+        draw_surface(ax, rows, levels[0], levels[-1])
+        note(ax, [*grounds(rows), *surface_notes(rows, levels[-1], unit="", log=levels[0] > 0)], None)
+        return None
+    filled = draw_plane(ax, rows, levels)
+    ratio = np.ptp(rows["alpha"]) / np.ptp(rows["beta"])
+    ax.set(xlabel="α", ylabel="β", aspect="equal" if 1 / WIDE < ratio < WIDE else "auto")
+    note(ax, [*grounds(rows), *plane_notes(rows, levels, unit="")], None)
+    return filled
