@@ -37,7 +37,7 @@ HOMES = {
     "wandb": {"experiments", "report"},
     "wandb_workspaces": {"report"},
     "loss_landscapes": {"landscapes"},
-    "pytorch_lightning": {"training", "experiments"},
+    "pytorch_lightning": {"data", "networks", "training", "experiments"},
     "soundfile": {"speech"},
     "kaldi_native_fbank": {"speech"},
     "kaldiio": {"speech"},
