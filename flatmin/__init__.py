@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Objective": "flatmin.core.objective",
+    "SharpnessCallback": "flatmin.callbacks.sharpness",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
@@ -20,6 +21,7 @@ __getattr__ = on_first_use(__name__, _HOMES)
 
 __all__ = [
     "Objective",
+    "SharpnessCallback",
     "__version__",
     "average_case_sharpness",
     "effort",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from flatmin.callbacks.sharpness import SharpnessCallback
     from flatmin.core.objective import Objective
     from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
     from flatmin.sharpness.average_case import average_case_sharpness
