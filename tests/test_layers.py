@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"core", "measures", "results", "figures"},
     "experiments": TRAINED,
     "studies": {*TRAINED, "figures", "experiments"},
-    "cli": {"core", "data", "measures", "speech", "results", "figures", "report", "experiments"},
+    "cli": {"core", "data", "measures", "speech", "results", "figures", "report", "experiments", "landscapes"},
 }
 
 HOMES = {
@@ -99,6 +99,8 @@ def test_package_stays_in_its_rooms(package):
         "flatmin",
         "flatmin.cli.data",
         "flatmin.cli.figures",
+        "flatmin.cli.measure",
+        "flatmin.cli.slices",
         "flatmin.cli.report",
         "flatmin.figures",
         "flatmin.report.build",

@@ -1,15 +1,14 @@
 """The first examples of whatever a Trainer is fed with, without a trace in the loader."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from flatmin.core.checks import reiterable
+from flatmin.core.first_examples import first_examples
 
 GIVE = "pass batches=[(inputs, targets), ...] to SharpnessCallback"
 
@@ -36,31 +35,5 @@ def first_batches(trainer: pl.Trainer, examples: int) -> list[Any]:
     if isinstance(loader, DataLoader):
         size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
         size = examples if size is None and loader.batch_sampler is not None else size
-        return [*_cut(DataLoader(loader.dataset, batch_size=size, collate_fn=loader.collate_fn), examples)]
-    return [*_cut(copy.copy(loader), examples)]
-
-
-def _cut(batches: Iterable[Any], examples: int) -> Iterator[Any]:
-    left = examples
-    for batch in batches:
-        size = count(batch)
-        yield batch if size <= left else first_of(batch, left)
-        left -= size
-        if left <= 0:
-            return
-
-
-def count(batch: Any) -> int:
-    """How many examples a batch has: the length of its first tensor."""
-    tensors = [part for part in torch.utils._pytree.tree_leaves(batch) if isinstance(part, Tensor) and part.ndim]
-    return len(tensors[0]) if tensors else 1
-
-
-def first_of(batch: Any, examples: int) -> Any:
-    """The first examples of a batch."""
-    size = count(batch)
-
-    def cut(part: Any) -> Any:
-        return part[:examples] if isinstance(part, Tensor) and part.ndim and len(part) == size else part
-
-    return torch.utils._pytree.tree_map(cut, batch)
+        return [*first_examples(DataLoader(loader.dataset, batch_size=size, collate_fn=loader.collate_fn), examples)]
+    return [*first_examples(copy.copy(loader), examples)]
