@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from flatmin import __version__
-from flatmin.cli import data, figures, listing, measure, report, run, slices, wandb
+from flatmin.cli import data, experiments, figures, listing, measure, report, run, slices, wandb
 from flatmin.core.errors import FlatminError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("list")(listing.list_results)
 app.command("figures")(figures.figures)
 app.command("report")(report.report)
 app.add_typer(data.app)
+app.add_typer(experiments.app)
 app.add_typer(wandb.app)
 
 
