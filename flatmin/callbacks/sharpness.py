@@ -77,13 +77,14 @@ class SharpnessCallback(pl.Callback):
                 raise TypeError(f"`{name}` must be callable, got {type(value).__name__}.")
         self.loss, self.step = loss, step
         self.batch_norm = one_of("batch_norm", batch_norm, MODES)
+        self._taken = self.batches
         self._logged: Iterable[str] = self.measures
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the batches, and try the objective: what does not fit is said now, not after an epoch."""
         with undisturbed(), torch.inference_mode(False):
             if self.batches is None:
-                self.batches = first_batches(trainer, self.examples)
+                self._taken = first_batches(trainer, self.examples)
             self.objective(pl_module).value()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -110,10 +111,10 @@ class SharpnessCallback(pl.Callback):
         Raises:
             ValueError: If no loss is given and the module has none.
         """
-        assert self.batches is not None
+        assert self._taken is not None
         if self.step is not None:
-            return Objective.of(module, self.step, self.batches, batch_norm=self.batch_norm)  # type: ignore
-        return Objective(module, self.loss or own_loss(module), self.batches, batch_norm=self.batch_norm)
+            return Objective.of(module, self.step, self._taken, batch_norm=self.batch_norm)  # type: ignore
+        return Objective(module, self.loss or own_loss(module), self._taken, batch_norm=self.batch_norm)
 
 
 def named(measures: Sequence[Taken] | Mapping[str, Taken]) -> dict[str, Callable[[Any], Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from flatmin.cli.run import INTERRUPTED
 from flatmin.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -230,6 +231,9 @@ def working(what: str) -> Iterator[None]:
     try:
         with console.status(what):
             yield
+    except KeyboardInterrupt:
+        typer.echo("Interrupted; nothing was written.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     except FlatminError:
         raise
     except Exception as error:

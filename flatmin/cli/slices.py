@@ -123,7 +123,7 @@ def slice_checkpoint(
             sliced = _random(subject.objective, kind, points, span, seed)
         else:
             sliced = _path(subject.objective, other, points, span, interpolated=reading == "interpolated")
-    lines = [*subject.lines(), *([f"α = 0: {checkpoint}; α = 1: {to}"] if to else [])]
+    lines = [*subject.lines(), *([f"alpha = 0: {checkpoint}; alpha = 1: {to}"] if to else [])]
     rows = _rows(sliced)
     written = [*_written(sliced, rows, lines, found.loss_name, output=output, save=save, figure=figure)]
     cautions = [*_lost(sliced), *subject.cautions()]

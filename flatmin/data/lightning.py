@@ -95,8 +95,8 @@ class LightningData(pl.LightningDataModule):
         self.held_out = Split(train.inputs[held_out], train.targets[held_out]) if self.validation else self.dataset.test
         resolved_size(self.batch_size, len(self.train))
 
-    def train_dataloader(self) -> ShuffledBatches:
-        """The training examples, in another order each epoch.
+    def train_dataloader(self) -> ShuffledBatches | FixedBatches:
+        """The training examples, in another order each epoch; in their own where a Trainer is to overfit some batches.
 
         Raises:
             ValueError: If several processes share the training.
@@ -107,6 +107,8 @@ class LightningData(pl.LightningDataModule):
                 "make a DataLoader of `flatmin.data.load(name).train`, which Lightning divides."
             )
         size = resolved_size(self.batch_size, len(self.train))
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            return FixedBatches(self.train.inputs, self.train.targets, size)
         return ShuffledBatches(self.train.inputs, self.train.targets, size, seed=self.seed)
 
     def val_dataloader(self) -> FixedBatches:

@@ -93,14 +93,16 @@ def readings(name: str, found: Any) -> list[Reading]:
         return [reading for key, value in found.items() for reading in readings(f"{name}_{key}", value)]
     if isinstance(found, Reading):
         return [found]
-    if not (isinstance(found, Real) or hasattr(found, "__float__")):
+    try:
+        value = float(found if hasattr(found, "__float__") else "no number")
+    except (TypeError, ValueError, RuntimeError):
         raise TypeError(
             f"measure {name!r} must return a number, a result that float() takes, or a mapping of names to such, got "
             f"{type(found).__name__}."
-        )
+        ) from None
     known = {key: getattr(found, key, None) for key in ("converged", "standard_error", "evaluations")}
     said: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, Real)}
-    return [Reading(name=name, value=float(found), **said)]
+    return [Reading(name=name, value=value, **said)]
 
 
 def _declared() -> dict[str, Measure[Any]]:

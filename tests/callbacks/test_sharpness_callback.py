@@ -172,11 +172,20 @@ class Plain(Dataset[Any]):
     ids=["shuffled", "batch sampler", "stream", "batches"],
 )
 def test_the_first_examples_of_the_loader_are_taken(loader: Any, tmp_path: Path) -> None:
-    callback = SharpnessCallback([QUICK], examples=6)
+    taken: list[Any] = []
+    callback = SharpnessCallback({"taken": lambda objective: taken.extend(objective.batches) or 0.0}, examples=6)
     fit(tmp_path, callback, loader=loader(), max_epochs=1)
-    taken = [*callback.batches]  # type: ignore[misc]
     assert sum(len(batch[1]) for batch in taken) == 6
     assert sorted({int(row[0]) for batch in taken for row in batch[0]}) in ([0, 1, 2], [*range(6)])
+
+
+def test_a_second_fit_takes_the_examples_of_its_own_loader(tmp_path: Path) -> None:
+    sums: list[float] = []
+    callback = SharpnessCallback({"it": lambda objective: sums.append(float(objective.batches[0][0].sum())) or 0.0})
+    for shift in (0.0, 1.0):
+        pairs = [(torch.full((6,), index + shift), torch.tensor(index % 3)) for index in range(4)]
+        fit(tmp_path, callback, loader=DataLoader(pairs, batch_size=4), max_epochs=1)  # type: ignore[arg-type]
+    assert sums == [36.0, 60.0]
 
 
 def test_of_data_that_shuffle_by_themselves_the_order_is_kept(tmp_path: Path) -> None:

@@ -74,6 +74,12 @@ def test_a_resumed_run_sees_the_order_it_would_have_seen(made: Any, tmp_path: Pa
     assert all(torch.equal(rest.order(epoch), whole.order(epoch)) for epoch in rest.seen)
 
 
+def test_a_trainer_that_is_to_overfit_sees_the_same_batches_each_epoch(tmp_path: Path) -> None:
+    seen = Watcher()
+    own_trainer(tmp_path, max_epochs=2, overfit_batches=1).fit(seen, datamodule=MODULES["LightningData"]())
+    assert torch.equal(seen.order(0), seen.order(1)) and len(seen.order(0)) == 500
+
+
 def test_draws_in_an_epoch_of_an_experiment_depend_on_seed_and_epoch_alone(tmp_path: Path) -> None:
     found = []
     for before in (1, 2):
