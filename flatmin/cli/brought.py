@@ -168,6 +168,10 @@ def brought(
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1, got {batch_size}.")
     check_seed(seed)
+    from flatmin.core.allocator import keep_freed_memory
+
+    keep_freed_memory()
+
     from flatmin.experiments.brought import Brought
     from flatmin.experiments.brought_data import brought_data
 

@@ -71,7 +71,7 @@ class Lossless(Mine):
 
 def fit(folder: Path, *callbacks: pl.Callback, model: Any = None, loader: Any = None, **settings: Any) -> pl.Trainer:
     pl.seed_everything(5, verbose=False)
-    model = model or Mine()
+    model = Mine() if model is None else model
     trainer = own_trainer(folder, callbacks=[*callbacks], **{"max_epochs": 2, **settings})
     loader = DataLoader(Augmented(), batch_size=8, shuffle=True) if loader is None else loader
     trainer.fit(model, loader)
@@ -140,6 +140,25 @@ def test_every_so_many_epochs_to_every_logger(tmp_path: Path) -> None:
     assert [event.value for event in events.Scalars("epsilon_sharpness")][-1] == last
     told = [row for row in Run.rows if "epsilon_sharpness" in row]
     assert [row["epoch"] for row in told] == [1, 3] and told[-1]["epsilon_sharpness"] == last
+
+
+class Steady(Mine):
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return cross_entropy(self(batch[0]), batch[1])
+
+
+@pytest.mark.slow
+def test_a_compiled_module_is_measured_as_the_module_it_is_of(tmp_path: Path) -> None:
+    measures = {"elsewhere": lambda objective: objective.value(2 * objective.theta)}
+    compiled: Any = torch.compile(Steady(), backend="eager")
+    trainer = fit(tmp_path, SharpnessCallback(measures, batches=BATCHES), model=compiled, max_epochs=1)
+    plain = Steady().eval()
+    plain.load_state_dict(trainer.lightning_module.state_dict())
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter *= 2
+        expected = cross_entropy(plain(BATCHES[0][0]), BATCHES[0][1])
+    assert float(trainer.callback_metrics["elsewhere"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_checkpoint_may_monitor_it(tmp_path: Path) -> None:
