@@ -108,6 +108,8 @@ def _returned(text: str, part: str, folder: Path) -> Split | list[Any]:
     found = source(OPTION, text, folder)()
     if isinstance(found, tuple) and len(found) == 2 and not _arrays(found):
         found = found[PARTS[part]]
+    elif part != "train":
+        raise ConfigError(f"--on {part} must be left out: {text} does not return a tuple of train and test.")
     if _arrays(found) or isinstance(found, Dataset):
         return split_of(OPTION, found)
     if not isinstance(found, Iterable):

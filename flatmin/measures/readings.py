@@ -117,7 +117,9 @@ def _usual(measure: Measure[Any], objective: "Objective") -> Iterator[tuple[str,
     def absent(*_: Any) -> Any:
         raise ValueError(f"measure {measure.name!r} needs examples that it was not taken on; take it in an experiment.")
 
-    sizes = [len(targets if hasattr(targets, "__len__") else inputs) for inputs, targets in objective.batches]
+    from flatmin.core.first_examples import count
+
+    sizes = [count((targets, inputs)) for inputs, targets in objective.batches]
     settings = measure.settings(batch_norm=(objective.batch_norm,), batch_size=sizes[0])
     subject = Specimen(objective=objective, following=absent, test=absent, population=sum(sizes), each=None)
     for asked in measure.plan(settings, sum(sizes), sum(sizes)):

@@ -52,6 +52,10 @@ def train_and_test():
 def real():
     return inputs()[0], inputs()[0][:, :2]
 
+def breaking():
+    yield inputs()
+    raise OSError("no disk")
+
 def dicts():
     return [{"x": 1}]
 
@@ -226,6 +230,14 @@ NET, DATA = ("--network", "models.py:mlp"), ("--data", "models.py:batches")
         (("one.pt", *NET, *DATA, "--loss", "nll"), "--loss must be module:function, file.py:function or one of cross_"),
         (("one.pt", *NET, *DATA, "--loss", "mse"), "cannot be evaluated on models.py:batches"),
         (("one.pt", *NET, *DATA, "--on", "valid"), "--on must be one of train, test, got 'valid'."),
+        (
+            ("one.pt", *NET, *DATA, "--on", "test"),
+            "--on test must be left out: models.py:batches does not return a tup",
+        ),
+        (
+            ("one.pt", *NET, "--data", "models.py:breaking"),
+            "walking through models.py:breaking raised OSError: no disk",
+        ),
         (("one.pt", *NET, *DATA, "--examples", "0"), "--examples must be a number above 0 or all, got '0'."),
         (("one.pt", *NET, *DATA, "--batch-size", "4"), "--batch-size must be left out"),
         (("one.pt", *NET, *DATA, "--device", "tpu9"), "--device must be auto or a device of torch"),
