@@ -94,8 +94,8 @@ def readings(name: str, found: Any) -> list[Reading]:
     if isinstance(found, Reading):
         return [found]
     try:
-        value = float(found if hasattr(found, "__float__") else "no number")
-    except (TypeError, ValueError, RuntimeError):
+        value = found.__float__()
+    except (AttributeError, TypeError, ValueError, RuntimeError):
         raise TypeError(
             f"measure {name!r} must return a number, a result that float() takes, or a mapping of names to such, got "
             f"{type(found).__name__}."
