@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Objective": "flatmin.objective.objective",
+    "SharpnessCallback": "flatmin.callbacks.sharpness",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
@@ -39,6 +40,7 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
 __all__ = [
     "Objective",
+    "SharpnessCallback",
     "__version__",
     "average_case_sharpness",
     "effort",
@@ -56,6 +58,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from flatmin.callbacks.sharpness import SharpnessCallback
     from flatmin.core.result import load
     from flatmin.figures.own_planes import plot_side_by_side
     from flatmin.landscapes import (

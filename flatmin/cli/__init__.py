@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from flatmin import __version__
-from flatmin.cli import data, figures, listing, report, run, wandb
+from flatmin.cli import data, experiments, figures, listing, measure, report, run, slices, wandb
 from flatmin.core.errors import FlatminError
 
 app = typer.Typer(
@@ -19,10 +19,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run", cls=run.RunCommand)(run.run)
+app.command("measure", cls=measure.MeasureCommand)(measure.measure)
+app.command("slice", cls=slices.SliceCommand)(slices.slice_checkpoint)
 app.command("list")(listing.list_results)
 app.command("figures")(figures.figures)
 app.command("report")(report.report)
 app.add_typer(data.app)
+app.add_typer(experiments.app)
 app.add_typer(wandb.app)
 
 

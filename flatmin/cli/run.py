@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 INTERRUPTED = 130
 TAKEN = " Taken unless it is null."
 
-FILE = typer.Argument(help="The experiment, such as experiments/quickstart.yaml.", show_default=False)
+FILE = typer.Argument(help="The experiment: a file, or a name that `flatmin experiments` shows.", show_default=False)
 OVERRIDES = typer.Argument(
     metavar="[KEY=VALUE]...",
     help="Settings to change, such as training.epochs=3, seeds=[0] or sharpness=null.",
@@ -76,8 +76,9 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
     keep_freed_memory()
 
     from flatmin.experiments import load_experiment
+    from flatmin.experiments.shipped import experiment_file
 
-    experiment = load_experiment(file, overrides)
+    experiment = load_experiment(experiment_file(file), overrides)
 
     from flatmin.experiments import Study
     from flatmin.experiments import run as run_study

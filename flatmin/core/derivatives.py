@@ -28,8 +28,8 @@ def slopes(value: Tensor, sources: Sequence[Tensor], *, create_graph: bool = Fal
 def _backward(
     ends: tuple[Tensor, ...], weights: tuple[Tensor, ...], sources: Sequence[Tensor], *, keep: bool, create_graph: bool
 ) -> tuple[Tensor, ...]:
-    """As :func:`torch.autograd.grad`, which would take away the torch function modes that a checkpoint recomputes in."""
-    parts = Variable._execution_engine.run_backward(  # type: ignore[attr-defined]
+    """As :func:`torch.autograd.grad`, which would take away the modes that a checkpoint recomputes in."""
+    parts = Variable._execution_engine.run_backward(
         ends, weights, keep, create_graph, tuple(sources), allow_unreachable=True, accumulate_grad=False
     )
     pairs = zip(parts, sources, strict=True)

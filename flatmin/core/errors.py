@@ -13,5 +13,9 @@ class DataError(FlatminError):
     """A data set is missing, damaged or not what it claims to be."""
 
 
+class CheckpointError(FlatminError):
+    """A file of weights cannot be read, holds none or does not fit the network."""
+
+
 class ResultsError(FlatminError):
     """A results folder is damaged, in use or cannot be written."""

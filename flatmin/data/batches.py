@@ -44,23 +44,12 @@ def resolved_size(batch_size: int | str, examples: int) -> int:
     return batch_size
 
 
-def fixed_batches(inputs: Tensor, targets: Tensor, batch_size: int) -> list[Pair]:
-    """The data in their own order, cut into batches (views)."""
-    return [Pair(inputs[a:b], targets[a:b]) for a, b in cuts(len(targets), min(batch_size, len(targets)))]
+class FixedBatches:
+    """The data in their own order, cut into batches (views); a loader of them, where a list would be many loaders."""
 
-
-class ShuffledBatches:
-    """One epoch: the data in a permutation that depends on the seed and the epoch alone, cut into batches.
-
-    The permutation is drawn on the CPU from its own generator, so an epoch is the same on any device and
-    after a resumed run.
-    """
-
-    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int, *, seed: int, epoch: int) -> None:
-        generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
-        self.order = torch.randperm(len(targets), generator=generator).to(targets.device)
+    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int) -> None:
         self.inputs, self.targets = inputs, targets
-        self.cuts = cuts(len(targets), batch_size)
+        self.cuts = cuts(len(targets), min(batch_size, len(targets)))
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -68,8 +57,54 @@ class ShuffledBatches:
 
     def __iter__(self) -> Iterator[Pair]:
         """Walk through the batches."""
+        return (Pair(self.inputs[a:b], self.targets[a:b]) for a, b in self.cuts)
+
+
+def fixed_batches(inputs: Tensor, targets: Tensor, batch_size: int) -> list[Pair]:
+    """The data in their own order, cut into a list of batches (views)."""
+    return [*FixedBatches(inputs, targets, batch_size)]
+
+
+class ShuffledBatches:
+    """The data cut into batches, in a new permutation each time they are walked through.
+
+    The permutation of an epoch depends on the seed and the number of the epoch alone. It is drawn on the CPU from its
+    own generator, so an epoch is the same on any device and after a resumed run. Each walk is the next epoch; Lightning
+    tells the number of its own, be the run resumed or not, as it tells samplers (:meth:`set_epoch`).
+
+    Args:
+        inputs: All inputs.
+        targets: Their targets.
+        batch_size: Examples a batch; see :func:`flatmin.core.cuts.cuts` for the last one.
+        seed: Of the permutations.
+        epoch: Number of the first walk.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int, *, seed: int, epoch: int = 0) -> None:
+        self.inputs, self.targets = inputs, targets
+        self.seed, self.epoch = seed, epoch
+        self.cuts = cuts(len(targets), batch_size)
+
+    @property
+    def sampler(self) -> "ShuffledBatches":
+        """Where Lightning looks for :meth:`set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next walk that of ``epoch``."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.cuts)
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Walk through the batches of an epoch, settled as the first is taken; the next walk is that of the next."""
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
+        order = torch.randperm(len(self.targets), generator=generator).to(self.targets.device)
+        self.epoch += 1
         for first, last in self.cuts:
-            chosen = self.order[first:last]
+            chosen = order[first:last]
             yield Pair(self.inputs[chosen], self.targets[chosen])
 
 

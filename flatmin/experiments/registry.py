@@ -1,11 +1,11 @@
 """From the name of a network to what builds it for a data set."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from torch import nn
 
 from flatmin.core.errors import ConfigError
-from flatmin.data import Dataset
 from flatmin.networks import C1, C2, C3, C4, F1, F2
 from flatmin.networks.choice import Network
 
@@ -13,7 +13,26 @@ ANY_INPUT = {"F1": F1, "F2": F2}
 IMAGES_32 = {"C1": C1, "C2": C2, "C3": C3, "C4": C4}
 
 
-def builder(network: Network, dataset: Dataset) -> Callable[[], nn.Module]:
+class Examples(Protocol):
+    """What of a data set decides the sizes of a network."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        ...
+
+
+def builder(network: Network, dataset: Examples) -> Callable[[], nn.Module]:
     """What builds ``network`` for the inputs and classes of ``dataset``.
 
     Raises:

@@ -199,8 +199,8 @@ def file_name(family: str, keys: dict[str, Any]) -> str:
 
 
 def image(figure: Figure, kind: str) -> bytes:
-    """Return a figure as PDF or PNG; equal figures give equal bytes."""
-    undated = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    """Return a figure as PDF, PNG or SVG; equal figures give equal bytes (but for the names in an SVG)."""
+    undated = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
     stream = io.BytesIO()
     with house_style():
         figure.savefig(stream, format=kind, metadata=cast(Any, undated[kind]))

@@ -21,12 +21,16 @@ def unwrapped(model: nn.Module) -> nn.Module:
 def uncompiled(model: nn.Module) -> nn.Module:
     """Take every compiled part of ``model`` back, in place, and return the network itself.
 
-    Names are those of the network as it was written: ``0.weight``, not ``_orig_mod.0.weight``.
+    Names are those of the network as it was written: ``0.weight``, not ``_orig_mod.0.weight``. A Trainer that is
+    given a compiled LightningModule unwraps it and sets compiled methods on the module; these belong to that very
+    module, in a copy of it too, and are taken off.
     """
     model = getattr(model, "_orig_mod", model)
     for module in list(model.modules()):
         if not isinstance(module, torch.jit.ScriptModule):
             module._compiled_call_impl = None
+        for name in getattr(module, "_compiler_ctx", None) or ():
+            module.__dict__.pop(name.removeprefix("original_"), None)
         for name, child in list(module._modules.items()):
             if hasattr(child, "_orig_mod"):
                 setattr(module, name, child._orig_mod)

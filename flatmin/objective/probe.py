@@ -137,7 +137,8 @@ class Probe:
         network.writes_weights = not _alike(network.theta, self.theta)
         if network.state.wrote_frozen():
             named = dict(self.model.named_parameters())
-            kept = [named[name] for name in _names(network) if name in named]
+            written = {name.replace("_orig_mod.", ""): parameter for name, parameter in named.items()}
+            kept = [written[name] for name in _names(network)]
             network.frozen_kept = [converted(p.detach(), network.device, network.dtype) for p in kept]
         found.normalizes = bool(watch.calls)
         if self.running and any(takes_batch_statistics(*call) for call in watch.calls):
@@ -269,7 +270,8 @@ def _owned(model: nn.Module, copy: nn.Module) -> dict[int, Tensor]:
     """The copy's tensor for the identity of each of the model's."""
     mine = dict(copy.named_parameters(remove_duplicate=False)) | dict(copy.named_buffers(remove_duplicate=False))
     theirs = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
-    return {id(tensor): mine[name] for name, tensor in theirs.items() if name in mine}
+    written = {name.replace("_orig_mod.", ""): tensor for name, tensor in theirs.items()}
+    return {id(tensor): mine[name] for name, tensor in written.items() if name in mine}
 
 
 def _alike(first: Tensor, second: Tensor) -> bool:

@@ -1,6 +1,6 @@
 """A Lightning module around any network, and the data module that feeds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from flatmin.core.optimizers import OptimizerName, optimizer_named
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
 from flatmin.training.augmentation import Augmentation
-from flatmin.training.methods.method import Criterion, Method, trainable
-from flatmin.training.settings import OptimizerName, Training
+from flatmin.training.methods.method import Criterion, Method
+from flatmin.training.settings import Training
 
 
 class Classifier(pl.LightningModule):
@@ -74,13 +75,23 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """The optimiser over all trainable parameters (one fused kernel a step where torch has it)."""
-        parameters, chosen = trainable(self.network), self.settings
-        fused = torch.__version__ >= "2.4"  # compared as versions, not as text: 2.13 is the later one
-        if chosen.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=chosen.learning_rate, fused=fused)
-        if chosen.optimizer == "sgd":
-            return torch.optim.SGD(parameters, lr=chosen.learning_rate, momentum=chosen.momentum, fused=fused)
-        return torch.optim.Adagrad(parameters, lr=chosen.learning_rate)
+        chosen = self.settings
+        return optimizer_named(
+            chosen.optimizer,
+            self.network.parameters(),
+            learning_rate=chosen.learning_rate,
+            momentum=chosen.momentum,
+            fused=True,
+        )
+
+
+class SeededBatches(ShuffledBatches):
+    """Shuffled batches that seed torch's own generator as an epoch starts: whatever is drawn in it is the epoch's."""
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Walk through the batches of an epoch."""
+        torch.manual_seed(epoch_seed(self.seed, self.epoch))
+        yield from super().__iter__()
 
 
 class EpochData(pl.LightningDataModule):
@@ -104,12 +115,9 @@ class EpochData(pl.LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
         self.augmentation = augmentation
 
-    def train_dataloader(self) -> ShuffledBatches:
-        """The batches of the trainer's current epoch."""
-        assert self.trainer is not None
-        epoch = self.trainer.current_epoch
-        torch.manual_seed(epoch_seed(self.seed, epoch))
-        return ShuffledBatches(self.inputs, self.targets, self.batch_size, seed=self.seed, epoch=epoch)
+    def train_dataloader(self) -> SeededBatches:
+        """The batches, in another order each epoch."""
+        return SeededBatches(self.inputs, self.targets, self.batch_size, seed=self.seed)
 
     def transfer_batch_to_device(self, batch: Pair, device: torch.device, dataloader_idx: int) -> Pair:
         """Nothing to move: the data set lies on the device."""

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from flatmin.core.checked import Checked, Misfit
 from flatmin.core.fields import Count, Epoch, Epochs, Positive
+from flatmin.core.optimizers import OptimizerName, check_momentum
 from flatmin.training.augmentation import Augmentation
 from flatmin.training.methods import Method
 
-OptimizerName = Literal["adam", "sgd", "adagrad"]
 READINGS = ("batch", "running")
 """Of BatchNorm in the records of every epoch: they fix no weight, but what a result holds."""
 ALWAYS_NAMED = (
@@ -50,8 +50,7 @@ class Training(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.momentum and self.optimizer != "sgd":
-            raise Misfit("momentum", f"must be 0 with {self.optimizer!r}, got {self.momentum}; only 'sgd' uses it")
+        check_momentum(self.optimizer, self.momentum)
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,6 @@ def _quiet_trainer(
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         logger=logger or False,
-        reload_dataloaders_every_n_epochs=1,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

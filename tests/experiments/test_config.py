@@ -14,7 +14,8 @@ from flatmin.studies.comparison.settings import Comparison, Regime
 
 def test_names_are_those_of_the_data_sets_and_networks_there_are():
     assert set(NAMES) == set(get_args(Data.model_fields["name"].annotation))
-    assert set(NETWORKS) == set(get_args(Network.model_fields["name"].annotation))
+    names = get_args(Network.model_fields["name"].annotation)
+    assert set(NETWORKS) == {*names, *(f"Lightning{name}" for name in names)}
 
 
 @pytest.mark.parametrize("size", [1, 256, "10%", "0.5%", ".5%", "100%"])

@@ -1,4 +1,4 @@
-"""Networks that are no plain function: one value at one point, derivatives of that value, nothing of the caller's moves.
+"""Networks that are no plain function: one value at one point, its own derivatives, and nothing of the caller's moves.
 
 Each kind of network stands beside what it is: the same function written plainly, or a law.
 """
@@ -6,6 +6,7 @@ Each kind of network stands beside what it is: the same function written plainly
 import copy
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 def batches(inputs: Tensor = INPUTS, *edges: int) -> list[tuple[Tensor, Tensor]]:
     ends = [0, *edges, 32]
-    return [(inputs[a:b].clone(), TARGETS[a:b].clone()) for a, b in zip(ends, ends[1:], strict=False)]
+    return [(inputs[a:b].clone(), TARGETS[a:b].clone()) for a, b in pairwise(ends)]
 
 
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:

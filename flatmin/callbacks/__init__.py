@@ -1,0 +1,1 @@
+"""Callbacks for a Lightning Trainer of one's own."""

@@ -1,0 +1,191 @@
+"""The command ``flatmin measure``: a number for a network in a file."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from flatmin.cli import brought as options
+from flatmin.cli.brought import ExampledCommand, Subject, among, check_file, working
+from flatmin.core.errors import ConfigError
+from flatmin.core.fields import BatchNormReading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flatmin.measures.readings import Reading
+
+COLUMNS = ("measure", "value", "standard_error", "converged", "evaluations", "seconds")
+USUAL = "epsilon_sharpness"
+UNITS = {USUAL: " %"}
+
+Measures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--measure",
+        metavar="NAME",
+        show_default=False,
+        help="epsilon_sharpness (taken unless one is named), average_case_sharpness, or a measure that `flatmin run "
+        "--help` lists; may be repeated.",
+    ),
+]
+Epsilon = Annotated[
+    float | None,
+    typer.Option(
+        "--epsilon", metavar="E", show_default=False, help="Of epsilon_sharpness: half-width of the box; 1e-3."
+    ),
+]
+Reading_ = Annotated[
+    str, typer.Option("--batch-norm", metavar="running|batch|reestimate", help="Statistics that BatchNorm uses.")
+]
+
+
+class MeasureCommand(ExampledCommand):
+    """The command, whose help ends with examples."""
+
+    examples = (
+        "flatmin measure last.ckpt --network F1 --data mnist",
+        "flatmin measure model.pt --network models.py:resnet18 --data cifar10 --examples all --batch-norm batch",
+        "flatmin measure model.safetensors --network package.models:Net --with width=64 --data data.py:batches",
+        "flatmin measure last.ckpt --network F1 --data mnist --measure average_case_sharpness --json",
+    )
+
+
+def measure(
+    checkpoint: options.Checkpoint,
+    network: options.NetworkOption,
+    data: options.DataOption,
+    arguments: options.With = None,
+    measures: Measures = None,
+    epsilon: Epsilon = None,
+    batch_norm: Reading_ = "running",
+    loss: options.Loss = None,
+    on: options.On = "train",
+    examples: options.ExamplesOption = None,
+    batch_size: options.BatchSize = None,
+    device: options.Device = "auto",
+    seed: options.SeedOption = 0,
+    root: options.Root = None,
+    as_json: options.AsJson = False,
+    output: options.Output = None,
+) -> None:
+    """Measure how sharp a network is that lies in a file: yours, or one of the paper's.
+
+    Prints a table with each number, whether its search ended by itself and what it cost, then what it rests on and what
+    should be known of it.
+    """
+    check_file("--output", output, (".csv",))
+    among("--batch-norm", batch_norm, get_args(BatchNormReading))
+    chosen = _chosen(measures or [USUAL], epsilon, seed)
+    found = options.brought(
+        network=network,
+        arguments=arguments,
+        data=data,
+        part=on,
+        loss=loss,
+        examples=examples,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+        root=root,
+    )
+    with working("reading the network"):
+        subject = Subject(found, checkpoint, batch_norm, found.objective(checkpoint, batch_norm))
+    rows = [row for name, function in chosen.items() for row in _taken(name, function, subject)]
+    cautions = [*_cautions(rows), *subject.cautions()]
+    if output is not None:
+        _write(output, rows)
+    if as_json:
+        options.show_json({"measures": rows, "on": [*subject.lines()], "cautions": cautions})
+        return
+    _show(rows, [*subject.lines()], cautions, output)
+
+
+def _chosen(names: list[str], epsilon: float | None, seed: int) -> dict[str, Callable[[Any], Any]]:
+    """The measures by name, with their settings."""
+    from flatmin.measures.readings import FUNCTIONS, measure_named
+
+    if epsilon is not None:
+        if USUAL not in names:
+            raise ConfigError(f"--epsilon must be left out: it is a setting of {USUAL}, which is not asked for.")
+        if not 0 < epsilon < math.inf:
+            raise ConfigError(f"--epsilon must be positive and finite, got {epsilon:g}.")
+    chosen: dict[str, Callable[[Any], Any]] = {}
+    for name in names:
+        try:
+            function = measure_named(name)
+        except ValueError as error:
+            raise ConfigError(f"--measure: {error}") from None
+        settings: dict[str, Any] = {"seed": seed} if name in FUNCTIONS else {}
+        if name == USUAL and epsilon is not None:
+            settings["epsilon"] = epsilon
+        chosen[name] = partial(function, **settings)
+    return chosen
+
+
+def _taken(name: str, function: Callable[[Any], Any], subject: Subject) -> Iterator[dict[str, Any]]:
+    from flatmin.measures.readings import readings
+
+    since = time.monotonic()
+    with working(f"taking {name}"):
+        found = readings(name, function(subject.objective))
+    for reading in found:
+        yield _row(reading, time.monotonic() - since)
+
+
+def _row(reading: "Reading", seconds: float) -> dict[str, Any]:
+    error = reading.standard_error
+    return {
+        "measure": reading.name,
+        "value": reading.value,
+        "standard_error": None if error is None or math.isnan(error) else error,
+        "converged": None if reading.converged is None else bool(reading.converged),
+        "evaluations": reading.evaluations,
+        "seconds": round(seconds, 2),
+    }
+
+
+def _cautions(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        if row["converged"] is False:
+            yield f"{row['measure']} has not converged: the search ran out of iterations, and the maximum may be higher"
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    from flatmin.core.atomic import write_files
+    from flatmin.results.formats import to_csv
+
+    write_files(path.parent, {path.name: to_csv(_frame(rows))})
+
+
+def _frame(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _show(rows: list[dict[str, Any]], lines: list[str], cautions: list[str], output: Path | None) -> None:
+    from rich.table import Table
+
+    from flatmin.cli.terminal import show
+    from flatmin.results.words import significant
+
+    table = Table("measure", "value", "error", *COLUMNS[3:])
+    table.columns[0].overflow = "fold"
+    table.columns[0].min_width = min(32, max(len(row["measure"]) for row in rows))
+    for row in rows:
+        error, evaluations = row["standard_error"], row["evaluations"]
+        table.add_row(
+            row["measure"],
+            significant(row["value"], 4) + UNITS.get(row["measure"], ""),
+            "-" if error is None else significant(error, 2),
+            {None: "-", True: "yes", False: "no"}[row["converged"]],
+            "-" if evaluations is None else f"{evaluations:,}",
+            f"{row['seconds']:.1f}",
+        )
+    written = [f"Table: {output}"] if output else []
+    show([table, *lines, *(f"caution: {caution}." for caution in cautions), *written])

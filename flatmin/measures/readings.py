@@ -1,0 +1,138 @@
+"""Measures taken of any objective by name: what a callback and the command line ask for.
+
+A name is that of a public function (``epsilon_sharpness``, ``average_case_sharpness``) or of a declared measure that is
+summarised by rule (``average_case``), which is then taken with its usual settings in the objective's own reading of
+BatchNorm.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from flatmin.measures.measure import Measure, Row, Specimen
+
+if TYPE_CHECKING:
+    from flatmin.objective.objective import Objective
+
+FUNCTIONS = ("epsilon_sharpness", "average_case_sharpness")
+"""Public functions of an objective."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One number of a measure, with what it says of itself; ``None`` where it does not.
+
+    Attributes:
+        name: Of the measure, with what tells the number from the measure's others.
+        value: The number.
+        converged: Whether a search ended by itself.
+        standard_error: Of the number.
+        evaluations: Losses computed.
+    """
+
+    name: str
+    value: float
+    converged: bool | None = None
+    standard_error: float | None = None
+    evaluations: int | None = None
+
+    def numbers(self) -> dict[str, float]:
+        """What a logger takes: the value by the name, and ``NAME_converged`` and ``NAME_standard_error``.
+
+        Example:
+            >>> Reading(name="sharp", value=2.5, converged=True).numbers()
+            {'sharp': 2.5, 'sharp_converged': 1.0}
+        """
+        found = {self.name: self.value}
+        for name in ("converged", "standard_error"):
+            if (value := getattr(self, name)) is not None:
+                found[f"{self.name}_{name}"] = float(value)
+        return found
+
+
+def names() -> tuple[str, ...]:
+    """Every name that :func:`measure_named` knows.
+
+    Example:
+        >>> names()[:2]
+        ('epsilon_sharpness', 'average_case_sharpness')
+    """
+    return (*FUNCTIONS, *_declared())
+
+
+def measure_named(name: str) -> "Callable[..., Any]":
+    """A measure as a function of an objective; a public function takes its settings beside it.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name in FUNCTIONS:
+        from flatmin.sharpness.average_case import average_case_sharpness
+        from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+
+        return epsilon_sharpness if name == "epsilon_sharpness" else average_case_sharpness
+    if name not in (known := _declared()):
+        raise ValueError(f"there is no measure {name!r}; the known ones are {', '.join(names())}.")
+    measure = known[name]
+    return lambda objective: dict(_usual(measure, objective))
+
+
+def readings(name: str, found: Any) -> list[Reading]:
+    """What a measure returned, as numbers.
+
+    Args:
+        name: Of the measure.
+        found: A number, a result that ``float()`` takes, or a mapping of names to such.
+
+    Raises:
+        TypeError: If it is anything else.
+    """
+    if isinstance(found, Mapping):
+        return [reading for key, value in found.items() for reading in readings(f"{name}_{key}", value)]
+    if isinstance(found, Reading):
+        return [found]
+    try:
+        value = found.__float__()
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"measure {name!r} must return a number, a result that float() takes, or a mapping of names to such, got "
+            f"{type(found).__name__}."
+        ) from None
+    known = {key: getattr(found, key, None) for key in ("converged", "standard_error", "evaluations")}
+    said: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, Real)}
+    return [Reading(name=name, value=value, **said)]
+
+
+def _declared() -> dict[str, Measure[Any]]:
+    from flatmin.measures import measures
+
+    return {name: measure for name, measure in measures().items() if measure.by_rule}
+
+
+def _usual(measure: Measure[Any], objective: "Objective") -> Iterator[tuple[str, Reading]]:
+    """Each row of a declared measure by what tells it from the others."""
+
+    def absent(*_: Any) -> Any:
+        raise ValueError(f"measure {measure.name!r} needs examples that it was not taken on; take it in an experiment.")
+
+    from flatmin.core.first_examples import count
+
+    sizes = [count((targets, inputs)) for inputs, targets in objective.batches]
+    settings = measure.settings(batch_norm=(objective.batch_norm,), batch_size=sizes[0])
+    subject = Specimen(objective=objective, following=absent, test=absent, population=sum(sizes), each=None)
+    for asked in measure.plan(settings, sum(sizes), sum(sizes)):
+        for row in measure.run(subject, asked, lambda share: None):
+            row = {**asked.facts, **row}
+            key = "_".join(part for name in measure.by if name in row for part in _told(name, row[name]))
+            yield key, _of_row(measure, "_".join(filter(None, (measure.name, key))), row)
+
+
+def _told(name: str, value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else (name, f"{value:g}")
+
+
+def _of_row(measure: Measure[Any], name: str, row: Row) -> Reading:
+    known = {key: row[key] for key in ("converged", "standard_error", "evaluations") if key in row}
+    return Reading(name=name, value=float(row.get(measure.value, math.nan)), **known)
