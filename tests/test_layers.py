@@ -25,12 +25,12 @@ ALLOWED: dict[str, set[str]] = {
     "measures": {"core", "objective", "sharpness"},
     "results": {"core", "data", "measures"},
     "training": {"core", "objective", "data"},
-    "callbacks": {"core", "measures"},
+    "callbacks": {"core", "objective", "measures"},
     "figures": {"core", "measures", "results"},
     "report": {"core", "measures", "results", "figures"},
     "experiments": TRAINED,
     "studies": {*TRAINED, "figures", "experiments"},
-    "cli": {"core", "data", "measures", "speech", "results", "figures", "report", "experiments", "landscapes"},
+    "cli": {*TRAINED - {"networks", "sharpness", "training"}, "speech", "figures", "report", "experiments"},
 }
 
 LATE: dict[str, set[str]] = {"landscapes": {"figures"}, "sharpness": {"figures"}}

@@ -113,7 +113,7 @@ class SharpnessCallback(pl.Callback):
         """
         assert self._taken is not None
         if self.step is not None:
-            return Objective.of(module, self.step, self._taken, batch_norm=self.batch_norm)  # type: ignore
+            return Objective.of(module, self.step, self._taken, batch_norm=self.batch_norm)
         return Objective(module, self.loss or own_loss(module), self._taken, batch_norm=self.batch_norm)
 
 

@@ -128,15 +128,18 @@ class Measured(Result):
     Attributes:
         batch_norm: Which BatchNorm statistics were used; ``None`` if the objective does not say.
         examples: Examples behind the loss; ``None`` if the objective does not say.
+        cautions: What the objective says the owner of a number should know, a sentence each.
     """
 
     batch_norm: str | None
     examples: int | None
+    cautions: tuple[str, ...] = ()
 
     @staticmethod
     def ground(objective: Any) -> dict[str, Any]:
         """What an objective says of itself, by the fields of this class."""
-        return {field.name: getattr(objective, field.name, None) for field in fields(Measured)}
+        known = {field.name: getattr(objective, field.name, None) for field in fields(Measured)}
+        return known | {"cautions": tuple(known["cautions"] or ())}
 
     def grounds(self) -> Iterator[str]:
         """The same in words."""
@@ -144,6 +147,7 @@ class Measured(Result):
             yield f"batch_norm={self.batch_norm!r}"
         if self.examples is not None:
             yield f"{self.examples:,} examples"
+        yield from (f"CAUTION: {caution}" for caution in self.cautions)
 
 
 def load(path: Path | str) -> Any:
@@ -203,7 +207,9 @@ def between(numbers: Tensor, form: str = ".4g") -> str:
 
 
 def _listed(value: Any) -> Any:
-    return value.tolist() if isinstance(value, Tensor) else list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_listed(item) for item in value]
+    return value.tolist() if isinstance(value, Tensor) else value
 
 
 def _short(value: Any) -> str:

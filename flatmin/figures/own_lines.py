@@ -34,15 +34,22 @@ LOG_FROM = 20.0
 
 @in_house
 def line(
-    frame: pd.DataFrame, ax: Axes | None = None, *, quantity: str = "loss", label: str | None = None, **look: Any
+    frame: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    quantity: str = "loss",
+    label: str | None = None,
+    metrics: Sequence[str] = (),
+    **look: Any,
 ) -> Axes:
     """Draw a line on an axis that may have others, each in a look of its own.
 
     Args:
         frame: ``alpha``, ``loss``, ``accuracy`` and what holds for all rows; with ``standard_error`` a band.
         ax: Where to draw.
-        quantity: ``"loss"`` or ``"accuracy"``.
+        quantity: ``"loss"``, ``"accuracy"`` or one of ``metrics``.
         label: Its name; ``"train"`` and ``"test"`` are told apart by their dash, as in every figure.
+        metrics: Columns of ``frame`` that may be drawn too.
         **look: How the line is drawn, if not in the house's way.
 
     Returns:
@@ -51,8 +58,9 @@ def line(
     Raises:
         ValueError: If there is no such quantity.
     """
-    if quantity not in QUANTITIES:
-        raise ValueError(f"`quantity` must be one of {', '.join(map(repr, QUANTITIES))}, got {quantity!r}.")
+    known = [*QUANTITIES, *metrics]
+    if quantity not in known:
+        raise ValueError(f"`quantity` must be one of {', '.join(map(repr, known))}, got {quantity!r}.")
     ax = canvas(ax, 3.0)
     rows = frame.sort_values("alpha")
     scale = 100.0 if quantity == "accuracy" else 1.0
@@ -94,6 +102,8 @@ def scaled(ax: Axes, quantity: str) -> None:
         return
     values = drawn_heights(ax)
     loss_axis(ax, pd.Series(values))
+    if quantity != "loss":
+        ax.set_ylabel(quantity)
     low, high = np.nanmin(values), np.nanmax(values)
     if ax.get_yscale() == "linear" and (low < 0 or low > 0.6 * high):
         room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0

@@ -23,6 +23,7 @@ def evaluator(objective: Function, engine: str) -> Callable[[Tensor], Value]:
         if evaluate is None:
             return float(objective.value(theta)), math.nan
         evaluation = evaluate(theta)
-        return float(evaluation.loss), float(evaluation.accuracy)
+        more = getattr(evaluation, "metrics", {}).values()
+        return (float(evaluation.loss), float(evaluation.accuracy), *more)
 
     return at

@@ -1,9 +1,9 @@
 """Evaluate an objective on a grid of points, so that a long grid can be stopped and taken up again."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from numpy.typing import ArrayLike
@@ -13,7 +13,8 @@ from flatmin.core.progress import steps_shown
 
 Coordinates = Tensor | ArrayLike
 Index = tuple[int, ...]
-Value = tuple[float, float]
+Value = tuple[float, ...]
+"""Loss, accuracy and what else an objective counts at a point."""
 Progress = bool | Callable[[Index, Value], object] | None
 
 
@@ -35,22 +36,32 @@ def evaluated(
     point: Callable[..., Value],
     progress: Progress,
     known: Mapping[Index, Value] | None,
-) -> tuple[Tensor, Tensor]:
-    """Losses and accuracies on the grid of ``axes``: those known are taken, the others evaluated in row order."""
+    metrics: Sequence[str],
+) -> dict[str, Any]:
+    """Losses, accuracies and metrics on the grid of ``axes``: those known are taken, the others evaluated in row order.
+
+    Raises:
+        ValueError: If a known point does not lie on the grid, or holds another number of values.
+    """
     shape = tuple(len(axis) for axis in axes)
     known = _on_grid(shape, known or {})
-    loss, accuracy = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=torch.float64)
+    values = torch.empty((2 + len(metrics), *shape), dtype=torch.float64)
+    for index, value in known.items():
+        if len(value) != len(values):
+            raise ValueError(f"`known` must hold {len(values)} numbers a point, got {len(value)} at {index}.")
     told = progress if callable(progress) else None
     with steps_shown("slice", math.prod(shape) - len(known), shown=progress is True) as advance:
         for index in product(*map(range, shape)):
-            value = known.get(index)
-            if value is None:
+            value = known.get(index, ())
+            if not value:
                 value = point(*(float(axis[i]) for axis, i in zip(axes, index, strict=True)))
                 if told is not None:
                     told(index, value)
                 advance()
-            loss[index], accuracy[index] = value
-    return loss, accuracy
+            for column, number in zip(values, value, strict=True):
+                column[index] = number
+    found = tuple(zip(metrics, values[2:].clone(), strict=True))
+    return {"loss": values[0].clone(), "accuracy": values[1].clone(), "metrics": found}
 
 
 def _on_grid(shape: Index, known: Mapping[Index, Value]) -> dict[Index, Value]:

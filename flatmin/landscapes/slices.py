@@ -129,13 +129,13 @@ def _along(
     def theta(alpha: float) -> Tensor:
         return vector("path(alpha)", path(alpha), like)
 
-    loss, accuracy = evaluated((alphas,), lambda alpha: evaluate(theta(alpha)), progress, known)
+    names = getattr(objective, "metrics", ())
+    values = evaluated((alphas,), lambda alpha: evaluate(theta(alpha)), progress, known, names)
     return Line(
         alphas=alphas,
-        loss=loss,
-        accuracy=accuracy,
+        **values,
         base_loss=float(objective.value(theta(0.0))),
-        center_loss=at_zero(loss, alphas),
+        center_loss=at_zero(values["loss"], alphas),
         engine=engine,
         **Measured.ground(objective),
     )
@@ -179,15 +179,14 @@ def slice_2d(
     def point(alpha: float, beta: float) -> Value:
         return evaluate(torch.add(start, first, alpha=alpha).add_(second, alpha=beta))
 
-    loss, accuracy = evaluated((alphas, betas), point, progress, known)
+    values = evaluated((alphas, betas), point, progress, known, getattr(objective, "metrics", ()))
     return Plane(
         alphas=alphas,
         betas=betas,
-        loss=loss,
-        accuracy=accuracy,
+        **values,
         cosine=cosine(first, second),
         base_loss=float(objective.value(start)),
-        center_loss=at_zero(loss, alphas, betas),
+        center_loss=at_zero(values["loss"], alphas, betas),
         engine=engine,
         **Measured.ground(objective),
     )

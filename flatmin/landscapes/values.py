@@ -27,6 +27,7 @@ class Slice(Measured):
         base_loss: ``objective.value`` at the origin (all coordinates 0), evaluated apart from the slice.
         center_loss: The slice's own value there, NaN if the origin is not among its points.
         engine: What evaluated the points, ``"flatmin"`` or ``"loss-landscapes"``.
+        metrics: What else the objective was asked for, names and values at each point.
     """
 
     loss: Tensor
@@ -34,6 +35,7 @@ class Slice(Measured):
     base_loss: float
     center_loss: float
     engine: str
+    metrics: tuple[tuple[str, Tensor], ...] = ()
 
     @property
     def non_finite(self) -> int:
@@ -54,6 +56,7 @@ class Slice(Measured):
             yield f"{self.non_finite:,} of {self.loss.numel():,} losses NOT FINITE"
         if self.accuracy.isfinite().any():
             yield f"accuracy {between(self.accuracy, '.1%')}"
+        yield from (f"{name} {between(values)}" for name, values in self.metrics)
         yield from self.grounds()
         if self.engine != "flatmin":
             yield f"engine={self.engine!r}"
@@ -71,7 +74,8 @@ class Line(Slice):
 
     def rows(self) -> dict[str, Any]:
         """A row a point."""
-        return {"alpha": self.alphas.numpy(), "loss": self.loss.numpy(), "accuracy": self.accuracy.numpy()}
+        numbers = {"alpha": self.alphas, "loss": self.loss, "accuracy": self.accuracy, **dict(self.metrics)}
+        return {name: column.numpy() for name, column in numbers.items()}
 
     def extent(self) -> str:
         """Number of points and range of the coordinate, in words."""
@@ -87,7 +91,7 @@ class Line(Slice):
 
         Args:
             ax: Where to draw; ``None`` makes a figure of pyplot.
-            quantity: ``"loss"`` or ``"accuracy"`` (in per cent).
+            quantity: ``"loss"``, ``"accuracy"`` (in per cent) or the name of a metric.
             label: Its name in the legend; ``"train"`` is drawn solid and ``"test"`` dashed, others in turn.
             **look: As of ``Axes.plot``, such as ``color``.
 
@@ -108,7 +112,8 @@ class Line(Slice):
         """
         from flatmin.figures import own_lines
 
-        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, **look)
+        names = [name for name, _ in self.metrics]
+        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, metrics=names, **look)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -123,6 +128,7 @@ class Plane(Slice):
         """A row a cell, the betas of one alpha together."""
         names = {"alpha": self.alphas.repeat_interleave(len(self.betas)), "beta": self.betas.repeat(len(self.alphas))}
         numbers = {**names, "loss": self.loss.flatten(), "accuracy": self.accuracy.flatten()}
+        numbers |= {name: values.flatten() for name, values in self.metrics}
         return {name: column.numpy() for name, column in numbers.items()}
 
     def extent(self) -> str:

@@ -254,6 +254,11 @@ class Objective:
         return [batch.parts if isinstance(self._problem, Supervised) else batch.parts[0] for batch in self._batches]
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what is counted beside loss and accuracy."""
+        return tuple(self._metrics)
+
+    @property
     def examples(self) -> int:
         """Number of examples that count."""
         return sum(batch.examples for batch in self._batches)
