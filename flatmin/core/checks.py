@@ -81,6 +81,18 @@ def one_of(name: str, value: str, known: Iterable[str]) -> str:
     return value
 
 
+def an_objective(value: Any) -> Any:
+    """Return ``value`` if it stands somewhere and has a value there, as an objective.
+
+    Raises:
+        TypeError: If it does not, a network say.
+    """
+    if not (hasattr(value, "theta") and hasattr(value, "value")):
+        kind = type(value).__name__
+        raise TypeError(f"`objective` must be an objective, got {kind}; make one: Objective(model, loss, batches).")
+    return value
+
+
 def reiterable(name: str, value: Any) -> Any:
     """Return ``value`` if it can be walked through more than once.
 

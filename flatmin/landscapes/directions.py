@@ -38,6 +38,7 @@ def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | Non
         ValueError: If ``seed`` is negative or ``theta`` does not fit the objective.
     """
     generator = torch.Generator().manual_seed(checks.whole("seed", seed))
+    checks.an_objective(objective)
     theta = objective.theta if theta is None else vector("theta", theta, objective.theta)
     direction = torch.randn(theta.numel(), dtype=torch.float64, generator=generator)
     reference = theta.detach().to("cpu", torch.float64)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from flatmin.core.checks import an_objective
 from flatmin.core.result import Measured
 from flatmin.core.vectors import cosine
 from flatmin.landscapes.engines import evaluator
@@ -72,6 +73,7 @@ def slice_1d(
         TypeError: If a vector is no tensor, or the engine needs a network and the objective has none.
         ValueError: If a vector, a coordinate or a known point does not fit, or the engine is unknown.
     """
+    an_objective(objective)
     start = vector("origin", objective.theta if origin is None else origin, objective.theta)
     along = _direction("direction", direction, start)
 
@@ -109,6 +111,7 @@ def slice_path(
         TypeError: As :func:`slice_1d`.
         ValueError: As :func:`slice_1d`.
     """
+    an_objective(objective)
     alphas = coordinates("alphas", alphas)
     stands = (vector("path(alpha)", path(alpha), objective.theta) for alpha in milestones(alphas))
     warn_if_foreign(objective, (theta - objective.theta for theta in stands))
@@ -169,6 +172,7 @@ def slice_2d(
         TypeError: As :func:`slice_1d`.
         ValueError: As :func:`slice_1d`.
     """
+    an_objective(objective)
     start = vector("origin", objective.theta if origin is None else origin, objective.theta)
     first, second = (_direction(f"directions[{k}]", d, start) for k, d in enumerate(directions))
     alphas, betas = coordinates("alphas", grid[0]), coordinates("betas", grid[1])

@@ -141,7 +141,11 @@ def over_subsets(measure: Callable[[Any], Any], objectives: Sequence[Any]) -> Su
             )
     found = [measure(objective) for objective in objectives]
     counts = [Measured.ground(objective)["examples"] for objective in objectives]
-    ground = {"batch_norm": reading, "examples": None if None in counts else sum(counts)}
+    ground = {
+        "batch_norm": reading,
+        "examples": None if None in counts else sum(counts),
+        "cautions": Measured.ground(objectives[0])["cautions"],
+    }
     if isinstance(found[0], Line):
         if any(not torch.equal(line.alphas, found[0].alphas) for line in found):
             raise ValueError("`measure` must give lines of the same points on every subset.")

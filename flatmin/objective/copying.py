@@ -59,6 +59,18 @@ def refuse(model: nn.Module) -> None:
             raise ValueError(f"parameter {name!r} of `model` is spread over processes; gather the network first.")
 
 
+def refuse_script(model: nn.Module) -> None:
+    """Refuse scripted layers whose BatchNorm would have to be read otherwise: calls within a script cannot be caught.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.jit.ScriptModule) and "batch_norm" in str(getattr(layer, "inlined_graph", "")):
+            place = f"layer {name!r} of `model`" if name else "`model`"
+            raise ValueError(f"{place} is TorchScript, which reads BatchNorm one way only: use batch_norm='running'.")
+
+
 def copied(*objects: Any) -> list[Any]:
     """Deep copies that share what the originals share; tensors with a graph are copied without it.
 
@@ -70,16 +82,23 @@ def copied(*objects: Any) -> list[Any]:
         for tensor in _with_graph(thing):
             memo[id(tensor)] = tensor.detach().clone()
     try:
-        return [copy.deepcopy(thing, memo) for thing in objects]
+        with torch.no_grad():
+            copies = [copy.deepcopy(thing, memo) for thing in objects]
     except (TypeError, RuntimeError, AttributeError) as error:
         raise TypeError(
             f"`model` cannot be copied, and an objective never works on the network itself: {_first_line(error)}"
         ) from error
+    for mine, own in zip(copies, objects, strict=True):
+        if isinstance(own, nn.Module):  # a copy of TorchScript forgets it
+            for parameter, original in zip(mine.parameters(), own.parameters(), strict=True):
+                parameter.requires_grad_(original.requires_grad)
+    return copies
 
 
 def moved(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """Move a module; real numbers take ``dtype``, complex ones its complex kind."""
-    module._apply(lambda tensor: converted(tensor, device, dtype))  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        module._apply(lambda tensor: converted(tensor.detach(), device, dtype))  # type: ignore[no-untyped-call]
     return module
 
 

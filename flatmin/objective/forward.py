@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from flatmin.core.derivatives import pulled_back, slopes
+from flatmin.core.derivatives import pulled_back
 from flatmin.objective import memory
 from flatmin.objective.accuracy import right
 from flatmin.objective.batches import Batch
@@ -89,11 +89,11 @@ class Forward:
         with self._standing(theta) as run:
             for k, batch in enumerate(self.batches):
                 outputs, loss = run(k)
-                total = total + loss.double() * batch.share
+                total = total + loss.detach().double() * batch.share
                 counts = right(outputs, self.problem.targets(batch), self.problem.reduction)
                 hits, asked = hits + counts.right, asked + counts.asked
                 for name, metric in self.metrics.items():
-                    sums[name] += float(metric(outputs, *batch.parts[1:])) * batch.share
+                    sums[name] += _number(metric(outputs, *batch.parts[1:])) * batch.share
         return Score(total, float(hits) / float(asked) if float(asked) else float("nan"), sums)
 
     def each(self, function: Callable[..., Tensor], theta: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Forward:
                 if numbers.shape != (batch.examples,):
                     expected, got = (batch.examples,), tuple(numbers.shape)
                     raise ValueError(f"`function` must give one number an example, shape {expected}, got {got}.")
-                found.append(numbers.double())
+                found.append(numbers.detach().double())
         return torch.cat(found)
 
     def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +119,7 @@ class Forward:
         with self._standing(theta, graph=True) as run:
             for k, batch in enumerate(self.batches):
                 loss = run(k).loss
-                part = joined(slopes(loss, self.network.parameters))
+                part = joined(self.network.slopes(loss))
                 total = total + loss.detach().double() * batch.share
                 gradient = added(gradient, part, batch.share)
         assert gradient is not None
@@ -151,7 +151,7 @@ class Forward:
         self._last = self._kept = None
 
     def _first(self, run: Run, k: int) -> tuple[Tensor, ...]:
-        return slopes(run(k).loss, self.network.parameters, create_graph=True)
+        return self.network.slopes(run(k).loss, create_graph=True)
 
     def _graphs(self, theta: Tensor, run: Run) -> list[tuple[Tensor, ...]]:
         """Graphs of the gradients at ``theta`` of the first batches, as many as fit into memory."""
@@ -209,6 +209,10 @@ class Forward:
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """One flat vector."""
     return torch.cat([part.reshape(-1) for part in parts])
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, Tensor) else value)
 
 
 def added(total: Tensor | None, part: Tensor, share: float) -> Tensor:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from flatmin.core.derivatives import slopes
 from flatmin.core.precision import full_precision
 from flatmin.objective.copying import moved, uncompiled
 from flatmin.objective.draws import Draws
@@ -61,6 +62,8 @@ class Network:
         self.writes_weights = False
         self.draws = Draws(self.device, seed)
         self.owned: dict[int, Tensor] = {}
+        self.needs_graph = False
+        self.reentrant = False
         self.recurrent = any(isinstance(layer, nn.RNNBase) for layer in self.module.modules())
         self.loads = 0
         self._written: dict[int, Tensor] = {}
@@ -89,12 +92,31 @@ class Network:
             self.state.write(self._written | buffers)
             self._written = {place: self.state.kept(place) for place in buffers}
 
+    def slopes(self, loss: Tensor, *, create_graph: bool = False) -> tuple[Tensor, ...]:
+        """Gradient of the loss of a batch, a part for each parameter.
+
+        Raises:
+            RuntimeError: If it is to be differentiated again and a checkpoint of the reentrant kind forbids it.
+        """
+        if not self.reentrant:
+            return slopes(loss, self.parameters, create_graph=create_graph)
+        if create_graph:
+            raise RuntimeError(
+                "a checkpoint with use_reentrant=True cannot be differentiated twice; use use_reentrant=False in the "
+                "network, or hvp='finite_difference'."
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        found = tuple(torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters)
+        for parameter in self.module.parameters():
+            parameter.grad = None
+        return found
+
     @contextmanager
     def running(self, handlers: Handlers, *, graph: bool) -> Iterator[None]:
         """Arithmetic, draws and calls of torch as they are to be while the copy runs, with or without a graph."""
         with ExitStack() as stack:
             stack.enter_context(full_precision(self.device))
-            stack.enter_context(torch.set_grad_enabled(graph))
+            stack.enter_context(torch.set_grad_enabled(graph or self.needs_graph))
             stack.enter_context(self.draws.kept())
             stack.enter_context(_without_fast_paths())
             if self.recurrent and self.device.type == "cuda":  # cuDNN has no gradient in evaluation mode

@@ -12,7 +12,7 @@ from flatmin.objective.accuracy import right
 from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running, differentiable_twice
 from flatmin.objective.batches import Weights, fixed, pairs
 from flatmin.objective.channels import is_convolutional
-from flatmin.objective.copying import copied, refuse, unwrapped
+from flatmin.objective.copying import copied, refuse, refuse_script, unwrapped
 from flatmin.objective.differences import product_by_differences
 from flatmin.objective.forward import Forward
 from flatmin.objective.losses import OwnStep, Problem, Supervised
@@ -207,6 +207,8 @@ class Objective:
         self._symmetric = False
         if self.batch_norm == "running":
             check_running(self._network.module)
+        else:
+            refuse_script(self._network.module)
         probe = Probe(self._network, self._problem, self._batches, model, running=self.batch_norm == "running")
         self._found = probe.findings(weighed=weights is not None)
         self._originals = model if self._network.owned else None

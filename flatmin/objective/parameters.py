@@ -36,7 +36,8 @@ class Layout:
         if select is None:
             shapes = {name: p.shape for name, p in named.items() if p.requires_grad}
             if not shapes:
-                raise ValueError("`model` has no trainable parameter: every `requires_grad` is False.")
+                why = "every `requires_grad` is False" if named else "it has none of floating point (is it quantised?)"
+                raise ValueError(f"`model` has no trainable parameter: {why}.")
             return cls(shapes)
         wanted = chosen(select, list(named))
         return cls({name: p.shape for name, p in named.items() if name in wanted})

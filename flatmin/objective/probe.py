@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatmin.core.derivatives import slopes
 from flatmin.core.vectors import norm
 from flatmin.objective.batch_norm import Counting, takes_batch_statistics
 from flatmin.objective.batches import Batch, tensors
@@ -90,7 +89,7 @@ class Probe:
         sample = self._sample()
         first = self._watched(sample, found)
         again = self._run(sample, self.theta)
-        self._must_equal(float(first.loss), float(again.loss))
+        self._must_equal(float(first.loss.detach()), float(again.loss.detach()))
         found.rows = _has_rows(again.outputs, sample.examples)
         if not weighed and self.problem.reduction is None:
             self._check_cut(found)
@@ -106,6 +105,10 @@ class Probe:
             return whole
         try:
             self._run(few, self.theta)
+        except RuntimeError as error:
+            if "does not require grad" not in str(error):
+                return whole
+            self.network.needs_graph = True  # a forward that differentiates: of an energy, a physics-informed one
         except Exception:
             return whole
         return few
@@ -143,6 +146,11 @@ class Probe:
             raise ValueError(
                 "batch_norm='running' needs running averages, but `model` normalises a batch by its own statistics in "
                 "evaluation mode too; use 'batch' or 'reestimate'."
+            )
+        if not self.running and watch.unread:
+            raise ValueError(
+                f"`model` normalises batches by torch's {min(watch.unread)!r}, whose statistics cannot be replaced; "
+                "use torch.nn.functional.batch_norm, or batch_norm='running'."
             )
         found.decomposed = {f: handler for f, handler in HANDLERS.items() if f in watch.functions}
         if watch.alias:
@@ -203,7 +211,7 @@ class Probe:
             ValueError: If those outputs cannot be cut.
         """
         if not normalizes:
-            return [float(self._run(batch, self.theta).loss) for batch in batches]
+            return [float(self._run(batch, self.theta).loss.detach()) for batch in batches]
         whole, first, _ = batches
         outputs = self._run(whole, self.theta).outputs
         if not (isinstance(self.problem, Supervised) and isinstance(outputs, Tensor)):
@@ -211,7 +219,7 @@ class Probe:
         rows = (outputs, outputs[: first.examples], outputs[first.examples :])
         with self.network.running({}, graph=False):
             pairs = zip(rows, batches, strict=True)
-            return [float(self.problem.of(part, batch.fresh()[1:], batch)) for part, batch in pairs]
+            return [float(self.problem.of(part, batch.fresh()[1:], batch).detach()) for part, batch in pairs]
 
     def _check_slope(self, sample: Batch, found: Findings) -> None:
         """Say so if the gradient is not the slope of the loss, at a point near by."""
@@ -253,17 +261,34 @@ class Probe:
             with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
                 loss = self.problem(network.module, sample).loss
             found.differentiable = loss.requires_grad
+            network.reentrant = _reenters(loss.grad_fn)
             found.graph_bytes = sum(seen.values()) / sample.examples
-            return float(loss.detach()), joined(slopes(loss, network.parameters)).detach()
+            return float(loss.detach()), joined(network.slopes(loss)).detach()
 
     def _miss(self, sample: Batch, theta: Tensor, along: Tensor, length: float, step: float) -> float | None:
         """The slope of the loss along a direction, if the gradient's is another."""
-        ahead, behind = (float(self._run(sample, torch.add(theta, along, alpha=s)).loss) for s in (step, -step))
+        ahead, behind = (
+            float(self._run(sample, torch.add(theta, along, alpha=s)).loss.detach()) for s in (step, -step)
+        )
         slope = (ahead - behind) / (2 * step)
         rounding = 100 * torch.finfo(theta.dtype).eps * (abs(ahead) + abs(behind)) / (2 * step)
         if not math.isfinite(slope) or abs(slope - length) <= TOLERANCE * max(abs(slope), length) + rounding:
             return None
         return slope
+
+
+def _reenters(node: Any) -> bool:
+    """Whether there is a checkpoint of the reentrant kind in a graph."""
+    seen, waiting = set(), [node]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "CheckpointFunctionBackward":
+            return True
+        seen.add(node)
+        waiting += [parent for parent, _ in node.next_functions]
+    return False
 
 
 def _names(network: Network) -> list[str]:

@@ -58,6 +58,7 @@ class Watch(TorchFunctionMode):
         self.functions: set[Any] = set()
         self.foreign = False
         self.alias = False
+        self.unread: set[str] = set()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -72,6 +73,8 @@ class Watch(TorchFunctionMode):
                     self.alias = True
         if func in NORMALIZATIONS:
             self.calls.append((func, args, kwargs))
+        elif "batch_norm" in str(getattr(func, "__name__", "")):
+            self.unread.add(func.__name__)
         return func(*args, **kwargs)
 
 

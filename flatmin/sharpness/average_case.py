@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import positive, whole
+from flatmin.core.checks import an_objective, positive, whole
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 
@@ -119,7 +119,7 @@ def average_case_sharpness(
     whole("pairs", pairs, minimum=1)
     if whole("seed", seed) >= SEEDS:
         raise ValueError(f"`seed` must be below 2**32, got {seed}: torch's generator ignores all higher bits.")
-    theta = objective.theta
+    theta = an_objective(objective).theta
     generator = torch.Generator().manual_seed(seed)
     scale = sigma * (theta.abs() if relative else torch.ones_like(theta))
     base = float(objective.value(theta))

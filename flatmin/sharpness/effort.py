@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import one_of, whole
+from flatmin.core.checks import an_objective, one_of, whole
 from flatmin.core.precision import full_precision
 from flatmin.core.progress import evaluations_shown
 from flatmin.core.result import Measured
@@ -130,7 +130,7 @@ def effort(
     one_of("climber", climber, CLIMBERS)
     one_of("start", start, STARTS)
     whole("evaluations", evaluations, minimum=1)
-    point = objective.theta
+    point = an_objective(objective).theta
     shown = evaluations_shown(objective, "effort", evaluations, shown=progress)
     with full_precision(point.device), shown as watched:
         box = BudgetBox.around(

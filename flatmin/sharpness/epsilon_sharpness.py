@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import one_of
+from flatmin.core.checks import an_objective, one_of
 from flatmin.core.precision import full_precision
 from flatmin.core.progress import evaluations_shown
 from flatmin.core.result import Measured
@@ -174,7 +174,7 @@ def epsilon_sharpness(
         The sharpness in per cent, where it was found, what it cost and how far it can be trusted.
 
     Raises:
-        TypeError: If a number is of the wrong kind.
+        TypeError: If ``objective`` is none, a network say, or a number is of the wrong kind.
         ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not fit
             or a name is unknown.
         RuntimeError: If the loss at ``theta`` is not finite, or not above -1.
@@ -187,6 +187,7 @@ def epsilon_sharpness(
         >>> float(epsilon_sharpness(bowl, epsilon=0.1, method="paper"))  # the gradient at the centre is zero
         0.0
     """
+    an_objective(objective)
     one_of("method", method, METHODS)
     point = objective.theta if theta is None else torch.as_tensor(theta).detach().to(objective.theta)
     if point.shape != objective.theta.shape:

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from flatmin.core.checks import an_objective
 from flatmin.core.result import Measured
 from flatmin.objective.objective import Objective
 
@@ -85,7 +86,7 @@ def rise_on(
         >>> round(found.sharpness, 6), found.standard_error, found.examples
         (1.0, 0.0, 4)
     """
-    theta = objective.theta
+    theta = an_objective(objective).theta
     if perturbation.shape != theta.shape or not perturbation.isfinite().all():
         got = tuple(perturbation.shape)
         raise ValueError(f"`perturbation` must be a finite vector of shape {tuple(theta.shape)}, got shape {got}.")
