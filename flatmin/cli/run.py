@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-INTERRUPTED = 130
+from flatmin.cli.stopping import stoppable
+
 TAKEN = " Taken unless it is null."
 
 FILE = typer.Argument(help="The experiment, such as experiments/quickstart.yaml.", show_default=False)
@@ -63,11 +64,8 @@ def run(
     passes over what another is doing. Ends with what was found, such as a table of both minima and which is sharper,
     and with the folders of figures and tables.
     """
-    try:
+    with stoppable():
         _run(file, overrides or [], results, data, plan=plan, draw=figures)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted; the same command goes on from here.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, plan: bool, draw: bool) -> None:

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -105,6 +106,7 @@ def train(
         ResultsError: If the checkpoint is damaged or cannot be written.
         ValueError: If a setting is out of range.
         KeyboardInterrupt: If Ctrl-C stopped it.
+        SystemExit: With status 143 if SIGTERM stopped it.
     """
     device = torch.device(device)
     whole("seed", seed)
@@ -135,7 +137,7 @@ def train(
     data = EpochData(*train_data, settings.batch_size, seed=seed, augmentation=settings.augmentation)
     cuda = [device.index or 0] if device.type == "cuda" else []
     exact = full_precision(device) if settings.precision == "float32" else nullcontext()
-    with torch.random.fork_rng(devices=cuda), exact, _quiet(), _keyboard_interrupts():
+    with torch.random.fork_rng(devices=cuda), exact, _quiet(), _interruptions():
         trainer = _quiet_trainer(settings, device, [keeper, snapshots, *savers], logger)
         resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
         trainer.fit(classifier, datamodule=data, ckpt_path=resume)
@@ -161,16 +163,21 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _keyboard_interrupts() -> Iterator[None]:
-    """Let Ctrl-C through: Lightning switches it off and exits, or (before 2.4) returns as if training had ended.
+def _interruptions() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM through.
+
+    At Ctrl-C Lightning switches it off and exits, or (before 2.4) returns as if training had ended. SIGTERM it takes to
+    itself and exits with status 0 at the next batch, which a scheduler takes for success.
 
     Raises:
-        KeyboardInterrupt: If Ctrl-C made Lightning exit.
-        SystemExit: If anything else asked to exit.
+        KeyboardInterrupt: If Ctrl-C, or a handler of the caller's that raises it, made Lightning exit.
+        SystemExit: With status 143 after SIGTERM; as it was if anything else asked to exit.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise stop.__context__ from None

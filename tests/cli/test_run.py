@@ -93,16 +93,17 @@ def test_first_run_does_everything_and_the_second_nothing(file, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_one_line_and_the_same_command_goes_on(file, tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_is_one_line_and_the_same_command_goes_on(file, tmp_path, number, status):
     arguments = ("run", file, "training.epochs=100", "sharpness=null", "slices=null", "--results", tmp_path)
     process = shell(tmp_path, *arguments)
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("setup.yaml")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "Interrupted; the same command goes on from here.\n")
+    assert (process.returncode, err) == (status, "Interrupted; the same command goes on from here.\n")
     _, err = (process := shell(tmp_path, *arguments)).communicate()
     assert (process.returncode, err) == (0, "")
 
