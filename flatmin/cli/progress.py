@@ -30,7 +30,7 @@ def show_plan(study: Study) -> None:
         done[step.noun] += state in DONE
     for noun, count in total.items():
         console.print(f"  {count:4d} {noun}" + (f", {done[noun]} done" if done[noun] else ""))
-    device, mirror = study.workplace.device, experiment.resources.wandb.mode
+    device, mirror = study.workplace.device, experiment.resources.wandb.mode_here
     console.print(f"  on {device}, results in {study.folder}, Weights & Biases {mirror}")
 
 

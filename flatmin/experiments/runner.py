@@ -66,22 +66,24 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
 
     workplace = replace(study.workplace, logger=logger)
     reporter.planned(study)
-    for step in study.steps:
-        record = workplace.record(step)
-        if (state := record.state) in ("finished", "diverged"):
-            clear(record)
-        elif state == "broken":
-            raise FlatminError(f"{record.problem} Delete {record.folder} to do this step again.")
-        elif state == "running":
-            reporter.passed_over(step, OCCUPIED)
-        elif reason := obstacle(step, workplace):
-            reporter.passed_over(step, reason)
-        else:
-            try:
-                perform(step, record, workplace, reporter)
-            except Busy:
+    with mirror:
+        for step in study.steps:
+            record = workplace.record(step)
+            if (state := record.state) in ("finished", "diverged"):
+                clear(record)
+            elif state == "broken":
+                raise FlatminError(f"{record.problem} Delete {record.folder} to do this step again.")
+            elif state == "running":
                 reporter.passed_over(step, OCCUPIED)
-    return written(study, mirror, draw)
+            elif reason := obstacle(step, workplace):
+                reporter.passed_over(step, reason)
+            else:
+                mirror.start()
+                try:
+                    perform(step, record, workplace, reporter)
+                except Busy:
+                    reporter.passed_over(step, OCCUPIED)
+        return written(study, mirror, draw)
 
 
 def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter) -> None:
