@@ -79,6 +79,7 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
 
     from flatmin.experiments import Study
     from flatmin.experiments import run as run_study
+    from flatmin.experiments.runner import AtWork
 
     study = Study.of(experiment, results=results, data_root=data, download=not plan)
 
@@ -87,6 +88,10 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
     if plan:
         show_plan(study)
         return
-    with TerminalReporter() as reporter:
-        tables = run_study(study, reporter, draw=study.kind.draw if draw else None)
+    try:
+        with TerminalReporter() as reporter:
+            tables = run_study(study, reporter, draw=study.kind.draw if draw else None)
+    except AtWork as others:
+        typer.echo(f"Nothing to do here: {others}")
+        return
     show_results(tables, study, drawn=draw)

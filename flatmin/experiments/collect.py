@@ -4,22 +4,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from flatmin.core.errors import ResultsError
-from flatmin.experiments.step import Step, Workplace, with_facts
-from flatmin.results import Tables
+from flatmin.experiments.step import Named, with_facts
+from flatmin.results import Store, Tables
 
 
-def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, Any]) -> Tables:
+def collect(steps: Iterable[Named], store: Store, provenance: dict[str, Any]) -> Tables:
     """The rows of every finished step.
 
     Args:
         steps: The steps of the experiment.
-        workplace: Where their records lie.
+        store: Where their records lie.
         provenance: Of the experiment; the versions, commits and machines found in the records are added.
     """
     parts: list[Tables] = []
     origins: list[dict[str, Any]] = []
     for step in steps:
-        record = workplace.record(step)
+        record = store.record(step.kind, step.label, step.setup)
         if record.state not in ("finished", "diverged"):
             continue
         for name in record.tables:

@@ -1,24 +1,25 @@
 """Do the steps of an experiment that are not done yet, then gather the tables."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError
 from flatmin.experiments.devices import device_name
+from flatmin.experiments.drawing import Draw, is_drawn, redraw
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.study import Study
 from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
 from flatmin.results import Record, Tables
 from flatmin.results.lock import Busy, exclusive
 
-Draw = Callable[[Tables, Path], list[Path]]
 UNFINISHED = ("training*.ckpt", "points.jsonl")
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
+
+
+class AtWork(FlatminError):
+    """Other processes do all that is left, and nothing is finished yet."""
 
 
 class Reporter:
@@ -44,7 +45,7 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
     """Do what is not done yet; go on where a killed run was.
 
     A step that another process is doing is passed over, as is one whose network diverged. Several processes may share
-    an experiment, say one a seed.
+    an experiment, say one a seed; tables and figures are those of all.
 
     Args:
         study: What to do.
@@ -56,6 +57,7 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
         The tables, also written to ``tables/`` in the experiment's folder; the figures are in ``figures/``.
 
     Raises:
+        AtWork: If other processes are doing all of it, and nothing is finished yet.
         FlatminError: If a step cannot be done; what was finished stays, and the same call goes on from there.
     """
     reporter = reporter or Reporter()
@@ -66,6 +68,7 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
 
     workplace = replace(study.workplace, logger=logger)
     reporter.planned(study)
+    study.plan.note(study.folder)
     with mirror:
         for step in study.steps:
             record = workplace.record(step)
@@ -83,6 +86,11 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
                     perform(step, record, workplace, reporter)
                 except Busy:
                     reporter.passed_over(step, OCCUPIED)
+        states = [state for _, _, state in study.states()]
+        if "running" in states and not any(state in ("finished", "diverged") for state in states):
+            raise AtWork(f"other processes are at work on {study.folder}; the tables follow when they have finished.")
+        if "running" not in states:
+            study.plan.end(study.folder)
         return written(study, mirror, draw)
 
 
@@ -129,13 +137,9 @@ def written(study: Study, mirror: Mirror, draw: Draw | None) -> Tables:
     folder = study.folder
     with exclusive(folder / ".tables.lock", patience=DRAWING_SECONDS):
         tables = study.tables()
-        digest, seal = tables.digest().encode(), folder / ".drawn"
-        places = folder / "tables", folder / "figures"
-        if seal.exists() and seal.read_bytes() == digest and all(place.is_dir() for place in places):
+        if is_drawn(tables, folder) and (folder / "tables").is_dir():
             return tables
         tables.write(folder / "tables")
-        if draw is None:
-            return tables
-        mirror.study(*study.kind.logged(tables), draw(tables, folder / "figures"))
-        write_files(folder, {seal.name: digest})
-    return tables
+        if draw is not None:
+            mirror.study(*study.kind.logged(tables), redraw(draw, tables, folder))
+        return tables
