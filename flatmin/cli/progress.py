@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -90,6 +91,11 @@ class TerminalReporter(Reporter):
         """Say why a step was not done."""
         self.progress.advance(self.task, step.cost)
         self.console.print(f"  passed over {step.label}: {reason}", style="yellow")
+
+    def stale(self, step: Step, grounds: Sequence[str]) -> None:
+        """Say why a step is done again."""
+        changed = ", ".join(grounds)
+        self.console.print(f"  again     {step.label}: it was made from other numbers of {changed}", style="yellow")
 
 
 def show_results(tables: Tables, study: Study, *, drawn: bool = True) -> None:

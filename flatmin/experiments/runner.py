@@ -1,19 +1,22 @@
 """Do the steps of an experiment that are not done yet, then gather the tables."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
+from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError
 from flatmin.experiments.devices import device_name
 from flatmin.experiments.drawing import Draw, is_drawn, redraw
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.study import Study
 from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
-from flatmin.results import Record, Tables
+from flatmin.results import Record, Tables, formats
 from flatmin.results.lock import Busy, exclusive
 
-UNFINISHED = ("training*.ckpt", "points.jsonl")
+GROUND = "rests_on.json"
+UNFINISHED = ("training*.ckpt", "points.jsonl", GROUND)
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
 
@@ -39,6 +42,9 @@ class Reporter:
 
     def passed_over(self, step: Step, reason: str) -> None:
         """A step was not done, and why."""
+
+    def stale(self, step: Step, grounds: Sequence[str]) -> None:
+        """A step is done again, since these records that it was made from hold other numbers now."""
 
 
 def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = None) -> Tables:
@@ -95,10 +101,14 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
 
 
 def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter) -> None:
-    """Do one step under its lock and seal its record."""
+    """Do one step under its lock and seal its record, which names what it rests on."""
     with record.lock():
         reporter.started(step)
-        if record.state not in ("finished", "diverged"):
+        if (state := record.state) not in ("finished", "diverged"):
+            if state == "stale":
+                reporter.stale(step, record.changed_ground)
+                (record.folder / "result.json").unlink()
+            rests_on = grounded(step, record, workplace)
             outcome = step.run(workplace, record.folder, lambda share: reporter.advanced(step, share))
             record.save(
                 outcome.result,
@@ -106,9 +116,22 @@ def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter
                 tables=outcome.tables,
                 status=outcome.status,
                 provenance={"device": device_name(workplace.device), "threads": torch.get_num_threads()},
+                rests_on=rests_on,
             )
     clear(record)
     reporter.ended(step, record)
+
+
+def grounded(step: Step, record: Record, workplace: Workplace) -> dict[str, str]:
+    """What a step is going to read, by name and digest; what was half done with anything else is dropped."""
+    needs = [workplace.record(need) for need in step.needs]
+    rests_on = {need.name: need.digest for need in needs}
+    content, path = formats.to_json(rests_on), record.folder / GROUND
+    if path.exists() and path.read_bytes() != content:
+        clear(record)
+    if rests_on:
+        write_files(record.folder, {GROUND: content})
+    return rests_on
 
 
 def clear(record: Record) -> None:
