@@ -20,7 +20,7 @@ MODES = {"online": "online", "offline": "offline", "disabled": "disabled", "run"
 
 
 def _device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", value):
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,4})?", value):
         raise ValueError(f"must be 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:0', got {shown(value)}")
     return value
 
