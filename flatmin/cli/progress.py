@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from flatmin.cli.terminal import show, terminal
 from flatmin.experiments import Reporter, Study
@@ -13,6 +14,7 @@ from flatmin.experiments.step import Step
 from flatmin.results import Record, Tables
 
 DONE = ("finished", "diverged")
+LINE_SECONDS = 60.0
 
 
 def show_plan(study: Study) -> None:
@@ -36,24 +38,28 @@ def show_plan(study: Study) -> None:
 
 
 class TerminalReporter(Reporter):
-    """A bar over all the work with the time that remains, and a line for each finished step."""
+    """A bar over all the work with the time that remains, and a line for each finished step.
+
+    Where there is no terminal to draw a bar on, a long step has a line every minute.
+    """
 
     def __init__(self) -> None:
         self.console = terminal()
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("remaining"),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=12),
+            TaskProgressColumn(table_column=Column(min_width=4, no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+            TextColumn("remaining", table_column=Column(min_width=9, no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
+            expand=True,
             console=self.console,
             disable=not self.console.is_terminal,
             transient=True,
         )
         self.task = self.progress.add_task("", total=1.0)
         self.shares: dict[str, float] = {}
-        self.since = 0.0
+        self.since = self.said = 0.0
 
     def __enter__(self) -> "TerminalReporter":
         self.progress.start()
@@ -72,7 +78,7 @@ class TerminalReporter(Reporter):
 
     def started(self, step: Step) -> None:
         """Name the step beside the bar."""
-        self.since = time.monotonic()
+        self.since = self.said = time.monotonic()
         self.shares[step.label] = 0.0
         self.progress.update(self.task, description=step.label)
 
@@ -80,6 +86,10 @@ class TerminalReporter(Reporter):
         """Move the bar."""
         self.shares[step.label] += share
         self.progress.advance(self.task, share * step.cost)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
+            self.said = now
+            self.console.print(f"  {100 * self.shares[step.label]:7.1f} % {step.label} ({now - self.since:.0f} s)")
 
     def ended(self, step: Step, record: Record) -> None:
         """Print a line on what the step found."""

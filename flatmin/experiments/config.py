@@ -74,7 +74,8 @@ class Experiment(Section):
         kind: The kind of study; ``comparison`` unless given.
         name: Names the results; it must be able to stand in a file name.
         about: What the experiment is for, in a sentence.
-        budget: Share of the epochs, and of the examples that measures and slices use; recorded as a reduced setting.
+        budget: Share of the epochs, and of the examples that measures and slices use, recorded as a reduced setting;
+            where it leaves less than an epoch, that share of an epoch's examples is trained on for one.
         resources: Where it is computed.
     """
 

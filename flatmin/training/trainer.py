@@ -25,11 +25,12 @@ from flatmin.data.batches import Pair, fixed_batches
 from flatmin.training.checkpoints import AtomicCheckpointIO
 from flatmin.training.classifier import Classifier, EpochData
 from flatmin.training.methods.method import Criterion
-from flatmin.training.record_keeping import EpochRow, RecordKeeper, Saver
+from flatmin.training.record_keeping import EpochRow, Pulse, RecordKeeper, Saver
 from flatmin.training.settings import TrainingSettings
 from flatmin.training.snapshots import Snapshots, State, state_of
 
 CHECKPOINT_SECONDS = 10.0
+PULSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def train(
     device: torch.device | str = "cpu",
     logger: Logger | None = None,
     on_epoch: Callable[[EpochRow], None] = lambda row: None,
+    on_pulse: Callable[[float], None] | None = None,
     criterion: Criterion = cross_entropy,
 ) -> Trained:
     """Train ``network`` (in place) on ``train_data``.
@@ -96,6 +98,7 @@ def train(
         device: Where to train.
         logger: A Lightning logger for the rows.
         on_epoch: Called with every new row of the record.
+        on_pulse: Called every few seconds of a long epoch with the share of it that is done.
         criterion: The mean loss of a batch, ``criterion(outputs, targets)``.
 
     Returns:
@@ -125,7 +128,8 @@ def train(
         criterion=criterion,
     )
     snapshots = Snapshots(network, settings.snapshots, checkpoint)
-    savers = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
+    others: list[pl.Callback] = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
+    others += [Pulse(on_pulse, every=PULSE_SECONDS)] if on_pulse else []
     classifier = Classifier(
         network,
         optimizer=settings.optimizer,
@@ -138,7 +142,7 @@ def train(
     cuda = [device.index or 0] if device.type == "cuda" else []
     exact = full_precision(device) if settings.precision == "float32" else nullcontext()
     with torch.random.fork_rng(devices=cuda), exact, _quiet(), _interruptions():
-        trainer = _quiet_trainer(settings, device, [keeper, snapshots, *savers], logger)
+        trainer = _quiet_trainer(settings, device, [keeper, snapshots, *others], logger)
         resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
         trainer.fit(classifier, datamodule=data, ckpt_path=resume)
         if trainer.interrupted:

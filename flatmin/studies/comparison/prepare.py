@@ -21,7 +21,7 @@ from flatmin.experiments.study import Study
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
-from flatmin.studies.comparison.budget import reductions, within_budget
+from flatmin.studies.comparison.budget import examples_left, reductions, within_budget
 from flatmin.studies.comparison.cautions import cautions
 from flatmin.studies.comparison.plan import plan
 from flatmin.studies.comparison.settings import Comparison
@@ -46,7 +46,9 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     whole = data_of(experiment, data_root, download=download)
     dataset = shortened(whole, experiment.data.examples)
     check_methods(experiment, dataset)
-    experiment = within_budget(experiment, len(dataset.train))
+    available = len(dataset.train)
+    dataset = shortened(dataset, examples_left(experiment, available))
+    experiment = within_budget(experiment, available)
     build, loss, identities = network_and_loss(experiment, dataset)
     network, again = started_twice(build)
     own.check_start("network", network, again)
