@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from flatmin.cli.places import named_folder
 from flatmin.cli.stopping import stoppable
 
 TAKEN = " Taken unless it is null."
@@ -81,7 +82,7 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
     from flatmin.experiments import run as run_study
     from flatmin.experiments.runner import AtWork
 
-    study = Study.of(experiment, results=results, data_root=data, download=not plan)
+    study = Study.of(experiment, results=results, data_root=named_folder(data), download=not plan)
 
     from flatmin.cli.progress import TerminalReporter, show_plan, show_results
 

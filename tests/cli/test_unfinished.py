@@ -82,3 +82,11 @@ def test_process_that_finds_others_at_work_says_so(file, tmp_path, flatmin, draw
         os.close(lock)
     assert (said.status, said.err) == (0, "")
     assert said.out.splitlines()[-1].startswith("Nothing to do here: other processes are at work on ")
+
+
+def test_study_whose_networks_all_diverged_is_told_so(file, tmp_path, flatmin, drawn):
+    changes = (*CHANGES, "training.optimizer=sgd", "training.learning_rate=1e30", "--results", tmp_path)
+    said = flatmin("run", file, *changes)
+    assert said.status == 0 and "empty" not in said.out
+    assert "all 4 networks diverged: the loss was no longer finite; take a smaller training.learning_rate." in said.out
+    assert "F1 on digits (8×8): no verdict, every network diverged." in said.out
