@@ -11,9 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import positive, whole
-
-SEEDS = 2**32
+from flatmin.core.checks import positive, seed_of, whole
 
 
 class Valued(Protocol):
@@ -101,8 +99,7 @@ def average_case_sharpness(
     """
     positive("sigma", sigma)
     whole("pairs", pairs, minimum=1)
-    if whole("seed", seed) >= SEEDS:
-        raise ValueError(f"`seed` must be below 2**32, got {seed}: torch's generator ignores all higher bits.")
+    seed_of("seed", seed)
     theta = objective.theta
     generator = torch.Generator().manual_seed(seed)
     scale = sigma * (theta.abs() if relative else torch.ones_like(theta))

@@ -40,6 +40,10 @@ def file(tmp_path):
         (f"training.epochs={NINES * 20}", "is not valid YAML: Exceeds the limit (4300 digits)"),
         ("resources.device=cuda:99999999999999999999", "resources.device must be 'auto', 'cpu', 'cuda' or one GPU"),
         ("sharpness.draws=100000000", "sharpness.draws must be at most 10000, got 100000000."),
+        (
+            "seeds=[2147483648]",
+            "slices.planes.seeds must be below 2147483648, got 2147483648: a random plane",
+        ),
         ('about="\\ud800"', "text must be characters, got half of one in '\\ud800'."),
     ],
 )
@@ -86,7 +90,9 @@ def test_batch_of_one_with_batch_norm_is_refused(make, changes, setting):
 
 def test_budget_that_leaves_one_example_is_named(make):
     with pytest.raises(ConfigError, match=r"must be at least 2, got 1 within the budget of 0\.01: BatchNorm needs two"):
-        make(budget=0.01, sharpness=ONE_MEASURE)
+        make(budget=0.01, sharpness=ONE_MEASURE, training={"epochs": 100})
+    with pytest.raises(ConfigError, match=r"got 16\. The budget of 0\.01 leaves 1 example to train on\.$"):
+        make(budget=0.01)
 
 
 def test_running_averages_and_networks_without_batch_norm_take_one(make, monkeypatch):

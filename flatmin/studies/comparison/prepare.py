@@ -21,6 +21,7 @@ from flatmin.experiments.study import Study
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
+from flatmin.results.words import counted
 from flatmin.studies.comparison.budget import examples_left, reductions, within_budget
 from flatmin.studies.comparison.cautions import cautions
 from flatmin.studies.comparison.plan import plan
@@ -58,7 +59,13 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     check_measures(experiment, network)
     if not batch_norm_layers(network):
         experiment = with_one_reading(experiment)
-    steps = plan(experiment, dataset, identities)
+    try:
+        steps = plan(experiment, dataset, identities)
+    except ConfigError as error:
+        if len(dataset.train) == available:
+            raise
+        left = counted(len(dataset.train), "example")
+        raise ConfigError(f"{error} The budget of {experiment.budget:g} leaves {left} to train on.") from None
     check_singles(experiment, network, dataset, steps)
     return Study(
         experiment,
