@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flatmin.core.errors import ResultsError
+from flatmin.experiments.parts import EARLIER
 from flatmin.experiments.step import Named, with_facts
 from flatmin.results import Store, Tables
 
@@ -39,13 +40,14 @@ def common(origins: list[dict[str, Any]]) -> dict[str, Any]:
         raise ResultsError("no step is finished yet, so there are no tables.")
     keys = ("flatmin", "git", "python", "platform", "processor", "device", "threads", "versions", "note")
     found: dict[str, Any] = {key: [] for key in keys}
-    for origin in origins:
+    parts = [part for origin in origins for part in (*origin.get(EARLIER, ()), origin)]
+    for origin in parts:
         for key in keys:
             if key in origin and origin[key] not in found[key]:
                 found[key].append(origin[key])
     return {
         "made_with": found,
-        "started": min(origin["started"] for origin in origins),
+        "started": min(part["started"] for part in parts),
         "ended": max(origin["ended"] for origin in origins),
-        "wall_seconds": sum(origin["wall_seconds"] for origin in origins),
+        "wall_seconds": sum(part["wall_seconds"] for part in parts),
     }

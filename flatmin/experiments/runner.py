@@ -7,6 +7,7 @@ import torch
 
 from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError
+from flatmin.experiments import parts
 from flatmin.experiments.devices import device_name
 from flatmin.experiments.drawing import Draw, is_drawn, redraw
 from flatmin.experiments.step import Step, Workplace
@@ -16,7 +17,8 @@ from flatmin.results import Record, Tables, formats
 from flatmin.results.lock import Busy, exclusive
 
 GROUND = "rests_on.json"
-UNFINISHED = ("training*.ckpt", "points.jsonl", GROUND)
+HALF_DONE = ("training*.ckpt", "points.jsonl")
+UNFINISHED = (*HALF_DONE, GROUND, parts.FILE)
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
 
@@ -109,13 +111,16 @@ def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter
                 reporter.stale(step, record.changed_ground)
                 (record.folder / "result.json").unlink()
             rests_on = grounded(step, record, workplace)
+            half_done = [path for pattern in HALF_DONE for path in record.folder.glob(pattern)]
+            before = parts.begin(record.folder, half_done)
             outcome = step.run(workplace, record.folder, lambda share: reporter.advanced(step, share))
             record.save(
                 outcome.result,
                 arrays=outcome.arrays,
                 tables=outcome.tables,
                 status=outcome.status,
-                provenance={"device": device_name(workplace.device), "threads": torch.get_num_threads()},
+                provenance={"device": device_name(workplace.device), "threads": torch.get_num_threads()}
+                | ({parts.EARLIER: before} if before else {}),
                 rests_on=rests_on,
             )
     clear(record)

@@ -49,6 +49,7 @@ class Record:
         self.id = identity(setup)
         self.setup: dict[str, Any] = formats.plain(setup)
         self._locked_since: datetime | None = None
+        self._monotonic = 0.0
 
     def __repr__(self) -> str:
         return f"Record({self.kind}/{self.folder.name})"
@@ -154,7 +155,7 @@ class Record:
             return
         checkout()  # cached from here on: a git process forked under the lock would hold it past a kill
         with exclusive(self.folder / ".lock"):
-            self._locked_since = datetime.now(UTC)
+            self._locked_since, self._monotonic = datetime.now(UTC), time.monotonic()
             try:
                 remove_leftovers(self.folder)
                 if not (self.folder / "setup.yaml").exists():
@@ -203,7 +204,10 @@ class Record:
             "files": {name: sha256(content).hexdigest() for name, content in files.items()},
         } | ({"rests_on": dict(rests_on)} if rests_on else {})
         with self.lock():
-            origin = {**provenance_now(self._locked_since), **(provenance or {})}
+            origin = {
+                **provenance_now(self._locked_since, seconds=time.monotonic() - self._monotonic),
+                **(provenance or {}),
+            }
             files["provenance.json"] = formats.to_json(formats.plain(origin, "provenance"))
             files["result.json"] = formats.to_json({**body, "seal": _seal(body)})
             write_files(self.folder, files)

@@ -250,3 +250,14 @@ def test_every_kind_of_step_has_its_line(file, tmp_path, flatmin, undrawn):
     assert said.status == 0, said.err
     lines = [line for line in said.out.splitlines() if line.startswith("  effort ")]
     assert len(lines) == 2 and all("by corner_steps from sign" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminal_without_the_characters_gets_others(file, tmp_path, encoding):
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", UNDRAWN, "run", file, *BARE, "--results", tmp_path]
+    said = subprocess.run(command, env=env, capture_output=True)
+    assert (said.returncode, said.stderr) == (0, b"")
+    listed = subprocess.run([sys.executable, "-m", "flatmin", "list", tmp_path], env=env, capture_output=True)
+    assert (listed.returncode, listed.stderr) == (0, b"") and b"tiny" in listed.stdout
