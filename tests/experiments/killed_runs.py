@@ -30,13 +30,23 @@ def attempt(file: Path, results: Path, said: Path) -> int:
     return child
 
 
+def wait_for_handler(child: int) -> None:
+    """Wait until a process answers SIGTERM by itself, which the command does from its first moment on."""
+    caught, deadline = 0, time.monotonic() + 10
+    while not caught >> (signal.SIGTERM - 1) & 1 and time.monotonic() < deadline:
+        time.sleep(0.005)
+        lines = Path(f"/proc/{child}/status").read_text().splitlines()
+        caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt")), 0)
+
+
 def stopped_runs(file: Path, results: Path, duration: float, number: int, times: int) -> None:
     """Stop at random moments, each in what is left of the work, and say what that left unfinished."""
     draw = random.Random(number)
     said = results.with_suffix(".said")
     for _ in range(times):
         child = attempt(file, results, said)
-        time.sleep(0.3 + draw.uniform(0, 0.8 / times) * duration)  # the handler is in place by then
+        wait_for_handler(child)
+        time.sleep(draw.uniform(0, 0.8 / times) * duration)
         os.kill(child, number)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         unfinished = sorted({path.name for name in UNFINISHED for path in results.rglob(name)})

