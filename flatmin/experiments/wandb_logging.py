@@ -11,6 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -75,15 +76,14 @@ class Process:
         return self.reason
 
     def close(self, patience: float) -> str:
-        """End the messages and wait as long as one is answered every `patience` seconds."""
+        """End the messages and wait as long as one is answered every `patience` seconds, three times that at most."""
         self.waiting.put(None)
+        end = time.monotonic() + 3 * patience
         try:
-            while not self.reason and self._heard(self.answers.get(timeout=patience)):
+            while not self.reason and self._heard(self.answers.get(timeout=min(patience, end - time.monotonic()))):
                 pass
-        except queue.Empty:
-            self.reason = (
-                f"no answer within {patience:g} s; `wandb sync {self.folder / 'wandb'}/*run-*` uploads what it lacks"
-            )
+        except (queue.Empty, ValueError):  # the latter where the time is over
+            self.reason = f"no answer in time; `wandb sync {self.folder / 'wandb'}/*run-*` uploads what it lacks"
         return self.reason
 
     def _heard(self, answer: str | None) -> bool:

@@ -21,10 +21,12 @@ class Run:
     def define_metric(self, *args, **kwargs): print("wandb: a line"); print("wandb: INFO", file=sys.stderr)
     def log(self, row):
         if kind == "log": time.sleep(1000)
+        if kind == "slow": time.sleep(1.5)
         if kind == "killed": os.kill(os.getpid(), 9)
         if kind == "full disk": raise OSError(28, "No space left on device")
     def finish(self, exit_code=0):
         if kind == "finish": time.sleep(1000)
+        if kind == "slow": time.sleep(1.5)
 def setup(settings):
     if kind == "setup": time.sleep(1000)
 def init(**arguments):
@@ -38,12 +40,13 @@ atexit.register(lambda: print("wandb: a traceback of 40 lines", file=sys.stderr)
 """
 OUTCOMES = {
     "healthy": "",
-    "setup": "no answer within",
+    "setup": "no answer in time",
     "init": "binary not found",
-    "log": "no answer within",
+    "log": "no answer in time",
     "killed": "its process has ended",
     "full disk": "[Errno 28] No space left on device",
-    "finish": "no answer within",
+    "finish": "no answer in time",
+    "slow": "no answer in time",
 }
 
 
