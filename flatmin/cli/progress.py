@@ -10,10 +10,10 @@ from rich.table import Column
 
 from flatmin.cli.terminal import show, terminal
 from flatmin.experiments import Reporter, Study
+from flatmin.experiments.plans import DONE
 from flatmin.experiments.step import Step
 from flatmin.results import Record, Tables
 
-DONE = ("finished", "diverged")
 LINE_SECONDS = 60.0
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from flatmin.core.errors import ResultsError
 from flatmin.experiments.parts import EARLIER
+from flatmin.experiments.plans import DONE
 from flatmin.experiments.step import Named, with_facts
 from flatmin.results import Store, Tables
 
@@ -21,7 +22,7 @@ def collect(steps: Iterable[Named], store: Store, provenance: dict[str, Any]) ->
     origins: list[dict[str, Any]] = []
     for step in steps:
         record = store.record(step.kind, step.label, step.setup)
-        if record.state not in ("finished", "diverged"):
+        if record.state not in DONE:
             continue
         for name in record.tables:
             frames: dict[str, Any] = {name: with_facts(name, record.table(name), step.facts)}

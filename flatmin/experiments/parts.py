@@ -9,7 +9,7 @@ from flatmin.core.atomic import write_files
 from flatmin.results import formats
 from flatmin.results.provenance import checkout
 
-FILE = "parts.json"
+PARTS = "parts.json"
 EARLIER = "earlier"
 """Where a record's provenance has the parts before the last."""
 
@@ -24,13 +24,13 @@ def begin(folder: Path, half_done: list[Path]) -> list[dict[str, Any]]:
     Returns:
         Commit, beginning and seconds of each, to its last sign of life.
     """
-    before = _read(folder / FILE) if half_done else []
+    before = _read(folder / PARTS) if half_done else []
     if before:
         signs = [path.stat().st_mtime for path in half_done]
         begun = datetime.fromisoformat(before[-1]["started"]).timestamp()
         before[-1]["wall_seconds"] = max(0.0, round(max(signs) - begun, 3))
     now = {"git": checkout(), "started": datetime.now(UTC).isoformat(timespec="seconds"), "wall_seconds": 0.0}
-    write_files(folder, {FILE: formats.to_json([*before, now])})
+    write_files(folder, {PARTS: formats.to_json([*before, now])})
     return before
 
 

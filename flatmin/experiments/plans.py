@@ -18,7 +18,7 @@ from flatmin.core.errors import ResultsError
 from flatmin.experiments.step import Named
 from flatmin.results import Store, formats
 
-FOLDER = ".plans"
+PLANS = ".plans"
 SEEDS = ("seed", "direction_seed", "direction_seeds")
 DONE = ("finished", "diverged")
 
@@ -65,29 +65,29 @@ class Plan:
             ResultsError: If the folder cannot be written.
         """
         try:
-            (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+            (folder / PLANS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultsError(f"{folder} cannot be written: {error.strerror}.") from error
         notes = _newest_first(folder)
         if not (notes and notes[0].name == self.name):
-            write_files(folder / FOLDER, {self.name: self.content})
+            write_files(folder / PLANS, {self.name: self.content})
 
     def end(self, folder: Path) -> None:
         """Note that a run has come to its end: what has no record by now cannot be done, for a network diverged."""
-        place, left = folder / FOLDER / f"{self.name}.ended", str(self.undone(folder)).encode()
+        place, left = folder / PLANS / f"{self.name}.ended", str(self.undone(folder)).encode()
         if not (place.exists() and place.read_bytes() == left):
             write_files(place.parent, {place.name: left})
 
     def left(self, folder: Path) -> int:
         """How many steps a run would still do."""
         with suppress(OSError, ValueError):
-            return max(0, self.undone(folder) - int((folder / FOLDER / f"{self.name}.ended").read_bytes()))
+            return max(0, self.undone(folder) - int((folder / PLANS / f"{self.name}.ended").read_bytes()))
         return self.undone(folder)
 
     def with_others(self, folder: Path) -> "Plan":
         """The plan with the steps that others have noted of the same experiment, seed by seed."""
         own, whole = {_place(step) for step in self.steps}, list(self.steps)
-        for path in sorted((folder / FOLDER).glob(f"{self.experiment}-*.json")):
+        for path in sorted((folder / PLANS).glob(f"{self.experiment}-*.json")):
             for step in _read(path).steps:
                 if _place(step) not in own:
                     own.add(_place(step))
@@ -114,7 +114,7 @@ def last_plan(folder: Path) -> Plan | None:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted((folder / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return sorted((folder / PLANS).glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def _read(path: Path) -> Plan:

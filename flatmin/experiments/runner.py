@@ -10,6 +10,7 @@ from flatmin.core.errors import FlatminError
 from flatmin.experiments import parts
 from flatmin.experiments.devices import device_name
 from flatmin.experiments.drawing import Draw, is_drawn, redraw
+from flatmin.experiments.plans import DONE
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.study import Study
 from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
@@ -18,7 +19,7 @@ from flatmin.results.lock import Busy, exclusive
 
 GROUND = "rests_on.json"
 HALF_DONE = ("training*.ckpt", "points.jsonl")
-UNFINISHED = (*HALF_DONE, GROUND, parts.FILE)
+UNFINISHED = (*HALF_DONE, GROUND, parts.PARTS)
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
 
@@ -80,7 +81,7 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
     with mirror:
         for step in study.steps:
             record = workplace.record(step)
-            if (state := record.state) in ("finished", "diverged"):
+            if (state := record.state) in DONE:
                 clear(record)
             elif state == "broken":
                 raise FlatminError(f"{record.problem} Delete {record.folder} to do this step again.")
@@ -95,7 +96,7 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
                 except Busy:
                     reporter.passed_over(step, OCCUPIED)
         states = [state for _, _, state in study.states()]
-        if "running" in states and not any(state in ("finished", "diverged") for state in states):
+        if "running" in states and not any(state in DONE for state in states):
             raise AtWork(f"other processes are at work on {study.folder}; the tables follow when they have finished.")
         if "running" not in states:
             study.plan.end(study.folder)
@@ -106,7 +107,7 @@ def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter
     """Do one step under its lock and seal its record, which names what it rests on."""
     with record.lock():
         reporter.started(step)
-        if (state := record.state) not in ("finished", "diverged"):
+        if (state := record.state) not in DONE:
             if state == "stale":
                 reporter.stale(step, record.changed_ground)
                 (record.folder / "result.json").unlink()

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from flatmin.core.fields import BatchNormReading, Count, Examples, Section, Seed, Several, shown
 
 Place = Annotated[float, Field(ge=-1e6, le=1e6)]
-Points = Annotated[int, Field(ge=2, le=10_000)]
+Coordinates = Annotated[int, Field(ge=2, le=10_000)]
 
 
 class Grid(Section):
@@ -22,7 +22,7 @@ class Grid(Section):
 
     low: Place
     high: Place
-    points: Points
+    points: Coordinates
 
     @model_validator(mode="before")
     @classmethod
@@ -86,7 +86,7 @@ class Planes(Section):
     kinds: Several[Literal["random", "three_points"]] = ("random", "three_points")
     grid: Grid = Grid(low=-1.0, high=1.0, points=25)
     margin: Annotated[float, Field(ge=0, le=1e6)] = 0.3
-    points: Points = 25
+    points: Coordinates = 25
     batch_norm: Several[BatchNormReading] = ("batch",)
     seeds: Several[Seed] | None = None
     examples: Examples | None = None

@@ -41,7 +41,7 @@ def test_record_finished_by_another_commit_names_both(interrupted):
     assert len(tables.provenance["made_with"]["git"]) == 2
     whole = [interrupted.workplace.record(step).provenance["wall_seconds"] for step in interrupted.steps]
     assert tables.provenance["wall_seconds"] == pytest.approx(sum(whole) + before["wall_seconds"])
-    assert not (first.folder / parts.FILE).exists()
+    assert not (first.folder / parts.PARTS).exists()
 
 
 def test_part_that_left_nothing_to_go_on_from_does_not_count(interrupted):
@@ -54,7 +54,7 @@ def test_part_that_left_nothing_to_go_on_from_does_not_count(interrupted):
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'[{"git": null}]', b"\xff"])
 def test_notes_that_cannot_be_read_are_no_parts(tmp_path, damage):
-    (tmp_path / parts.FILE).write_bytes(damage)
+    (tmp_path / parts.PARTS).write_bytes(damage)
     (tmp_path / "points.jsonl").touch()
     assert parts.begin(tmp_path, [tmp_path / "points.jsonl"]) == []
 
