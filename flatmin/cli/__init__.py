@@ -1,5 +1,6 @@
 """The command ``flatmin``: run experiments, look at results, handle data. Heavy imports wait for the command."""
 
+import io
 import logging
 import sys
 import warnings
@@ -45,6 +46,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error a user can mend is one line on standard error and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot show must not end the work
     try:
         app()
     except FlatminError as error:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flatmin.cli.places import named_folder
+
 app = typer.Typer(name="data", help="List, check, fetch and prepare the data sets.", no_args_is_help=True)
 
 _Name = Annotated[
@@ -48,7 +50,7 @@ def list_sets(root: _Root = None) -> None:
     from flatmin.data.catalog import CATALOG
     from flatmin.data.files import search_roots
 
-    roots = search_roots(root)
+    roots = search_roots(named_folder(root))
     table = Table("name", "examples", "classes", "place", "verified")
     rows: list[tuple[str, ...]] = []
     for entry in CATALOG.values():
@@ -112,7 +114,7 @@ def check(name: _Name, root: _Root = None, no_verify: _NoVerify = False, split: 
     """
     from flatmin.data import load
 
-    dataset = load(name, root=root, verify=not no_verify, download=False, split=split)
+    dataset = load(name, root=named_folder(root), verify=not no_verify, download=False, split=split)
     origin, shape = dataset.provenance, " x ".join(map(str, dataset.input_shape))
     typer.echo(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test examples of {shape}, "
@@ -133,7 +135,7 @@ def fetch(name: _Name, root: _Root = None) -> None:
     from flatmin.data.catalog import fetch as fetch_set
     from flatmin.data.files import require_published
 
-    copy = fetch_set(name, root=root)
+    copy = fetch_set(name, root=named_folder(root, made=True))
     require_published(name, copy)
     typer.echo(f"{name}: ready in {copy.place}")
 
@@ -172,6 +174,7 @@ def timit(
     from flatmin.data.timit import write
     from flatmin.speech.preparation import STATES, from_corpus, from_kaldi
 
+    root = named_folder(root, made=True)
     if corpus is not None and features is None and alignments is None:
         frames = from_corpus(corpus, split=split, states=STATES if states is None else states)
     elif corpus is None and features is not None and alignments is not None and states is None:

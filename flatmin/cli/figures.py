@@ -16,15 +16,28 @@ FIGURES_OUT = typer.Option("--out", help="Where to write; FOLDER/figures unless 
 def figures(folder: Annotated[Path, FIGURES_FOLDER], out: Annotated[Path | None, FIGURES_OUT] = None) -> None:
     """Draw every figure of an experiment as PDF and PNG, with the plotted numbers as CSV, and print its summary.
 
-    The last lines say which minimum is sharper. Reads only the tables, so it needs neither data nor networks.
+    The last lines say which minimum is sharper. Reads only the tables, so it needs neither data nor networks; of a run
+    that is not finished it draws what there is.
     """
+    from flatmin.cli.unfinished import tables_so_far
     from flatmin.core.kind import kind_of
     from flatmin.results import Tables
     from flatmin.results.words import counted
 
-    tables = Tables.read(folder / "tables" if (folder / "tables").is_dir() else folder)
-    out, kind = out or folder / "figures", kind_of(tables)
-    written = kind.draw(tables, out)
+    so_far = tables_so_far(folder)
+    if so_far is None:
+        tables = Tables.read(folder / "tables" if (folder / "tables").is_dir() else folder)
+    else:
+        tables = so_far.tables
+    place, kind = out or folder / "figures", kind_of(tables)
+    if out is None and (folder / "tables").is_dir():
+        from flatmin.experiments.drawing import redraw
+
+        written = redraw(kind.draw, tables, folder)
+    else:
+        written = kind.draw(tables, place)
     show(kind.printed(tables))
     drawn = sum(path.suffix == ".pdf" for path in written)
-    terminal().print(f"{counted(drawn, 'figure')}, {counted(len(written), 'file')} in {out}")
+    terminal().print(f"{counted(drawn, 'figure')}, {counted(len(written), 'file')} in {place}")
+    if so_far is not None:
+        terminal().print(so_far.words)

@@ -14,7 +14,8 @@ def list_results(results: Annotated[Path, LISTED] = Path("results"), every: Anno
     """Show the state of every experiment under a results folder, and what is wrong with broken records.
 
     States: finished, diverged (the loss was no longer finite), running (a process is at it), interrupted (the same
-    `flatmin run` goes on with it), broken (the files do not match their checksums).
+    `flatmin run` goes on with it), stale (made from a network that has since been trained anew to other numbers; the
+    same `flatmin run` does it again), broken (the files do not match their checksums).
     """
     from rich.console import Console
     from rich.table import Table
@@ -30,7 +31,7 @@ def list_results(results: Annotated[Path, LISTED] = Path("results"), every: Anno
     folders = [results] if is_experiment(results) else sorted(filter(is_experiment, results.iterdir()))
     if not folders:
         raise ResultsError(f"{results} holds no experiment.")
-    states = ("finished", "diverged", "running", "interrupted", "broken")
+    states = ("finished", "diverged", "running", "interrupted", "stale", "broken")
     table = Table("experiment", *states)
     lines = []
     for folder in folders:

@@ -2,15 +2,17 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 
 from flatmin.cli.terminal import show, terminal
 from flatmin.core.progress import progress_bar
 from flatmin.experiments import Reporter, Study
+from flatmin.experiments.plans import DONE
 from flatmin.experiments.step import Step
 from flatmin.results import Record, Tables
 
-DONE = ("finished", "diverged")
+LINE_SECONDS = 60.0
 
 
 def show_plan(study: Study) -> None:
@@ -29,19 +31,22 @@ def show_plan(study: Study) -> None:
         done[step.noun] += state in DONE
     for noun, count in total.items():
         console.print(f"  {count:4d} {noun}" + (f", {done[noun]} done" if done[noun] else ""))
-    device, mirror = study.workplace.device, experiment.resources.wandb.mode
+    device, mirror = study.workplace.device, experiment.resources.wandb.mode_here
     console.print(f"  on {device}, results in {study.folder}, Weights & Biases {mirror}")
 
 
 class TerminalReporter(Reporter):
-    """A bar over all the work with the time that remains, and a line for each finished step."""
+    """A bar over all the work with the time that remains, and a line for each finished step.
+
+    Where there is no terminal to draw a bar on, a long step has a line every minute.
+    """
 
     def __init__(self) -> None:
         self.console = terminal()
         self.progress = progress_bar(self.console)
         self.task = self.progress.add_task("", total=1.0)
         self.shares: dict[str, float] = {}
-        self.since = 0.0
+        self.since = self.said = 0.0
 
     def __enter__(self) -> "TerminalReporter":
         self.progress.start()
@@ -60,7 +65,7 @@ class TerminalReporter(Reporter):
 
     def started(self, step: Step) -> None:
         """Name the step beside the bar."""
-        self.since = time.monotonic()
+        self.since = self.said = time.monotonic()
         self.shares[step.label] = 0.0
         self.progress.update(self.task, description=step.label)
 
@@ -68,6 +73,10 @@ class TerminalReporter(Reporter):
         """Move the bar."""
         self.shares[step.label] += share
         self.progress.advance(self.task, share * step.cost)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
+            self.said = now
+            self.console.print(f"  {100 * self.shares[step.label]:7.1f} % {step.label} ({now - self.since:.0f} s)")
 
     def ended(self, step: Step, record: Record) -> None:
         """Print a line on what the step found."""
@@ -79,6 +88,11 @@ class TerminalReporter(Reporter):
         """Say why a step was not done."""
         self.progress.advance(self.task, step.cost)
         self.console.print(f"  passed over {step.label}: {reason}", style="yellow")
+
+    def stale(self, step: Step, grounds: Sequence[str]) -> None:
+        """Say why a step is done again."""
+        changed = ", ".join(grounds)
+        self.console.print(f"  again     {step.label}: it was made from other numbers of {changed}", style="yellow")
 
 
 def show_results(tables: Tables, study: Study, *, drawn: bool = True) -> None:

@@ -32,13 +32,16 @@ def report(
     """
     from rich.console import Console
 
+    from flatmin.cli.unfinished import unfinished
     from flatmin.report.build import build
     from flatmin.report.claims_tables import terminal_table
     from flatmin.report.studies import load_studies
     from flatmin.results.words import counted
 
     frozen = not folders and FROZEN.is_dir()
-    studies, others = load_studies(folders or [FROZEN if frozen else OWN_RESULTS])
+    places = folders or [FROZEN if frozen else OWN_RESULTS]
+    notes = unfinished(places)
+    studies, others = load_studies(places)
     out = out or (FROZEN.with_name("generated") if frozen else OWN_RESULTS / "report")
     judgements, written = build(studies, out, others)
     console = Console()
@@ -47,4 +50,5 @@ def report(
     for name, label in [(study.name, study.label) for study in studies] + [(one.name, one.label) for one in others]:
         console.print(f"{name}: {label}", highlight=False, markup=False)
     text = f"{counted(len(studies) + len(others), 'study')}, {counted(len(written), 'file')} in {out}"
-    console.print(text, highlight=False, markup=False)
+    for line in (text, *notes):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-INTERRUPTED = 130
+from flatmin.cli.places import named_folder
+from flatmin.cli.stopping import stoppable
+
 TAKEN = " Taken unless it is null."
 
 FILE = typer.Argument(help="The experiment: a file, or a name that `flatmin experiments` shows.", show_default=False)
@@ -63,11 +65,8 @@ def run(
     passes over what another is doing. Ends with what was found, such as a table of both minima and which is sharper,
     and with the folders of figures and tables.
     """
-    try:
+    with stoppable():
         _run(file, overrides or [], results, data, plan=plan, draw=figures)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted; the same command goes on from here.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, plan: bool, draw: bool) -> None:
@@ -82,14 +81,19 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
 
     from flatmin.experiments import Study
     from flatmin.experiments import run as run_study
+    from flatmin.experiments.runner import AtWork
 
-    study = Study.of(experiment, results=results, data_root=data, download=not plan)
+    study = Study.of(experiment, results=results, data_root=named_folder(data), download=not plan)
 
     from flatmin.cli.progress import TerminalReporter, show_plan, show_results
 
     if plan:
         show_plan(study)
         return
-    with TerminalReporter() as reporter:
-        tables = run_study(study, reporter, draw=study.kind.draw if draw else None)
+    try:
+        with TerminalReporter() as reporter:
+            tables = run_study(study, reporter, draw=study.kind.draw if draw else None)
+    except AtWork as others:
+        typer.echo(f"Nothing to do here: {others}")
+        return
     show_results(tables, study, drawn=draw)

@@ -39,10 +39,14 @@ def report(
     Writes the specification that W&B would receive as JSON, and the same report to read as Markdown with the study's
     figures. Nothing is sent to W&B without --publish. Needs `pip install 'flatmin[reports]'`.
     """
+    from flatmin.cli.unfinished import unfinished
     from flatmin.report import wandb_report
 
+    notes = unfinished([folder])
     study = wandb_report.StudyReport.of(folder, project=project, entity=entity)
     for path in wandb_report.write_report(study, out or folder / "wandb_report.json"):
         typer.echo(path)
     if publish:
         typer.echo(wandb_report.publish(study))
+    for line in notes:
+        typer.echo(line)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+SEEDS = 2**32
+
 
 def positive(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number above zero.
@@ -66,6 +68,18 @@ def whole(name: str, value: int, *, minimum: int = 0) -> int:
         raise TypeError(f"`{name}` must be an int, got {type(value).__name__}.")
     if value < minimum:
         raise ValueError(f"`{name}` must be at least {minimum}, got {value}.")
+    return value
+
+
+def seed_of(name: str, value: int) -> int:
+    """Return ``value`` if it is a seed: a whole number of at most 32 bits, since torch's CPU generator has no more.
+
+    Raises:
+        TypeError: If ``value`` is not an ``int``.
+        ValueError: If it is negative or has more bits.
+    """
+    if whole(name, value) >= SEEDS:
+        raise ValueError(f"`{name}` must be below 2**32, got {value}: torch's generator ignores all higher bits.")
     return value
 
 

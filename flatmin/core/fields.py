@@ -19,7 +19,10 @@ def shown(value: Any) -> str:
     """A value as the file would have it, cut to what fits in a line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -52,10 +55,12 @@ Examples = Annotated[Count, "examples"]
 """A number of examples, of which a budget leaves a share."""
 Epoch = Annotated[int, Field(ge=0), "epoch"]
 """An epoch of training, 0 for its start, of which a budget leaves a share."""
-Epochs = Annotated[Count, "epoch"]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000), "epoch"]
 """A number of epochs of training, of which a budget leaves a share."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
+Length = Annotated[float, Field(gt=0, le=1e6)]
+"""How far to go from a point among the weights: what float32 can multiply them by."""
 Share = Annotated[float, Field(gt=0, le=1)]
 BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
 BatchSizes = Annotated[int | str | tuple[int | str, ...], BeforeValidator(_batch_sizes)]

@@ -1,5 +1,6 @@
 """The data sets by name, and how to load one."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from flatmin.data.sets import names, publications
 
 CATALOG = publications()
 NAMES = names()
+
+_log = logging.getLogger(__name__)
 
 
 def published(name: str) -> Publication:
@@ -51,6 +54,8 @@ def fetch(name: str, *, root: str | Path | None = None) -> Copy:
     entry, target = published(name), search_roots(root)[:1]
     copy = entry.find(target)
     if copy is None:
+        if not target[0].is_dir():
+            _log.warning("%s is made, to download %s into it.", target[0], name)
         for download in entry.downloads:
             download.fetch(target[0])
         copy = entry.find(target)

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from flatmin.core.errors import ConfigError
 from flatmin.core.fields import known_keys, shown
 from flatmin.core.kind import USUAL, Kind, kind_named
 from flatmin.experiments.messages import Location, absence, first_problem
+
+LONGEST = 120
+"""Characters of an override that a message repeats."""
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Any:
@@ -36,23 +40,38 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Any:
     path = Path(path)
     content = _mapping(path)
     kind = _kind(content, path.name)
-    experiment = _validated(content, kind, lambda location: path.name)
+    experiment = _validated(content, kind, lambda location, sentence: path.name)
     if not overrides:
         return experiment.beside(path.parent)
     content = experiment.model_dump()
     changes = [_Change.parsed(override, kind.shorthand) for override in overrides]
     for change in changes:
         change.apply(content)
-    changed = _validated(
-        content, kind, lambda location: max(reversed(changes), key=lambda change: change.nearness(location)).source
-    )
+    changed = _validated(content, kind, partial(_blamed, changes, path.name))
     return changed.beside(path.parent)
+
+
+def _blamed(changes: Sequence["_Change"], file: str, location: Location, sentence: str) -> str:
+    """The override behind a problem: the nearest to its place, where it has one, else one whose key is named."""
+    if location:
+        return max(reversed(changes), key=lambda change: change.nearness(location)).source
+    named = [change for change in changes if re.search(rf"(?<![\w.]){re.escape('.'.join(change.keys))}\b", sentence)]
+    return named[-1].source if named else file
 
 
 class _Loader(yaml.SafeLoader):
     """Plain scalars by the core schema of YAML 1.2, save that no value is not ``null``; and no key twice."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
+        text = super().construct_scalar(node)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            lone = f"text must be characters, got half of one in {shown(text)}"
+            raise yaml.constructor.ConstructorError(None, None, lone, node.start_mark) from None
+        return text
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
@@ -119,7 +138,8 @@ class _Change:
 
     @classmethod
     def parsed(cls, override: str, shorthand: Sequence[str]) -> "_Change":
-        source = f"override {' '.join(override.split())}"
+        words = " ".join(override.split())
+        source = f"override {words if len(words) <= LONGEST else f'{words[: LONGEST - 3]}...'}"
         dotted, _, text = (part.strip() for part in override.partition("="))
         if not (dotted and text):
             raise ConfigError(f"{source} must be key=value, such as training.epochs=3.")
@@ -160,7 +180,7 @@ def _kind(content: Mapping[str, Any], source: str) -> Kind:
         raise ConfigError(f"{source}: {error}") from None
 
 
-def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Location], str]) -> Any:
+def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Location, str], str]) -> Any:
     """The experiment, or one line on the first thing wrong with it.
 
     Raises:
@@ -171,4 +191,4 @@ def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Locatio
     except ValidationError as error:
         required = [name for name, field in kind.settings.model_fields.items() if field.is_required()]
         problem, sentence = first_problem(error.errors(include_url=False), known_keys(kind.settings), required)
-    raise ConfigError(f"{source(problem)}: {sentence}") from None
+    raise ConfigError(f"{source(problem, sentence)}: {sentence}") from None

@@ -31,6 +31,7 @@ RULES: dict[str, str] = {
 }
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+MOST_LISTED = 5
 CHOSEN = ("method", "data", "network")
 """Keys below which there may be sections of several kinds."""
 
@@ -56,12 +57,12 @@ def first_problem(
         required: Top-level keys without a default.
 
     Returns:
-        Where it is, and a sentence on it that counts the others.
+        Where it is, and a sentence on it; then one on each of the others.
     """
-    problem = min(problems, key=lambda problem: not _is_unknown_key(problem))
-    more = len(problems) - 1
-    rest = f" (and {more} more problem{'s' if more > 1 else ''})" if more else ""
-    return _location(problem), f"{_sentence(problem, known, required)}{rest}"
+    ordered = sorted(problems, key=lambda problem: not _is_unknown_key(problem))
+    first, *others = dict.fromkeys(_sentence(problem, known, required) for problem in ordered)
+    listed = " ".join(others[:MOST_LISTED]) + (f" And {more} more." if (more := len(others) - MOST_LISTED) > 0 else "")
+    return _location(ordered[0]), f"{first} Besides: {listed}" if others else first
 
 
 def _location(problem: Mapping[str, Any]) -> Location:
@@ -91,7 +92,7 @@ def _sentence(problem: Mapping[str, Any], known: Mapping[str, Any], required: Co
     if value == "":
         return f"{place} has no value" + ("." if location[0] in required else "; leave it out for its default.")
     limits = {
-        name: f"{limit:.0f}" if isinstance(limit, float) else limit for name, limit in problem.get("ctx", {}).items()
+        name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in problem.get("ctx", {}).items()
     }
     rule = RULES[kind].format(**limits) if kind in RULES else f"is not valid ({problem['msg']})"
     hint = ""

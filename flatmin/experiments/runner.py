@@ -1,24 +1,31 @@
 """Do the steps of an experiment that are not done yet, then gather the tables."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from flatmin.core.atomic import write_files
 from flatmin.core.errors import FlatminError
+from flatmin.experiments import parts
 from flatmin.experiments.devices import device_name
+from flatmin.experiments.drawing import Draw, is_drawn, redraw
+from flatmin.experiments.plans import DONE
 from flatmin.experiments.step import Step, Workplace
 from flatmin.experiments.study import Study
 from flatmin.experiments.wandb_logging import Mirror, MirrorLogger
-from flatmin.results import Record, Tables
+from flatmin.results import Record, Tables, formats
 from flatmin.results.lock import Busy, exclusive
 
-Draw = Callable[[Tables, Path], list[Path]]
-UNFINISHED = ("training*.ckpt", "points.jsonl")
+GROUND = "rests_on.json"
+HALF_DONE = ("training*.ckpt", "points.jsonl")
+UNFINISHED = (*HALF_DONE, GROUND, parts.PARTS)
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
+
+
+class AtWork(FlatminError):
+    """Other processes do all that is left, and nothing is finished yet."""
 
 
 class Reporter:
@@ -39,12 +46,15 @@ class Reporter:
     def passed_over(self, step: Step, reason: str) -> None:
         """A step was not done, and why."""
 
+    def stale(self, step: Step, grounds: Sequence[str]) -> None:
+        """A step is done again, since these records that it was made from hold other numbers now."""
+
 
 def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = None) -> Tables:
     """Do what is not done yet; go on where a killed run was.
 
     A step that another process is doing is passed over, as is one whose network diverged. Several processes may share
-    an experiment, say one a seed.
+    an experiment, say one a seed; tables and figures are those of all.
 
     Args:
         study: What to do.
@@ -56,6 +66,7 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
         The tables, also written to ``tables/`` in the experiment's folder; the figures are in ``figures/``.
 
     Raises:
+        AtWork: If other processes are doing all of it, and nothing is finished yet.
         FlatminError: If a step cannot be done; what was finished stays, and the same call goes on from there.
     """
     reporter = reporter or Reporter()
@@ -66,39 +77,67 @@ def run(study: Study, reporter: Reporter | None = None, *, draw: Draw | None = N
 
     workplace = replace(study.workplace, logger=logger)
     reporter.planned(study)
-    for step in study.steps:
-        record = workplace.record(step)
-        if (state := record.state) in ("finished", "diverged"):
-            clear(record)
-        elif state == "broken":
-            raise FlatminError(f"{record.problem} Delete {record.folder} to do this step again.")
-        elif state == "running":
-            reporter.passed_over(step, OCCUPIED)
-        elif reason := obstacle(step, workplace):
-            reporter.passed_over(step, reason)
-        else:
-            try:
-                perform(step, record, workplace, reporter)
-            except Busy:
+    study.plan.note(study.folder)
+    with mirror:
+        for step in study.steps:
+            record = workplace.record(step)
+            if (state := record.state) in DONE:
+                clear(record)
+            elif state == "broken":
+                raise FlatminError(f"{record.problem} Delete {record.folder} to do this step again.")
+            elif state == "running":
                 reporter.passed_over(step, OCCUPIED)
-    return written(study, mirror, draw)
+            elif reason := obstacle(step, workplace):
+                reporter.passed_over(step, reason)
+            else:
+                mirror.start()
+                try:
+                    perform(step, record, workplace, reporter)
+                except Busy:
+                    reporter.passed_over(step, OCCUPIED)
+        states = [state for _, _, state in study.states()]
+        if "running" in states and not any(state in DONE for state in states):
+            raise AtWork(f"other processes are at work on {study.folder}; the tables follow when they have finished.")
+        if "running" not in states:
+            study.plan.end(study.folder)
+        return written(study, mirror, draw)
 
 
 def perform(step: Step, record: Record, workplace: Workplace, reporter: Reporter) -> None:
-    """Do one step under its lock and seal its record."""
+    """Do one step under its lock and seal its record, which names what it rests on."""
     with record.lock():
         reporter.started(step)
-        if record.state not in ("finished", "diverged"):
+        if (state := record.state) not in DONE:
+            if state == "stale":
+                reporter.stale(step, record.changed_ground)
+                (record.folder / "result.json").unlink()
+            rests_on = grounded(step, record, workplace)
+            half_done = [path for pattern in HALF_DONE for path in record.folder.glob(pattern)]
+            before = parts.begin(record.folder, half_done)
             outcome = step.run(workplace, record.folder, lambda share: reporter.advanced(step, share))
             record.save(
                 outcome.result,
                 arrays=outcome.arrays,
                 tables=outcome.tables,
                 status=outcome.status,
-                provenance={"device": device_name(workplace.device), "threads": torch.get_num_threads()},
+                provenance={"device": device_name(workplace.device), "threads": torch.get_num_threads()}
+                | ({parts.EARLIER: before} if before else {}),
+                rests_on=rests_on,
             )
     clear(record)
     reporter.ended(step, record)
+
+
+def grounded(step: Step, record: Record, workplace: Workplace) -> dict[str, str]:
+    """What a step is going to read, by name and digest; what was half done with anything else is dropped."""
+    needs = [workplace.record(need) for need in step.needs]
+    rests_on = {need.name: need.digest for need in needs}
+    content, path = formats.to_json(rests_on), record.folder / GROUND
+    if path.exists() and path.read_bytes() != content:
+        clear(record)
+    if rests_on:
+        write_files(record.folder, {GROUND: content})
+    return rests_on
 
 
 def clear(record: Record) -> None:
@@ -127,13 +166,9 @@ def written(study: Study, mirror: Mirror, draw: Draw | None) -> Tables:
     folder = study.folder
     with exclusive(folder / ".tables.lock", patience=DRAWING_SECONDS):
         tables = study.tables()
-        digest, seal = tables.digest().encode(), folder / ".drawn"
-        places = folder / "tables", folder / "figures"
-        if seal.exists() and seal.read_bytes() == digest and all(place.is_dir() for place in places):
+        if is_drawn(tables, folder) and (folder / "tables").is_dir():
             return tables
         tables.write(folder / "tables")
-        if draw is None:
-            return tables
-        mirror.study(*study.kind.logged(tables), draw(tables, folder / "figures"))
-        write_files(folder, {seal.name: digest})
-    return tables
+        if draw is not None:
+            mirror.study(*study.kind.logged(tables), redraw(draw, tables, folder))
+        return tables

@@ -7,6 +7,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flatmin.core.fields import BatchNormReading, Count, Examples, Section, Seed, Several, shown
 
+Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+Coordinates = Annotated[int, Field(ge=2, le=10_000)]
+
 
 class Grid(Section):
     """Evenly spaced coordinates, written ``[low, high, points]``.
@@ -17,9 +20,9 @@ class Grid(Section):
         points: Their number, both ends included.
     """
 
-    low: float
-    high: float
-    points: Annotated[int, Field(ge=2)]
+    low: Place
+    high: Place
+    points: Coordinates
 
     @model_validator(mode="before")
     @classmethod
@@ -82,8 +85,8 @@ class Planes(Section):
 
     kinds: Several[Literal["random", "three_points"]] = ("random", "three_points")
     grid: Grid = Grid(low=-1.0, high=1.0, points=25)
-    margin: Annotated[float, Field(ge=0)] = 0.3
-    points: Annotated[int, Field(ge=2)] = 25
+    margin: Annotated[float, Field(ge=0, le=1e6)] = 0.3
+    points: Coordinates = 25
     batch_norm: Several[BatchNormReading] = ("batch",)
     seeds: Several[Seed] | None = None
     examples: Examples | None = None

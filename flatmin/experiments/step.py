@@ -45,17 +45,12 @@ class Workplace:
         return self.store.record(step.kind, step.label, step.setup)
 
 
-class Step(Protocol):
-    """A piece of work that leaves one record."""
+class Named(Protocol):
+    """What finds a record and names its rows."""
 
     @property
     def kind(self) -> str:
         """Kind of record."""
-        ...
-
-    @property
-    def noun(self) -> str:
-        """What a plan calls several of its kind."""
         ...
 
     @property
@@ -71,6 +66,15 @@ class Step(Protocol):
     @property
     def facts(self) -> dict[str, Any]:
         """The columns that name this step in the tables."""
+        ...
+
+
+class Step(Named, Protocol):
+    """A piece of work that leaves one record."""
+
+    @property
+    def noun(self) -> str:
+        """What a plan calls several of its kind."""
         ...
 
     @property

@@ -8,8 +8,9 @@ from typing import Any
 from flatmin.core.kind import Kind, kind_named
 from flatmin.experiments.collect import collect
 from flatmin.experiments.config import Experiment
+from flatmin.experiments.plans import Plan
 from flatmin.experiments.step import Step, Workplace
-from flatmin.results import Record, Tables
+from flatmin.results import Record, Store, Tables
 from flatmin.results.remarks import Remark
 
 
@@ -81,12 +82,23 @@ class Study:
             record = self.workplace.record(step)
             yield step, record, record.state
 
-    def tables(self) -> Tables:
-        """The tables of all finished steps."""
+    @property
+    def plan(self) -> Plan:
+        """Its steps, and what its tables say of them."""
         provenance: dict[str, Any] = {
             "experiment": self.experiment.model_dump(mode="json"),
             **self.origins,
             "reduced": [remark._asdict() for remark in self.reduced],
             "cautions": [remark._asdict() for remark in self.cautions],
         }
-        return collect(self.steps, self.workplace, provenance)
+        return Plan(self.steps, provenance)
+
+    def tables(self) -> Tables:
+        """The tables of all finished steps, those that others have done for other seeds among them."""
+        return tables_of(self.plan, self.workplace.store)
+
+
+def tables_of(plan: Plan, store: Store) -> Tables:
+    """The tables of all finished steps of a plan and of the others of its experiment."""
+    whole = plan.with_others(store.root)
+    return collect(whole.steps, store, whole.provenance)

@@ -1,7 +1,7 @@
 """Training as a step: one network, one regime, one seed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class TrainingStep:
 
     def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
         """Train, going on from the checkpoint in ``folder`` if there is one."""
-        share = 1 / (self.settings.epochs + 1)
+        epochs = Epochs(1 / (self.settings.epochs + 1), advance)
         logger = workplace.logger(self)
         trained = train(
             workplace.trained(*self.origin) if self.origin else workplace.start(self.seed),
@@ -103,7 +103,8 @@ class TrainingStep:
             checkpoint=folder / "training.ckpt",
             device=workplace.device,
             logger=logger,
-            on_epoch=lambda row: advance(share),
+            on_epoch=epochs.ended,
+            on_pulse=epochs.went_on,
             criterion=workplace.loss,
         )
         last = trained.rows[-1]
@@ -129,6 +130,31 @@ class TrainingStep:
         if math.isnan(result["train_accuracy"]):
             said = f"train loss {result['train_loss']:.4g}, test loss {result['test_loss']:.4g}"
         return f"{result['epochs']} epochs{ENDINGS.get(result['status'], '')}, {said}"
+
+
+@dataclass
+class Epochs:
+    """Turns what is said of epochs into shares of a training that add up to one.
+
+    Attributes:
+        each: Share of an epoch in the whole.
+        advance: Takes the share done since the last call.
+        told: How much of the present epoch has been told.
+    """
+
+    each: float
+    advance: Callable[[float], None]
+    told: float = 0.0
+
+    def went_on(self, done: float) -> None:
+        """So much of the epoch is done."""
+        self.advance(self.each * (done - self.told))
+        self.told = done
+
+    def ended(self, row: Mapping[str, float]) -> None:
+        """An epoch has ended."""
+        self.went_on(1.0)
+        self.told = 0.0
 
 
 def at_chance(accuracy: float, targets: Tensor) -> bool:

@@ -1,54 +1,182 @@
-"""Weights & Biases as a mirror of the results on disk: nothing it does or fails to do stops an experiment."""
+"""Weights & Biases as a mirror of the results on disk: nothing it does or fails to do stops an experiment.
+
+W&B runs in a process of its own (`flatmin.experiments.wandb_runs`) that is told what happens and never waited for, save
+a few seconds at the end.
+"""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import IO, Any, Protocol
 
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import Logger
 
+from flatmin.experiments import wandb_runs
 from flatmin.experiments.config import Experiment
+from flatmin.experiments.wandb_runs import Message
 from flatmin.results.wandb_keys import STUDY, figure_key, page_key, study_name
 
-if TYPE_CHECKING:
-    from wandb import Run
-
 _log = logging.getLogger(__name__)
-INIT_SECONDS = 30
+PATIENCE = 5.0
+COMMAND = [sys.executable, "-m", wandb_runs.__name__]
+
+
+class Listener(Protocol):
+    """What is told of runs."""
+
+    def tell(self, message: Message) -> str:
+        """Pass a message on without waiting; why the listener has given up, as far as is known, or nothing."""
+        ...
+
+    def close(self, patience: float) -> str:
+        """There are no more messages; wait while it gets on with them. Why it has given up, or nothing."""
+        ...
+
+
+class Process:
+    """A process that is told of runs, and is never waited for while it is.
+
+    Args:
+        folder: The experiment's folder, for a message.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.process = subprocess.Popen(
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+            start_new_session=True,
+        )
+        assert self.process.stdin and self.process.stdout
+        self.waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.told = self.done = 0
+        self.reason = ""
+        threading.Thread(target=_send, args=(self.waiting, self.process.stdin), daemon=True).start()
+        threading.Thread(target=_hear, args=(self.process, self.answers), daemon=True).start()
+
+    def tell(self, message: Message) -> str:
+        """Pass a message on."""
+        while not self.reason and not self.answers.empty():
+            self._heard(self.answers.get())
+        self.told += 1
+        self.waiting.put(message)
+        return self.reason
+
+    def close(self, patience: float) -> str:
+        """End the messages and wait as long as one is answered every `patience` seconds, three times that at most."""
+        self.waiting.put(None)
+        end = time.monotonic() + 3 * patience
+        try:
+            while not self.reason and self._heard(self.answers.get(timeout=min(patience, end - time.monotonic()))):
+                pass
+        except (queue.Empty, ValueError):  # the latter where the time is over
+            self.reason = f"no answer in time; `wandb sync {self.folder / 'wandb'}/*run-*` uploads what it lacks"
+        return self.reason
+
+    def _heard(self, answer: str | None) -> bool:
+        """Take an answer; whether there may be more."""
+        if answer is None:
+            self.reason = "its process has ended" if self.done < self.told else ""
+            return False
+        self.done += 1
+        self.reason = answer
+        return True
+
+
+def _send(waiting: "queue.SimpleQueue[Message | None]", stream: IO[bytes]) -> None:
+    try:
+        with stream:
+            while (message := waiting.get()) is not None:
+                pickle.dump(message, stream)
+                stream.flush()
+    except OSError:
+        pass
+
+
+def _hear(process: "subprocess.Popen[bytes]", answers: "queue.SimpleQueue[str | None]") -> None:
+    assert process.stdout
+    with process.stdout:
+        for line in process.stdout:
+            answers.put(line.decode(errors="replace").rstrip("\n"))
+    process.wait()
+    answers.put(None)
 
 
 class Mirror:
     """The W&B runs of an experiment: one a trained network, grouped by experiment and regime, and one for the study.
 
-    The first failure ends the mirroring with a warning: what does not answer once is not asked again.
+    The first failure ends the mirroring with a warning: what does not answer once is not asked again. As a context it
+    ends with the mirroring.
 
     Args:
-        experiment: What is run; ``resources.wandb`` says whether and where it is mirrored.
+        experiment: What is run; ``resources.wandb`` and ``WANDB_MODE`` say whether and where it is mirrored.
         folder: The experiment's folder; offline runs are kept in its ``wandb/``.
         tags: Names under which its runs are found.
     """
 
     def __init__(self, experiment: Experiment, folder: Path, tags: Sequence[str] = ()) -> None:
         self.experiment, self.folder, self.tags = experiment, folder, tags
-        self.settings = experiment.resources.wandb
-        self.working = self.settings.mode != "disabled"
+        self.mode = experiment.resources.wandb.mode_here
+        self.working = self.mode != "disabled"
+        self.listener: Listener | None = None
 
-    def attempt(self, act: Callable[[], object]) -> None:
-        """Do something with W&B, unless it has failed before."""
-        if not self.working:
+    def __enter__(self) -> "Mirror":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.listener is not None:
+            wanted = kind is None and self.working
+            reason = self.listener.close(PATIENCE if wanted else 0.0)
+            self._end(reason if wanted else "")
+
+    def start(self) -> None:
+        """Start W&B, unless it is at work or has failed."""
+        if not self.working or self.listener is not None:
             return
+        settings = self.experiment.resources.wandb
         try:
-            act()
-        except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            _log.warning("Weights & Biases is left out from here on: %s", reason)
-            self.working = False
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.listener = Process(self.folder)
+        except OSError as error:
+            self._end(error.strerror or str(error))
+            return
+        self.tell(
+            "common",
+            project=settings.project,
+            entity=settings.entity,
+            group=self.experiment.name,
+            tags=list(self.tags),
+            dir=self.folder,
+            mode=self.mode,
+            resume="allow" if self.mode == "online" else None,
+        )
+
+    def tell(self, name: str, /, **arguments: Any) -> None:
+        """Say what has happened, unless W&B has failed before."""
+        self.start()
+        if self.working and self.listener is not None:
+            self._end(self.listener.tell((name, arguments)))
 
     def training(self, name: str, regime: str, record_id: str, config: Mapping[str, Any]) -> "MirrorLogger | None":
         """The run of one network; going on with it where an interrupted one was."""
         if not self.working:
             return None
-        return MirrorLogger(self, name=name, run_id=record_id[:16], job_type=regime, config=config)
+        return MirrorLogger(self, name=name, id=record_id[:16], job_type=regime, config=dict(config))
 
     def study(self, frames: Mapping[str, Any], numbers: Mapping[str, float], figures: list[Path]) -> None:
         """Log what the whole experiment found.
@@ -58,68 +186,32 @@ class Mirror:
             numbers: Numbers by key.
             figures: Files of its figures.
         """
+        config = self.experiment.model_dump(mode="json")
+        self.tell("open", name=study_name(self.experiment.name), id=None, job_type=STUDY, config=config)
+        images = {figure_key(path.stem): path for path in figures if path.suffix == ".png"}
+        pages = {page_key(path.stem): path for path in figures if path.suffix == ".html"}
+        self.tell("show", frames=dict(frames), images=images, pages=pages)
+        self.tell("finish", numbers=dict(numbers))
 
-        def act() -> None:
-            import wandb
-
-            run = self.open(
-                name=study_name(self.experiment.name),
-                run_id=None,
-                job_type=STUDY,
-                config=self.experiment.model_dump(mode="json"),
-            )
-            shown: dict[str, Any] = {key: wandb.Table(dataframe=frame) for key, frame in frames.items()}
-            images = (path for path in figures if path.suffix == ".png")
-            shown |= {page_key(path.stem): wandb.Html(str(path)) for path in figures if path.suffix == ".html"}
-            run.log(shown | {figure_key(path.stem): wandb.Image(str(path)) for path in images})
-            run.summary.update(dict(numbers))
-            run.finish()
-
-        self.attempt(act)
-
-    def open(self, *, name: str, run_id: str | None, job_type: str, config: Mapping[str, Any]) -> "Run":
-        """Start a run whose curves are drawn over the epochs."""
-        import wandb
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        settings = wandb.Settings(silent=True, console="off", init_timeout=INIT_SECONDS, x_disable_stats=True)
-        wandb.setup(settings)  # `init` would take silence to heart only after it has said where it found the API key
-        run = wandb.init(
-            name=name,
-            id=run_id,
-            project=self.settings.project,
-            entity=self.settings.entity,
-            group=self.experiment.name,
-            job_type=job_type,
-            tags=list(self.tags),
-            config=dict(config),
-            dir=self.folder,
-            mode=self.settings.mode,
-            resume="allow" if self.settings.mode == "online" else None,
-            reinit="finish_previous",
-            settings=settings,
-        )
-        run.define_metric("*", step_metric="epoch")
-        return run
+    def _end(self, reason: str) -> None:
+        if reason and self.working:
+            _log.warning("Weights & Biases is left out from here on: %s", reason)
+            self.working = False
 
 
 class MirrorLogger(Logger):
-    """Lightning's W&B logger of one training, behind a mirror that may fail without harm.
+    """What Lightning tells of one training, passed on to the mirror.
 
     Args:
-        mirror: What opens the run.
+        mirror: Where the run is.
         run: Name, id, job type and config of the run.
     """
 
     def __init__(self, mirror: Mirror, **run: Any) -> None:
         super().__init__()
-        self._mirror = mirror
-        self._logger: WandbLogger | None = None
+        self._mirror, self._id = mirror, str(run["id"])
         self._logged = set[float]()
-        mirror.attempt(lambda: self._open(run))
-
-    def _open(self, run: dict[str, Any]) -> None:
-        self._logger = WandbLogger(experiment=self._mirror.open(**run))
+        mirror.tell("open", **run)
 
     @property
     def name(self) -> str:
@@ -128,17 +220,16 @@ class MirrorLogger(Logger):
 
     @property
     def version(self) -> str:
-        """The run's id, empty without a run."""
-        return str(self._logger.version) if self._logger else ""
+        """The run's id."""
+        return self._id
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The setup is the run's config already."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log the row of an epoch."""
-        if (logger := self._logger) is not None:
-            self._logged.add(metrics["epoch"])
-            self._mirror.attempt(lambda: logger.log_metrics(dict(metrics)))
+        self._logged.add(metrics["epoch"])
+        self._mirror.tell("log", row=dict(metrics))
 
     def finish(self, numbers: Mapping[str, Any], rows: Iterable[Mapping[str, float]]) -> None:
         """Write the summary and end the run.
@@ -147,14 +238,7 @@ class MirrorLogger(Logger):
             numbers: Summary numbers.
             rows: Rows of all epochs; those from before an interruption are logged now.
         """
-        if (logger := self._logger) is None:
-            return
         for row in rows:
             if row["epoch"] not in self._logged:
                 self.log_metrics(row)
-
-        def act() -> None:
-            logger.experiment.summary.update(dict(numbers))
-            logger.experiment.finish()
-
-        self._mirror.attempt(act)
+        self._mirror.tell("finish", numbers=dict(numbers))

@@ -65,8 +65,16 @@ def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) 
     ]
 
 
-def mark_regime(axes: Axes, x: float, regime: str, *, named: bool = True) -> None:
-    """Mark where a regime stands on the horizontal axis by a vertical line, with its name above where asked."""
+def mark_regime(axes: Axes, x: float, regime: str, *, named: bool = True, side: str = "center") -> None:
+    """Mark where a regime stands on the horizontal axis by a vertical line, with its name above where asked.
+
+    Args:
+        axes: Where to draw.
+        x: Where it stands.
+        regime: Its name in tables.
+        named: Write its name.
+        side: Which part of the name stands at the mark: ``"right"`` writes it to the left of the mark.
+    """
     look = REGIMES[regime]
     axes.axvline(x, color=look.color, **MARK, zorder=0)
     if not named:
@@ -77,7 +85,7 @@ def mark_regime(axes: Axes, x: float, regime: str, *, named: bool = True) -> Non
         xycoords=axes.get_xaxis_transform(),
         xytext=(0, 3),
         textcoords="offset points",
-        ha="center",
+        ha=side,
         color=look.ink,
         fontweight="bold",
     )

@@ -35,6 +35,8 @@ from flatmin.results.words import counted
 
 KINDS = {"linear": "straight path between the minima", "curved": "curved path between the minima"}
 MARKS = 19
+WIDE = 3.5
+"""Range of a path on which the names of both minima, each above its own, would run into each other."""
 MEDIAN = "Thin: single seeds, thick: the median"
 
 
@@ -114,8 +116,9 @@ def draw_path(axes: Axes, rows: pd.DataFrame, *, named: bool = True) -> Axes | N
     draw_seed_lines(axes, rows, "loss", LOSS_COLOR, "o")
     loss_axis(axes, rows["loss"])
     axes.set(xlabel="α  (0: small batch, 1: large batch)", xlim=(rows["alpha"].min(), rows["alpha"].max()))
-    for alpha, regime in zip((0, 1), REGIMES, strict=True):
-        mark_regime(axes, alpha, regime, named=named)
+    sides = ("right", "left") if np.ptp(rows["alpha"]) > WIDE else ("center", "center")
+    for alpha, regime, side in zip((0, 1), REGIMES, sides, strict=True):
+        mark_regime(axes, alpha, regime, named=named, side=side)
     return draw_accuracy(axes, rows) if rows["accuracy"].notna().any() else None
 
 

@@ -43,6 +43,8 @@ COLORS = "mako"
 LOWEST, HIGHEST = 1e-4, 1e2
 LEVELS = 19
 SHORT_SCALE = 300.0
+NAME_WIDTH, NAME_HEIGHT = 0.3, 0.1
+"""Room for the name of a point, as shares of the axes."""
 """The ratio of its ends below which a colour bar has ticks between the powers of ten."""
 RIM = 1.0
 EDGE = [patheffects.withStroke(linewidth=2.8, foreground="0.15")]
@@ -116,8 +118,11 @@ def three_point_plane(
     figure = blank(COLUMN_WIDTH, 1.0 + 3.2 * min(ratio, 1.5), compress=True)
     axes = figure.subplots()
     filled = draw_plane(axes, rows, levels)
+    named: list[tuple[float, float]] = []
     for label, alpha, beta in points[["label", "alpha", "beta"]].itertuples(index=False):
-        mark(axes, alpha, beta, label, named=True)
+        place = alpha / np.ptp(rows["alpha"]), beta / np.ptp(rows["beta"])
+        mark(axes, alpha, beta, label, named=True, below=any(runs_into(place, other) for other in named))
+        named.append(place)
     axes.set(xlabel="α  (distance in parameter space)", ylabel="β  (distance)")
     loss_bar(figure, [axes], filled)
     heading(figure, f"start and both minima, {split} loss", network, data)
@@ -215,13 +220,19 @@ def hatch_cells(axes: Axes, alphas: Grid, betas: Grid, lost: NDArray[np.bool_]) 
         axes.add_patch(cell)
 
 
-def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = False) -> None:
-    """Mark the start or a minimum, with its name beside it where asked."""
+def runs_into(place: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Return whether two names above points run into each other; places are shares of the axes."""
+    return abs(place[0] - other[0]) < NAME_WIDTH and abs(place[1] - other[1]) < NAME_HEIGHT
+
+
+def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = False, below: bool = False) -> None:
+    """Mark the start or a minimum, with its name above or below it where asked."""
     look = REGIMES.get(label)
     color, marker, name = (look.color, look.marker, look.label) if look else ("black", "X", label)
     axes.plot(alpha, beta, marker, color=color, markersize=6.5, markeredgecolor="white", zorder=5)
     if named:
-        text = axes.annotate(name, (alpha, beta), xytext=(0, 8), textcoords="offset points", ha="center")
+        away: dict[str, Any] = {"xytext": (0, -8), "va": "top"} if below else {"xytext": (0, 8)}
+        text = axes.annotate(name, (alpha, beta), textcoords="offset points", ha="center", **away)
         text.set(color=look.ink if look else color, fontweight="bold", path_effects=HALO, zorder=6)
 
 

@@ -35,9 +35,9 @@ def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | Non
 
     Raises:
         TypeError: If ``seed`` is not an int.
-        ValueError: If ``seed`` is negative or ``theta`` does not fit the objective.
+        ValueError: If ``seed`` is negative or has more than 32 bits, or ``theta`` does not fit the objective.
     """
-    generator = torch.Generator().manual_seed(checks.whole("seed", seed))
+    generator = torch.Generator().manual_seed(checks.seed_of("seed", seed))
     checks.an_objective(objective)
     theta = objective.theta if theta is None else vector("theta", theta, objective.theta)
     direction = torch.randn(theta.numel(), dtype=torch.float64, generator=generator)

@@ -6,9 +6,11 @@ standard error that the noise leaves; `noise` says whether it is "absolute" or "
 
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
-from flatmin.core.fields import Count, Positive, Several
+from pydantic import Field
+
+from flatmin.core.fields import Count, Length, Several
 from flatmin.measures.measure import AlongTraining, Asked, Measure, Row, Specimen
 
 
@@ -21,9 +23,9 @@ class AverageCaseSettings(AlongTraining):
         pairs: Pairs of opposite draws behind each number.
     """
 
-    sigmas: Several[Positive] = (1e-3, 1e-2)
+    sigmas: Several[Length] = (1e-3, 1e-2)
     noise: Several[Literal["absolute", "relative"]] = ("absolute",)
-    pairs: Count = 20
+    pairs: Annotated[Count, Field(le=1_000_000)] = 20
 
 
 def plan(settings: AverageCaseSettings, available: int, examples: int) -> Iterator[Asked]:

@@ -5,9 +5,11 @@ Its table has the highest sharpness that a climber had found after so many evalu
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
-from flatmin.core.fields import BatchNormReading, Count, Positive, Several
+from pydantic import Field
+
+from flatmin.core.fields import BatchNormReading, Count, Length, Several
 from flatmin.measures.measure import Asked, Measure, MeasureSettings, Row, Specimen
 
 
@@ -25,7 +27,7 @@ class EffortSettings(MeasureSettings):
         batch_size: Of the fixed partition on which the loss is evaluated.
     """
 
-    epsilons: Several[Positive] = (1e-3,)
+    epsilons: Several[Length] = (1e-3,)
     climbers: Several[Literal["lbfgsb", "corner_steps", "projected_gradient"]] = (
         "lbfgsb",
         "corner_steps",
@@ -33,7 +35,7 @@ class EffortSettings(MeasureSettings):
     )
     starts: Several[Literal["centre", "sign", "random"]] = ("centre", "sign", "random")
     batch_norm: Several[BatchNormReading] = ("batch", "running")
-    evaluations: Count = 200
+    evaluations: Annotated[Count, Field(le=1_000_000)] = 200
 
 
 def plan(settings: EffortSettings, available: int, examples: int) -> Iterator[Asked]:

@@ -9,9 +9,11 @@ the gradient where the search began, `standard_error` that of the rise on the ex
 import math
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from flatmin.core.fields import BatchNormReading, Count, Epoch, Examples, Positive, Several
+from pydantic import Field
+
+from flatmin.core.fields import BatchNormReading, Count, Epoch, Examples, Length, Several
 from flatmin.measures.measure import AlongTraining, Asked, Measure, Row, Specimen
 
 if TYPE_CHECKING:
@@ -42,13 +44,13 @@ class SharpnessSettings(AlongTraining):
         batch_size: Of the fixed partition on which the loss is evaluated.
     """
 
-    epsilons: Several[Positive] = (1e-3, 5e-4)
+    epsilons: Several[Length] = (1e-3, 5e-4)
     methods: Several[Literal["paper", "strong"]] = ("paper", "strong")
     batch_norm: Several[BatchNormReading] = ("batch", "running")
     spaces: Several[Literal["full", "random"]] = ("full", "random")
     subspace_dim: Count = 100
     distributions: Several[Literal["normal", "scaled", "unit", "uniform"]] = ("normal",)
-    draws: Count = 5
+    draws: Annotated[Count, Field(le=10_000)] = 5
     epochs: Several[Epoch] | None = None
     examples: Examples | None = None
     subsets: Several[Examples] | None = None

@@ -1,8 +1,8 @@
 """Which of the paper's networks is meant, and its options: what a file may say, and their classes are made with."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flatmin.core.fields import Count, Section, named
 
@@ -23,7 +23,7 @@ class Network(Section):
 
     name: Literal["F1", "F2", "C1", "C2", "C3", "C4"]
     variant: Variant = "code"
-    width: Count | None = None
+    width: Annotated[Count, Field(le=16_384)] | None = None
 
     _shorthand = model_validator(mode="before")(named)
 

@@ -18,18 +18,21 @@ from flatmin import __version__
 PACKAGES = ("torch", "pytorch-lightning", "numpy", "scipy", "pandas", "loss-landscapes")
 
 
-def provenance(started: datetime | None = None, *, device: str = "cpu") -> dict[str, Any]:
+def provenance(started: datetime | None = None, *, device: str = "cpu", seconds: float | None = None) -> dict[str, Any]:
     """What a reader needs to know about the run that ends now.
 
     Args:
         started: When it began, with its time zone; ``None`` leaves the times at this moment.
         device: What it computed on, as in ``"cuda:0 (NVIDIA H100)"``.
+        seconds: How long it took by a clock that nobody sets; ``None`` for the time since it began.
 
     Returns:
         A dict that can be written as JSON.
     """
-    ended = datetime.now(UTC)
-    started = started or ended
+    now = datetime.now(UTC)
+    started = started or now
+    took = max(0.0, (now - started).total_seconds()) if seconds is None else seconds
+    ended = max(now, started)
     return {
         "flatmin": __version__,
         "git": checkout(),
@@ -40,7 +43,7 @@ def provenance(started: datetime | None = None, *, device: str = "cpu") -> dict[
         "versions": {name: _package_version(name) for name in PACKAGES},
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
-        "wall_seconds": (ended - started).total_seconds(),
+        "wall_seconds": took,
     }
 
 

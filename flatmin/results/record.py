@@ -29,7 +29,7 @@ STATUSES = ("finished", "diverged")
 CLOCK_NANOSECONDS = 2_000_000_000
 _seen_good: dict[Path, tuple[str, int, int, int, int]] = {}
 
-RecordState = Literal["new", "running", "interrupted", "finished", "diverged", "broken"]
+RecordState = Literal["new", "running", "interrupted", "finished", "diverged", "stale", "broken"]
 
 
 class Record:
@@ -49,6 +49,7 @@ class Record:
         self.id = identity(setup)
         self.setup: dict[str, Any] = formats.plain(setup)
         self._locked_since: datetime | None = None
+        self._monotonic = 0.0
 
     def __repr__(self) -> str:
         return f"Record({self.kind}/{self.folder.name})"
@@ -58,7 +59,8 @@ class Record:
         """How far the work has come, read from the disk each time.
 
         "running" means that another process, or another `Record` object, holds the lock; inside its own
-        `lock` a record reports what is on disk.
+        `lock` a record reports what is on disk. "stale" is what was made from a record that has since been made anew
+        with other numbers.
         """
         if self._locked_since is None and is_held(self.folder / ".lock"):
             return "running"
@@ -66,7 +68,7 @@ class Record:
             return "broken"
         if (self.folder / "result.json").exists():
             status: RecordState = self._sealed()["status"]
-            return status
+            return "stale" if self.changed_ground else status
         return "interrupted" if (self.folder / "setup.yaml").exists() else "new"
 
     @property
@@ -81,6 +83,30 @@ class Record:
         except ResultsError as error:
             return str(error)
         return None
+
+    @property
+    def digest(self) -> str:
+        """What stands for its numbers, files and setup: the same for the same, whenever and wherever it was made."""
+        return _seal(self._sealed())
+
+    @property
+    def name(self) -> str:
+        """Its folder as seen from the experiment's."""
+        return f"{self.kind}/{self.folder.name}"
+
+    @property
+    def changed_ground(self) -> list[str]:
+        """The records that it was made from, by name, which hold other numbers now; those that are gone count not."""
+        found = []
+        for name, digest in self._sealed().get("rests_on", {}).items():
+            kind, _, folder = name.partition("/")
+            other = Record(self.folder.parents[1] / kind / folder, kind, "", {})
+            try:
+                if (other.folder / "result.json").exists() and other._body()["seal"] != digest:
+                    found.append(name)
+            except (ResultsError, KeyError):
+                found.append(name)
+        return found
 
     @property
     def result(self) -> dict[str, Any]:
@@ -129,7 +155,7 @@ class Record:
             return
         checkout()  # cached from here on: a git process forked under the lock would hold it past a kill
         with exclusive(self.folder / ".lock"):
-            self._locked_since = datetime.now(UTC)
+            self._locked_since, self._monotonic = datetime.now(UTC), time.monotonic()
             try:
                 remove_leftovers(self.folder)
                 if not (self.folder / "setup.yaml").exists():
@@ -146,6 +172,7 @@ class Record:
         tables: Mapping[str, pd.DataFrame] | None = None,
         status: str = "finished",
         provenance: Mapping[str, Any] | None = None,
+        rests_on: Mapping[str, str] | None = None,
     ) -> None:
         """Write the whole record; it counts as finished only once every file is on disk.
 
@@ -155,6 +182,7 @@ class Record:
             tables: Frames by name; each becomes ``<name>.csv``.
             status: "finished", or "diverged" when the work ended without a usable result.
             provenance: Entries to add to the standard ones, such as the device.
+            rests_on: Names and digests of the records that were read.
 
         Raises:
             ResultsError: If the disk is full or another process is writing the record.
@@ -174,9 +202,12 @@ class Record:
             "status": status,
             "result": formats.plain(result, "result"),
             "files": {name: sha256(content).hexdigest() for name, content in files.items()},
-        }
+        } | ({"rests_on": dict(rests_on)} if rests_on else {})
         with self.lock():
-            origin = {**provenance_now(self._locked_since), **(provenance or {})}
+            origin = {
+                **provenance_now(self._locked_since, seconds=time.monotonic() - self._monotonic),
+                **(provenance or {}),
+            }
             files["provenance.json"] = formats.to_json(formats.plain(origin, "provenance"))
             files["result.json"] = formats.to_json({**body, "seal": _seal(body)})
             write_files(self.folder, files)
@@ -195,16 +226,19 @@ class Record:
         path = self.folder / "result.json"
         if not path.exists():
             raise ResultsError(f"{self.folder} has no result yet.")
-        try:
-            body = dict(formats.from_json(self._read("result.json")))
-            seal = body.pop("seal", None)
-        except (TypeError, ValueError) as error:
-            raise ResultsError(f"{path} cannot be read: {error}.") from error
+        body = self._body()
+        seal = body.pop("seal", None)
         if seal != _seal(body):
             raise ResultsError(f"{path} was changed after it was written.")
         if body["id"] != self.id:
             raise ResultsError(f"{path} belongs to another setup.")
         return body
+
+    def _body(self) -> dict[str, Any]:
+        try:
+            return dict(formats.from_json(self._read("result.json")))
+        except (TypeError, ValueError) as error:
+            raise ResultsError(f"{self.folder / 'result.json'} cannot be read: {error}.") from error
 
     def _checked(self, name: str) -> bytes:
         files = self._sealed()["files"]

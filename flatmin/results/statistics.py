@@ -7,7 +7,8 @@ import pandas as pd
 from flatmin.results.tables import Tables
 
 CHANCE = "chance"
-NO_MINIMUM = ("diverged", CHANCE)
+DIVERGED = "diverged"
+NO_MINIMUM = (DIVERGED, CHANCE)
 """How trainings end that have left no minimum: with a loss that is not finite, or with the accuracy of a guess."""
 PAIR = ("small_batch", "large_batch")
 OF_BOTH = "both"
@@ -30,7 +31,7 @@ def summary(tables: Tables) -> pd.DataFrame:
         sharpness, setting of the search (NaN for the accuracies), with `mean`, `std` and `seeds`. Networks that
         were measured on their way are not among them.
     """
-    finite = tables.minima[tables.minima["status"] != "diverged"]
+    finite = tables.minima[tables.minima["status"] != DIVERGED]
     accuracies = finite.melt(id_vars=[*RUN, "seed"], value_vars=quantities(finite), var_name="quantity")
     sharpness = per_seed(tables).rename(columns={"sharpness": "value"}).assign(quantity="sharpness")
     keys = [*RUN, "quantity", *SETTING]

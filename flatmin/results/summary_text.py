@@ -12,7 +12,7 @@ from flatmin.core.errors import ResultsError
 from flatmin.results import Tables, ratios, summary
 from flatmin.results.measured import by_rule, in_words, means, pairs, setting_columns
 from flatmin.results.searches import TOLD_BY, pair_rows, with_standard_a
-from flatmin.results.statistics import PAIR
+from flatmin.results.statistics import DIVERGED, PAIR
 from flatmin.results.words import DATA_NAMES, SEARCHES, SPACES, counted, significant
 
 QUANTITIES = {
@@ -33,6 +33,15 @@ TEXT_COLUMNS = ["network", "data", "quantity", "setting", *VALUES]
 MeanAndSpread = tuple[float, float]
 
 
+def nothing_left(tables: Tables) -> str:
+    """Why there is nothing to summarise where every network diverged; nothing where one did not."""
+    ends = tables.minima["status"]
+    if ends.empty or not (ends == DIVERGED).all():
+        return ""
+    all_of_them = "the network" if len(ends) == 1 else f"all {counted(len(ends), 'network')}"
+    return f"{all_of_them} diverged: the loss was no longer finite; take a smaller training.learning_rate."
+
+
 def summary_table(tables: Tables) -> pd.DataFrame:
     """Return the means, spreads and ratios of an experiment as text, one row per quantity.
 
@@ -49,7 +58,9 @@ def summary_table(tables: Tables) -> pd.DataFrame:
     """
     means = summary(tables)
     if means.empty:
-        raise ResultsError("nothing to summarise: the tables `minima` and `sharpness` are empty.")
+        raise ResultsError(
+            nothing_left(tables) or "nothing to summarise: the tables `minima` and `sharpness` are empty."
+        )
     means = with_standard_a(means[means["regime"].isin(PAIR)])
     keys = ["network", "data", "space", "epsilon", *TOLD_BY]
     joined = means.merge(with_standard_a(ratios(tables)), how="left", on=keys, suffixes=("", "_pairs"))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from flatmin.results import Tables
 from flatmin.results.searches import pair_rows, seed_means
-from flatmin.results.statistics import CHANCE, PAIR, with_minima
+from flatmin.results.statistics import CHANCE, DIVERGED, PAIR, with_minima
 from flatmin.results.words import BATCH_NORM_NAMES, DATA_NAMES, REGIME_NAMES, SEARCH_NAMES, SPACES, counted, significant
 
 SMALL, LARGE = PAIR
@@ -31,6 +31,7 @@ def verdict(tables: Tables) -> list[str]:
     """
     guesses = tables.minima[tables.minima["status"] == CHANCE]
     frames = (tables.minima, tables.sharpness)
+    ends = {run: set(rows["status"]) for run, rows in tables.minima.groupby(["network", "data"])}
     tables = with_minima(tables)
     runs = dict.fromkeys(run for frame in frames for run in zip(frame["network"], frame["data"], strict=True))
     sentences = []
@@ -40,6 +41,8 @@ def verdict(tables: Tables) -> list[str]:
         no_better = guesses[(guesses["network"] == network) & (guesses["data"] == data)]
         left = ((tables.minima["network"] == network) & (tables.minima["data"] == data)).any()
         nothing = "the sharpness was not measured" if left or no_better.empty else "no network can be told from a guess"
+        if ends.get((network, data), set()) == {DIVERGED}:
+            nothing = "every network diverged"
         text = sentence(rows) if len(rows) else f"no verdict, {nothing}"
         note = f"; {guessing(no_better)}" if len(no_better) and (left or len(rows)) else ""
         sentences.append(f"{network} on {DATA_NAMES.get(data, data)}: {text}{note}.")

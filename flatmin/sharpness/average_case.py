@@ -12,11 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import an_objective, positive, whole
+from flatmin.core.checks import an_objective, positive, seed_of, whole
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
-
-SEEDS = 2**32
 
 
 class Valued(Protocol):
@@ -117,8 +115,7 @@ def average_case_sharpness(
     """
     positive("sigma", sigma)
     whole("pairs", pairs, minimum=1)
-    if whole("seed", seed) >= SEEDS:
-        raise ValueError(f"`seed` must be below 2**32, got {seed}: torch's generator ignores all higher bits.")
+    seed_of("seed", seed)
     theta = an_objective(objective).theta
     generator = torch.Generator().manual_seed(seed)
     scale = sigma * (theta.abs() if relative else torch.ones_like(theta))

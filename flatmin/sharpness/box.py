@@ -7,8 +7,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import one_of, positive, whole
+from flatmin.core.checks import one_of, positive, seed_of
 from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace
+
+RESOLVED = 32
+"""Half-widths of so many machine epsilons of the weights' dtype: below, rounding decides what a search finds. In
+float32 on small networks sharpness at a half-width of 1e-6 was off by up to 12 %, at 1e-8 six times, at 1e-9 zero."""
 
 
 class Unbounded(Exception):
@@ -61,7 +65,7 @@ class Box:
         """
         positive("epsilon", epsilon)
         one_of("distribution", distribution, DISTRIBUTIONS)
-        whole("seed", seed)
+        seed_of("seed", seed)
         base_loss = float(objective.value(point))
         if not -1 < base_loss < math.inf:
             raise RuntimeError(f"the loss at theta must be finite and above -1, got {base_loss}: see the formula.")
@@ -81,6 +85,11 @@ class Box:
     def sharpness(self, loss: float) -> float:
         """The rise from the loss at theta to ``loss`` in per cent of 1 + the loss at theta."""
         return 100 * (loss - self.base_loss) / (1 + self.base_loss)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the box is wide enough for the dtype of the weights to tell its points and their losses apart."""
+        return self.epsilon >= RESOLVED * torch.finfo(self.theta.dtype).eps
 
     @property
     def dim(self) -> int:

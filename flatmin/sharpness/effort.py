@@ -48,6 +48,8 @@ class Effort(Measured):
         evaluations: After how many evaluations the highest loss rose; the first is that of the loss at theta.
         sharpness: The highest sharpness from then on, in per cent; the first is 0.
         spent: Evaluations until the climb ended or the budget was spent.
+        resolved: Whether ``epsilon`` is wide enough for the objective's dtype, as of
+            :class:`~flatmin.sharpness.Sharpness`.
     """
 
     climber: str
@@ -59,6 +61,7 @@ class Effort(Measured):
     evaluations: tuple[int, ...]
     sharpness: tuple[float, ...]
     spent: int
+    resolved: bool
 
     def rows(self) -> dict[str, Any]:
         """A row for each rise."""
@@ -151,6 +154,7 @@ def effort(
         evaluations=tuple(count for count, _ in box.rises),
         sharpness=tuple(box.sharpness(loss) for _, loss in box.rises),
         spent=box.evaluations,
+        resolved=box.resolved,
     )
 
 

@@ -71,7 +71,9 @@ class Sharpness(Measured):
         spread: How far the climbs after the published one disagree, (highest - lowest) / rise; NaN if there is none or
             the rise is infinite, 0 if nothing rose.
         converged: Whether none of these ran out of iterations; for ``"paper"``, whether it could climb no further
-            before its ten were over.
+            before its ten were over. Never where the box is not ``resolved``.
+        resolved: Whether ``epsilon`` is at least 32 machine epsilons of the objective's dtype (4e-6 in float32). Below,
+            rounding decides the value: take an objective in float64.
         not_a_number: Points at which the loss was NaN; they were passed over.
         coordinates: z of the worst point, (dim,).
         perturbation: A z of the worst point, (size,): ``theta + perturbation`` has the loss ``worst_loss``.
@@ -91,6 +93,7 @@ class Sharpness(Measured):
     climbs: tuple[float, ...]
     spread: float
     converged: bool
+    resolved: bool
     not_a_number: int
     coordinates: Tensor
     perturbation: Tensor
@@ -103,7 +106,12 @@ class Sharpness(Measured):
     def words(self) -> Iterator[str]:
         """The value, whether and why it can be trusted, what it rests on."""
         yield f"{self.sharpness:.4g} %" + ("" if math.isfinite(self.sharpness) else ": the loss is infinite in the box")
-        yield "converged" if self.converged else f"NOT CONVERGED: {WHY_NOT[self.method]}; the maximum may be higher"
+        if not self.resolved:
+            yield "NOT RESOLVED: rounding decides in so small a box, take an objective in float64"
+        elif self.converged:
+            yield "converged"
+        else:
+            yield f"NOT CONVERGED: {WHY_NOT[self.method]}; the maximum may be higher"
         if self.spread > DISAGREE:
             yield f"CLIMBS DISAGREE by {self.spread:.0%} of the rise"
         if self.not_a_number:
@@ -175,8 +183,8 @@ def epsilon_sharpness(
 
     Raises:
         TypeError: If ``objective`` is none, a network say, or a number is of the wrong kind.
-        ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not fit
-            or a name is unknown.
+        ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not
+            fit, the seed has more than 32 bits or a name is unknown.
         RuntimeError: If the loss at ``theta`` is not finite, or not above -1.
 
     Example:
@@ -218,7 +226,8 @@ def epsilon_sharpness(
         perturbation_norm=norm(perturbation),
         climbs=tuple(ends),
         spread=_spread(ends[1:], box),
-        converged=all(climb.stalled for climb in climbs[1:] or climbs),
+        converged=box.resolved and all(climb.stalled for climb in climbs[1:] or climbs),
+        resolved=box.resolved,
         not_a_number=box.not_a_number,
         coordinates=box.best_z.clone(),
         perturbation=perturbation,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from flatmin.core.checks import one_of, whole
+from flatmin.core.checks import one_of, seed_of, whole
 
 KEPT_BYTES = 1 << 30
 BLOCK_ROWS = 1 << 16
@@ -49,7 +49,7 @@ class RandomSubspace:
         distribution: Of the entries.
 
     Raises:
-        ValueError: If ``dim`` is below 1 or above n, or the distribution unknown.
+        ValueError: If ``dim`` is below 1 or above n, the seed of more than 32 bits, or the distribution unknown.
     """
 
     def __init__(self, theta: Tensor, dim: int, *, seed: int, distribution: str = "normal") -> None:
@@ -57,7 +57,7 @@ class RandomSubspace:
         if dim > theta.numel():
             raise ValueError(f"`subspace_dim` must be at most the {theta.numel()} weights, got {dim}.")
         self.dim = dim
-        self.seed = whole("seed", seed)
+        self.seed = seed_of("seed", seed)
         self.distribution = one_of("distribution", distribution, DISTRIBUTIONS)
         self._like = theta
         self._kept: list[Tensor] | None = None

@@ -99,6 +99,26 @@ class RecordKeeper(pl.Callback):
         self.rows = list(state_dict["rows"])
 
 
+class Pulse(pl.Callback):
+    """Says how far an epoch is, as a share of it, at most once in ``every`` seconds."""
+
+    def __init__(self, said: Callable[[float], None], *, every: float) -> None:
+        self.said, self.every = said, every
+        self.last = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Wait for a while before the first word."""
+        self.last = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Say it, if it is time."""
+        if time.monotonic() - self.last >= self.every:
+            self.said((batch_idx + 1) / float(trainer.num_training_batches))
+            self.last = time.monotonic()
+
+
 class Saver(pl.Callback):
     """Saves the whole training state at the end of an epoch, at most once in ``every`` seconds."""
 

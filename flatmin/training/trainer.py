@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -24,11 +25,12 @@ from flatmin.objective.parameters import Layout
 from flatmin.training.checkpoints import AtomicCheckpointIO
 from flatmin.training.classifier import Classifier, EpochData
 from flatmin.training.methods.method import Criterion
-from flatmin.training.record_keeping import EpochRow, RecordKeeper, Saver
+from flatmin.training.record_keeping import EpochRow, Pulse, RecordKeeper, Saver
 from flatmin.training.settings import TrainingSettings
 from flatmin.training.snapshots import Snapshots, State, state_of
 
 CHECKPOINT_SECONDS = 10.0
+PULSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def train(
     device: torch.device | str = "cpu",
     logger: Logger | None = None,
     on_epoch: Callable[[EpochRow], None] = lambda row: None,
+    on_pulse: Callable[[float], None] | None = None,
     criterion: Criterion = cross_entropy,
 ) -> Trained:
     """Train ``network`` (in place) on ``train_data``.
@@ -95,6 +98,7 @@ def train(
         device: Where to train.
         logger: A Lightning logger for the rows.
         on_epoch: Called with every new row of the record.
+        on_pulse: Called every few seconds of a long epoch with the share of it that is done.
         criterion: The mean loss of a batch, ``criterion(outputs, targets)``.
 
     Returns:
@@ -105,6 +109,7 @@ def train(
         ResultsError: If the checkpoint is damaged or cannot be written.
         ValueError: If a setting is out of range.
         KeyboardInterrupt: If Ctrl-C stopped it.
+        SystemExit: With status 143 if SIGTERM stopped it.
     """
     device = torch.device(device)
     whole("seed", seed)
@@ -123,7 +128,8 @@ def train(
         criterion=criterion,
     )
     snapshots = Snapshots(network, settings.snapshots, checkpoint)
-    savers = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
+    others: list[pl.Callback] = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
+    others += [Pulse(on_pulse, every=PULSE_SECONDS)] if on_pulse else []
     classifier = Classifier(
         network,
         optimizer=settings.optimizer,
@@ -135,8 +141,8 @@ def train(
     data = EpochData(*train_data, settings.batch_size, seed=seed, augmentation=settings.augmentation)
     cuda = [device.index or 0] if device.type == "cuda" else []
     exact = full_precision(device) if settings.precision == "float32" else nullcontext()
-    with torch.random.fork_rng(devices=cuda), exact, _quiet(), _keyboard_interrupts():
-        trainer = _quiet_trainer(settings, device, [keeper, snapshots, *savers], logger)
+    with torch.random.fork_rng(devices=cuda), exact, _quiet(), _interruptions():
+        trainer = _quiet_trainer(settings, device, [keeper, snapshots, *others], logger)
         resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
         trainer.fit(classifier, datamodule=data, ckpt_path=resume)
         if trainer.interrupted:
@@ -161,16 +167,21 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _keyboard_interrupts() -> Iterator[None]:
-    """Let Ctrl-C through: Lightning switches it off and exits, or (before 2.4) returns as if training had ended.
+def _interruptions() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM through.
+
+    At Ctrl-C Lightning switches it off and exits, or (before 2.4) returns as if training had ended. SIGTERM it takes to
+    itself and exits with status 0 at the next batch, which a scheduler takes for success.
 
     Raises:
-        KeyboardInterrupt: If Ctrl-C made Lightning exit.
-        SystemExit: If anything else asked to exit.
+        KeyboardInterrupt: If Ctrl-C, or a handler of the caller's that raises it, made Lightning exit.
+        SystemExit: With status 143 after SIGTERM; as it was if anything else asked to exit.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise stop.__context__ from None

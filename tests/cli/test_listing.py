@@ -26,7 +26,7 @@ def counts(out):
 def test_finished_only(results, flatmin):
     said = flatmin("list", results)
     assert (said.status, said.err) == (0, "")
-    assert counts(said.out) == ["tiny", "2", "-", "-", "-", "-"]
+    assert counts(said.out) == ["tiny", "2", "-", "-", "-", "-", "-"]
     assert "finished    " not in said.out
 
 
@@ -46,7 +46,7 @@ def test_states_apart(results, flatmin):
     (broken.folder / "result.json").write_text("{")
     with store.record("trained", "F1-running", {"a": 4}).lock():
         said = flatmin("list", results)
-    assert counts(said.out) == ["tiny", "2", "1", "1", "1", "1"]
+    assert counts(said.out) == ["tiny", "2", "1", "1", "1", "-", "1"]
     lines = [line for line in said.out.splitlines() if str(results) in line]
     assert [line.split()[0] for line in lines] == ["broken", "interrupted", "running"]
     assert f"broken      {broken.folder}: {broken.folder / 'result.json'} cannot be read" in lines[0]

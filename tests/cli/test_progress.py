@@ -1,9 +1,12 @@
 """The bar: what is left to do adds up to the whole, however a run goes."""
 
+import io
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
+import flatmin.cli.progress
 import flatmin.figures
 import flatmin.training.trainer
 from flatmin.cli.progress import TerminalReporter
@@ -83,3 +86,28 @@ def test_diverged_run_fills_the_bar(file, tmp_path, study):
 def test_how_a_training_ended_in_words(state, status, said):
     result = {"status": status, "epochs": 3, "train_accuracy": 0.5, "test_accuracy": 0.4}
     assert TrainingStep.found(None, SimpleNamespace(state=state, result=result)).startswith(said)
+
+
+def test_bar_fits_a_narrow_terminal_with_all_its_times():
+    with TerminalReporter() as reporter:
+        console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
+        reporter.progress.update(
+            reporter.task, description="C1-cifar10-large_batch-seed0-normal3-strong-running", total=9
+        )
+        reporter.progress.tasks[0].finished_time = 36_000.0
+        console.print(reporter.progress.get_renderable())
+    (line,) = console.file.getvalue().splitlines()
+    assert len(line) <= 80 and line.count("…") == 1 and line.startswith("C1-cifar10-large_batch")
+    assert " 10:00:00 remaining " in line and not line.rstrip().endswith("…")
+
+
+def test_long_epochs_are_told_of_and_add_up(study, monkeypatch, capsys):
+    monkeypatch.setattr(flatmin.training.trainer, "PULSE_SECONDS", 0.0)
+    monkeypatch.setattr(flatmin.cli.progress, "LINE_SECONDS", 0.0)
+    completed, total, seen = bar(study)
+    assert completed == pytest.approx(total)
+    first = study.steps[0].label
+    shares = [share for label, share in seen if label == first]
+    assert len(shares) == 1 + 4 * (5 + 1) and sum(shares) == pytest.approx(1.0) and min(shares) >= 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if f" % {first} (" in line]
+    assert len(lines) == len(shares) and lines[-1].startswith("    100.0 % ")

@@ -93,16 +93,17 @@ def test_first_run_does_everything_and_the_second_nothing(file, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_one_line_and_the_same_command_goes_on(file, tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_is_one_line_and_the_same_command_goes_on(file, tmp_path, number, status):
     arguments = ("run", file, "training.epochs=100", "sharpness=null", "slices=null", "--results", tmp_path)
     process = shell(tmp_path, *arguments)
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("setup.yaml")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "Interrupted; the same command goes on from here.\n")
+    assert (process.returncode, err) == (status, "Interrupted; the same command goes on from here.\n")
     _, err = (process := shell(tmp_path, *arguments)).communicate()
     assert (process.returncode, err) == (0, "")
 
@@ -249,3 +250,14 @@ def test_every_kind_of_step_has_its_line(file, tmp_path, flatmin, undrawn):
     assert said.status == 0, said.err
     lines = [line for line in said.out.splitlines() if line.startswith("  effort ")]
     assert len(lines) == 2 and all("by corner_steps from sign" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminal_without_the_characters_gets_others(file, tmp_path, encoding):
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", UNDRAWN, "run", file, *BARE, "--results", tmp_path]
+    said = subprocess.run(command, env=env, capture_output=True)
+    assert (said.returncode, said.stderr) == (0, b"")
+    listed = subprocess.run([sys.executable, "-m", "flatmin", "list", tmp_path], env=env, capture_output=True)
+    assert (listed.returncode, listed.stderr) == (0, b"") and b"tiny" in listed.stdout

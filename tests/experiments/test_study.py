@@ -26,7 +26,7 @@ def study(experiment, tmp_path_factory):
 @pytest.fixture(scope="module")
 def tables(study):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flatmin.figures.render", lambda tables, out: out.mkdir())
+        patch.setattr("flatmin.figures.render", lambda tables, out: out.mkdir() or [])
         return run(study, draw=study.kind.draw)
 
 

@@ -134,6 +134,14 @@ def test_a_budget_is_spent_on_epochs_and_examples_alike(tmp_path):
     ]
 
 
+def test_a_budget_of_less_than_an_epoch_cuts_what_is_trained_on(tmp_path):
+    path = tmp_path / "cut.yaml"
+    path.write_text(BUDGET)
+    study = Study.of(load_experiment(path, ["budget=0.005", "seeds=[0]", "slices=null"]), results=tmp_path)
+    assert study.experiment.training.epochs == 1 and study.steps[0].data["examples"] == 500
+    assert "Trained on the first 500 of 1,437 examples" in [remark.text for remark in study.reduced]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -8,7 +8,8 @@ import pytest
 import wandb
 
 import flatmin.training.trainer
-from flatmin.experiments import run
+from flatmin.experiments import run, wandb_logging
+from flatmin.experiments.wandb_runs import Runs
 from flatmin.training.record_keeping import RecordKeeper
 
 
@@ -39,7 +40,24 @@ def runs(monkeypatch):
 
     monkeypatch.setattr(wandb, "setup", lambda settings: None)
     monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb_logging, "Process", Here)
     return opened
+
+
+class Here:
+    """Does in this process what the mirror's own would do."""
+
+    def __init__(self, folder):
+        self.runs = None
+
+    def tell(self, message):
+        if self.runs is None:
+            self.runs = Runs(**message[1])
+            return ""
+        return self.runs.tell(message)
+
+    def close(self, patience):
+        return ""
 
 
 @pytest.fixture

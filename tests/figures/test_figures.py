@@ -192,6 +192,31 @@ def test_three_points_lie_where_the_table_says(tables):
     assert [text.get_text() for text in axes.texts] == ["start", "small batch", "large batch"]
 
 
+def boxes_of_names(axes):
+    canvas = FigureCanvasAgg(axes.get_figure())
+    canvas.draw()
+    return [text.get_window_extent(canvas.get_renderer()) for text in axes.texts if text.get_text()]
+
+
+def close_points(tables):
+    near = tables.points.copy()
+    near.loc[near["label"] == "large_batch", ["alpha", "beta"]] = (7.3, 0.2)
+    return three_point_plane(changed(tables, points=near), **SLICE)
+
+
+def long_path(tables):
+    lines = tables.lines.copy()
+    lines["alpha"] = lines["alpha"] * 6
+    return path(changed(tables, lines=lines), **SLICE)
+
+
+@pytest.mark.parametrize("drawn", [close_points, long_path])
+def test_names_of_minima_that_are_close_do_not_run_into_each_other(tables, drawn):
+    boxes = boxes_of_names(panels(drawn(tables))[0])
+    assert len(boxes) >= 2
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+
+
 def test_sharpness_dots_bars_and_ratios_are_the_table(tables):
     figure = sharpness_figure(tables, **RUN)
     assert len(figure.axes) == 4

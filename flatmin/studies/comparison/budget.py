@@ -1,7 +1,7 @@
 """Cutting an experiment to a share of its work, and saying what is reduced."""
 
 from flatmin.data import Dataset
-from flatmin.experiments.budget import cut
+from flatmin.experiments.budget import cut, portion
 from flatmin.experiments.setups import Call
 from flatmin.results.remarks import BEGINNINGS, Remark
 from flatmin.studies.comparison.settings import Comparison, paper_regimes
@@ -33,6 +33,18 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
             "slices": cut(experiment.slices, share, examples),
         }
     )
+
+
+def examples_left(experiment: Comparison, examples: int) -> int:
+    """How many examples are trained on: all, where the budget leaves an epoch; else its share of all that one visits.
+
+    Example:
+        >>> from flatmin.core.kind import kind_named
+        >>> experiment = kind_named("comparison").settings(name="a", data="mnist", network="F1", budget=0.002)
+        >>> experiment.training.epochs, examples_left(experiment, 60_000)
+        (100, 12000)
+    """
+    return portion(min(1.0, experiment.budget * experiment.training.epochs), examples)
 
 
 def reductions(experiment: Comparison, dataset: Dataset, published: int) -> list[Remark]:

@@ -1,7 +1,7 @@
 """From an experiment to the steps it asks for, in the order in which they can be done."""
 
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import chain, islice, product
 from typing import Any
 
 from flatmin.core.errors import ConfigError
@@ -18,6 +18,8 @@ from flatmin.measures import Measure
 from flatmin.studies.comparison.settings import Comparison
 from flatmin.studies.comparison.trainings import Trainings, trainings
 
+MOST_STEPS = 50_000
+
 
 def plan(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[str, Any]] | None = None) -> list[Step]:
     """Every step of an experiment: trainings, then measures and slices, each seed by seed.
@@ -28,12 +30,18 @@ def plan(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[str, A
         own: What identifies a network and a loss of the user's own, by their keys.
 
     Raises:
-        ConfigError: If a batch or a number of examples is larger than the data, or two trainings are the same.
+        ConfigError: If a batch or a number of examples is larger than the data, two trainings are the same, or there
+            are more steps than anybody can want.
     """
     found = trainings(experiment, dataset, own or {})
-    steps: list[Step] = [step for ways in found.values() for step in ways.values()]
-    steps += measure_steps(experiment, found, len(dataset.train))
-    steps += slice_steps(experiment, found)
+    asked: Iterator[Step] = chain(
+        (step for ways in found.values() for step in ways.values()),
+        measure_steps(experiment, found, len(dataset.train)),
+        slice_steps(experiment, found),
+    )
+    steps = list(islice(asked, MOST_STEPS + 1))
+    if len(steps) > MOST_STEPS:
+        raise ConfigError(f"the settings ask for more than {MOST_STEPS:,} steps; ask for fewer seeds, draws or epochs.")
     return steps
 
 

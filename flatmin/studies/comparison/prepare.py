@@ -21,10 +21,12 @@ from flatmin.experiments.training_step import TrainingStep
 from flatmin.objective.batch_norm import batch_norm_layers
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
-from flatmin.studies.comparison.budget import reductions, within_budget
+from flatmin.results.words import counted
+from flatmin.studies.comparison.budget import examples_left, reductions, within_budget
 from flatmin.studies.comparison.cautions import cautions
 from flatmin.studies.comparison.plan import plan
 from flatmin.studies.comparison.settings import Comparison
+from flatmin.studies.comparison.singles import check_singles
 from flatmin.training import start_network
 
 
@@ -45,10 +47,11 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     whole = data_of(experiment, data_root, download=download)
     dataset = shortened(whole, experiment.data.examples)
     check_methods(experiment, dataset)
-    experiment = within_budget(experiment, len(dataset.train))
+    available = len(dataset.train)
+    dataset = shortened(dataset, examples_left(experiment, available))
+    experiment = within_budget(experiment, available)
     build, loss, identities = network_and_loss(experiment, dataset)
-    network = start_network(build, 0)
-    again = start_network(build, 0)
+    network, again = started_twice(build)
     own.check_start("network", network, again)
     own.check_fit(network, again, loss, dataset, ("network", "loss"))
     each = own.each_of(loss, network, dataset)
@@ -56,7 +59,14 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     check_measures(experiment, network)
     if not batch_norm_layers(network):
         experiment = with_one_reading(experiment)
-    steps = plan(experiment, dataset, identities)
+    try:
+        steps = plan(experiment, dataset, identities)
+    except ConfigError as error:
+        if len(dataset.train) == available:
+            raise
+        left = counted(len(dataset.train), "example")
+        raise ConfigError(f"{error} The budget of {experiment.budget:g} leaves {left} to train on.") from None
+    check_singles(experiment, network, dataset, steps)
     return Study(
         experiment,
         steps,
@@ -97,6 +107,21 @@ def network_and_loss(
     source = own.found("loss", experiment.loss, experiment.folder)
     identities["loss"] = own.described(experiment.loss, source)
     return build, own.loss_of(experiment.loss, source, dataset), identities
+
+
+def started_twice(build: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:
+    """The network at one start, made twice.
+
+    Raises:
+        ConfigError: If it does not fit into memory.
+        RuntimeError: If it cannot be made for another reason.
+    """
+    try:
+        return start_network(build, 0), start_network(build, 0)
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise ConfigError("network must fit into memory, and does not; make it smaller.") from None
 
 
 def shortened(dataset: Dataset, examples: int | None) -> Dataset:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
 
+from flatmin.core.checks import SEEDS
 from flatmin.core.fields import BatchSize, BatchSizes, Epoch, Section, Seed, Several, marked, shown
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.setups import AnyData, AnyMethod, AnyNetwork, Call
@@ -133,6 +134,14 @@ class Comparison(Measured):
             for seed in seeds:
                 if seed not in self.seeds:
                     raise ValueError(f"{key}.seeds must be among the seeds {list(self.seeds)}, got {seed}")
+        planes = self.slices.planes if self.slices else None
+        if planes and "random" in planes.kinds:
+            for seed in planes.seeds or self.seeds[:1]:
+                if 2 * seed + 1 >= SEEDS:
+                    raise ValueError(
+                        f"slices.planes.seeds must be below {SEEDS // 2}, got {seed}: a random plane takes two "
+                        "directions from each"
+                    )
         for key, regime, epochs in self._epochs_used():
             if regime not in self.regimes:
                 raise ValueError(f"{key}.regime must be one of the regimes {list(self.regimes)}, got {regime!r}")
