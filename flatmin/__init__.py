@@ -9,6 +9,9 @@ How sharp it is
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
+During training
+    SharpnessCallback (and flatmin.networks.LightningF1 to LightningC4, flatmin.data.LightningData)
+
 Results (each has plot or to_frame, to_record and save)
     load, plot_side_by_side, over_subsets
 """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from flatmin.cli.run import INTERRUPTED
+from flatmin.cli.stopping import stoppable
 from flatmin.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -233,12 +233,9 @@ def working(what: str) -> Iterator[None]:
 
     console = Console(stderr=True, highlight=False, markup=False)
     try:
-        with console.status(what):
+        with stoppable("Interrupted; nothing was written."), console.status(what):
             yield
-    except KeyboardInterrupt:
-        typer.echo("Interrupted; nothing was written.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    except FlatminError:
+    except (FlatminError, typer.Exit):
         raise
     except Exception as error:
         raise ConfigError(f"{what}: {said(error)}") from error

@@ -5,7 +5,7 @@ A result is a frozen dataclass derived from `Result`; table, record, file and wh
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
@@ -106,14 +106,14 @@ class Result:
         """One with these fields, each held to its type.
 
         Raises:
-            ValueError: If a field is missing, unknown or of another type.
+            ValueError: If a field without a default is missing, or one is unknown or of another type.
         """
         types = get_type_hints(cls)
         names = [field.name for field in fields(cls)]
-        if set(values) != set(names):
-            odd = sorted(set(values) ^ set(names))
+        since = {field.name for field in fields(cls) if field.default is not MISSING}
+        if odd := sorted(set(values) ^ set(names) - (since - set(values))):
             raise ValueError(f"a {cls.__name__} of this version has other fields ({', '.join(odd):.80})")
-        for name in names:
+        for name in values:
             try:
                 values[name] = TypeAdapter(types[name], config=STRICT).validate_python(values[name])
             except ValidationError as error:
