@@ -4,7 +4,7 @@ The loss as a function of the weights
     Objective
 
 How sharp it is
-    epsilon_sharpness, average_case_sharpness, effort, rise_on
+    epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -26,6 +26,7 @@ _HOMES = {
     "Objective": "flatmin.objective.objective",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
     "average_case_sharpness": "flatmin.sharpness.average_case",
+    "by_layer": "flatmin.sharpness.by_layer",
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
@@ -46,6 +47,7 @@ __all__ = [
     "SharpnessCallback",
     "__version__",
     "average_case_sharpness",
+    "by_layer",
     "effort",
     "epsilon_sharpness",
     "filter_normalized",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     )
     from flatmin.objective.objective import Objective
     from flatmin.sharpness.average_case import average_case_sharpness
+    from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on

@@ -126,7 +126,7 @@ class Measured(Result):
     """Base of results that were taken of an objective.
 
     Attributes:
-        batch_norm: Which BatchNorm statistics were used; ``None`` if the objective does not say.
+        batch_norm: Which BatchNorm statistics were used; ``None`` without BatchNorm, or if the objective does not say.
         examples: Examples behind the loss; ``None`` if the objective does not say.
         cautions: What the objective says the owner of a number should know, a sentence each.
     """
@@ -139,7 +139,8 @@ class Measured(Result):
     def ground(objective: Any) -> dict[str, Any]:
         """What an objective says of itself, by the fields of this class."""
         known = {field.name: getattr(objective, field.name, None) for field in fields(Measured)}
-        return known | {"cautions": tuple(known["cautions"] or ())}
+        reading = known["batch_norm"] if getattr(objective, "has_batch_norm", True) else None
+        return known | {"batch_norm": reading, "cautions": tuple(known["cautions"] or ())}
 
     def grounds(self) -> Iterator[str]:
         """The same in words."""
