@@ -1,7 +1,7 @@
 """What a pure function costs: an objective beside a plain loop of torch, CPU seconds of one thread.
 
-Over the same batches, the plain loop puts nothing back, copies nothing and takes its product with the Hessian by double
-backward anew each time (``torch.autograd.grad`` of the gradient). Both are measured in turn in one process; the ratio is
+Over the same batches, the plain loop puts nothing back, copies nothing and takes its product with the Hessian by
+double backward anew each time (``torch.autograd.grad`` of the gradient). Both are measured in turn; the ratio is
 plain over objective, more than 1 where the objective is faster. Products are repeated at one point, as in Lanczos.
 ``deep`` has 20 BatchNorm layers; for it the ratio of re-estimated statistics to those of the batch is given too.
 
