@@ -131,6 +131,7 @@ class Subject:
 
     def cautions(self) -> Iterator[str]:
         """What should be known of any number of it."""
+        yield from self.objective.cautions
         data = self.brought.data
         if data.examples < data.available:
             yield (

@@ -203,26 +203,17 @@ def _written(
     figure: Path | None,
 ) -> Iterator[str]:
     from flatmin.core.atomic import write_files
-    from flatmin.results.formats import to_csv, to_npz
+    from flatmin.results.formats import to_csv
 
     if output is not None:
         write_files(output.parent, {output.name: to_csv(rows)})
         yield f"Table: {output}"
     if save is not None:
-        if hasattr(sliced, "save"):
-            sliced.save(save)
-        else:
-            write_files(save.parent, {save.name: to_npz(_arrays(sliced))})
+        sliced.save(save)
         yield f"Slice: {save}"
     if figure is not None:
         write_files(figure.parent, {figure.name: _drawn(rows, lines, loss, figure.suffix[1:])})
         yield f"Figure: {figure}"
-
-
-def _arrays(sliced: "Line | Plane") -> dict[str, Any]:
-    import numpy as np
-
-    return {name: np.asarray(value) for name, value in vars(sliced).items() if value is not None}
 
 
 def _drawn(rows: "pd.DataFrame", lines: list[str], loss: str, kind: str) -> bytes:
@@ -241,8 +232,8 @@ def _show(rows: "pd.DataFrame", lines: list[str]) -> None:
 
     shown = rows if "beta" not in rows else rows[(rows["beta"].abs() < 1e-9) | (rows["alpha"].abs() < 1e-9)]
     shown = shown.iloc[:: max(1, -(-len(shown) // SHOWN))]
-    table = Table(*shown.columns)
-    for row in shown.itertuples(index=False):
+    table = Table(*("accuracy (%)" if name == "accuracy" else name for name in shown.columns))
+    for row in shown.assign(accuracy=100 * shown["accuracy"]).itertuples(index=False):
         table.add_row(*(significant(value, 4) for value in row))
     more = [] if len(shown) == len(rows) else [f"{len(shown)} of {len(rows):,} points; --output writes all"]
     show([table, *more, *lines])
