@@ -51,8 +51,14 @@ def patterns(subject: Subject, examples: int) -> Pair:
 class _Constant:
     """Stands in for the objective of the records that `train` takes after each epoch."""
 
-    def __init__(self, *arguments: Any) -> None:
+    has_batch_norm = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         pass
+
+    def at(self, model: nn.Module) -> "_Constant":
+        """The same."""
+        return self
 
     def evaluate(self) -> Evaluation:
         """A constant."""

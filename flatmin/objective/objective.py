@@ -12,7 +12,7 @@ from flatmin.objective.accuracy import right
 from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running, differentiable_twice
 from flatmin.objective.batches import Weights, fixed, pairs
 from flatmin.objective.channels import is_convolutional
-from flatmin.objective.copying import copied, refuse, refuse_script, unwrapped
+from flatmin.objective.copying import converted, copied, refuse, refuse_script, unwrapped
 from flatmin.objective.differences import product_by_differences
 from flatmin.objective.forward import Forward
 from flatmin.objective.losses import OwnStep, Problem, Supervised
@@ -384,6 +384,24 @@ class Objective:
         module: nn.Module = copied(self._network.module)[0]
         return Standing(module, by_batch()) if self.has_batch_norm and self.batch_norm == "batch" else module
 
+    def at(self, model: nn.Module) -> "Objective":
+        """The same objective where another network of the same kind stands: its weights and its buffers.
+
+        Nothing is tried again, so that this is cheap: for one network at many moments of its training.
+
+        Raises:
+            ValueError: If the networks have not the same parameters and buffers.
+        """
+        mine, theirs = _tensors(self._network.module), _tensors(unwrapped(model))
+        if {name: t.shape for name, t in mine.items()} != {name: t.shape for name, t in theirs.items()}:
+            raise ValueError("`model` must have the parameters and buffers of the network that the objective is of.")
+        other = copy.copy(self)
+        other._theta = torch.cat([theirs[name].detach().reshape(-1) for name in self.shapes]).to(self._theta)
+        other._buffers = {id(t): converted(theirs[name].detach().clone(), self.device, self.dtype)
+                          for name, t in mine.items() if not isinstance(t, nn.Parameter)}  # fmt: skip
+        other._forward = other._evaluator()
+        return other
+
     @property
     def statistics(self) -> Tensor:
         """Running means and variances of all BatchNorm layers in one vector (empty without such layers)."""
@@ -464,3 +482,9 @@ class Objective:
         if vector.shape != (self.size,):
             raise ValueError(f"`{name}` must have shape ({self.size},), got {tuple(vector.shape)}.")
         return vector
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by the names of the network as it was written."""
+    named = dict(model.named_parameters()) | dict(model.named_buffers())
+    return {name.replace("_orig_mod.", ""): tensor for name, tensor in named.items()}

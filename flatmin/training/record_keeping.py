@@ -52,6 +52,7 @@ class RecordKeeper(pl.Callback):
         self.on_epoch = on_epoch
         self.rows: list[EpochRow] = []
         self.status = "finished"
+        self._objectives: dict[tuple[str, str], Objective] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write down the start, unless it came with the checkpoint."""
@@ -68,11 +69,11 @@ class RecordKeeper(pl.Callback):
 
     def _write_down(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> EpochRow:
         row: EpochRow = {"epoch": epoch}
-        for split, batches in (("train", self.train), ("test", self.test)):
-            objective = Objective(module, self.criterion, batches, batch_norm="batch")
+        for split in ("train", "test"):
+            objective = self._objective(module, split, "batch")
             score = averaged = objective.evaluate()
             if objective.has_batch_norm:
-                averaged = Objective(module, self.criterion, batches, batch_norm="running").evaluate()
+                averaged = self._objective(module, split, "running").evaluate()
             row |= {f"{split}_loss": score.loss, f"{split}_accuracy": score.accuracy}
             row |= {f"running_{split}_loss": averaged.loss, f"running_{split}_accuracy": averaged.accuracy}
         self.rows.append(row)
@@ -80,6 +81,13 @@ class RecordKeeper(pl.Callback):
             trainer.logger.log_metrics(row, step=epoch)
         self.on_epoch(row)
         return row
+
+    def _objective(self, module: pl.LightningModule, split: str, reading: str) -> Objective:
+        """The loss at the module, which is tried once."""
+        if (split, reading) not in self._objectives:
+            batches = {"train": self.train, "test": self.test}[split]
+            self._objectives[split, reading] = Objective(module, self.criterion, batches, batch_norm=reading)
+        return self._objectives[split, reading].at(module)
 
     def _stopped_improving(self) -> bool:
         if self.patience is None:

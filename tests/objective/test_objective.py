@@ -411,3 +411,23 @@ def test_images_lie_with_their_channels_last_and_keep_their_values():
     assert kept.is_contiguous(memory_format=torch.channels_last) and images.is_contiguous()
     assert torch.equal(kept, images)
     assert float(objective.value()) == pytest.approx(float(F.cross_entropy(model(images), labels).detach()), rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_norm", ["running", "batch", "reestimate"])
+def test_an_objective_moves_to_another_moment_of_the_same_network(
+    network: nn.Module, data: Data, batch_norm: str
+) -> None:
+    objective = double(network, data, 4, batch_norm=batch_norm)
+    start = objective.value()
+    later = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in later.parameters():
+            parameter.mul_(1.3)
+        later[1].running_mean.add_(0.4)
+        later[5].running_var.mul_(2)
+    moved, anew = objective.at(later), double(later, data, 4, batch_norm=batch_norm)
+    assert moved.value() == anew.value() != start
+    assert torch.equal(moved.gradient(), anew.gradient()) and torch.equal(moved.theta, anew.theta)
+    assert objective.value() == start and objective.at(network).value() == start
+    with pytest.raises(ValueError, match="`model` must have the parameters and buffers of the network"):
+        objective.at(nn.Linear(2, 2))
