@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from flatmin.core.functions import FunctionObjective
 from flatmin.core.vectors import cosine
@@ -137,3 +138,43 @@ def test_points_that_span_no_plane_are_refused():
         plane_through(start, start, start + step)
     with pytest.raises(ValueError, match=r"vectors of one length, got shapes \(4,\), \(4,\), \(3,\)"):
         plane_through(start, start + step, step[:3])
+
+
+class Conv1D(nn.Module):
+    """As GPT-2's: a linear layer whose weight has what comes in along its first axis."""
+
+    def __init__(self, nf: int, nx: int) -> None:
+        super().__init__()
+        self.nf = nf
+        self.weight = nn.Parameter(torch.randn(nx, nf))
+
+    def forward(self, x):
+        return x @ self.weight
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: nn.Conv2d(4, 6, 3, bias=False), (2, 4, 5, 5)),
+        (lambda: nn.Conv2d(4, 6, 3, groups=2, bias=False), (2, 4, 5, 5)),
+        (lambda: nn.Conv2d(4, 8, 3, groups=4, bias=False), (2, 4, 5, 5)),
+        (lambda: nn.ConvTranspose2d(4, 6, 3, bias=False), (2, 4, 5, 5)),
+        (lambda: nn.ConvTranspose2d(4, 6, 3, groups=2, bias=False), (2, 4, 5, 5)),
+        (lambda: nn.ConvTranspose1d(6, 6, 3, groups=3, bias=False), (2, 6, 5)),
+        (lambda: nn.ConvTranspose3d(2, 4, 2, bias=False), (2, 2, 3, 3, 3)),
+        (lambda: nn.Linear(4, 6, bias=False), (2, 4)),
+        (lambda: Conv1D(6, 4), (2, 4)),
+    ],
+)
+def test_a_filter_is_what_makes_one_output_channel(make, shape):
+    torch.manual_seed(0)
+    layer = make().double()
+    inputs = torch.rand(shape, dtype=torch.float64) + 0.1
+    objective = Objective(layer, lambda out, _: out.mean(), [(inputs, torch.zeros(2))])
+    drawn = filter_normalized(objective).view_as(layer.weight)
+    for channel in range(layer(inputs).shape[1]):
+        (slope,) = torch.autograd.grad(layer(inputs)[:, channel].sum(), layer.weight)
+        makes = slope != 0
+        assert 0 < makes.sum() < makes.numel()
+        lengths = [float(w.detach()[makes].norm()) for w in (drawn, layer.weight)]
+        assert lengths[0] == pytest.approx(lengths[1], rel=1e-12)
