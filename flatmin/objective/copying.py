@@ -1,12 +1,13 @@
-"""A private copy of a network, and what cannot be copied or differentiated, said in one line."""
+"""A private copy of a network, which shares within itself what the original does, and nothing with the original."""
 
 import copy
 from collections.abc import Iterator
+from functools import partial
+from types import CellType, FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 _SHELLS = ("DataParallel", "DistributedDataParallel")
 
@@ -37,61 +38,30 @@ def uncompiled(model: nn.Module) -> nn.Module:
     return model
 
 
-def refuse(model: nn.Module) -> None:
-    """Refuse weights that are no dense real tensors with values.
+def copied(*objects: Any, device: torch.device, dtype: torch.dtype) -> list[Any]:
+    """Deep copies of a model and what goes with it, on ``device`` and in ``dtype``.
+
+    Tensors in one memory (a view of a weight kept as an attribute) lie in one memory again; functions that hold a part
+    of the model in a closure, hooks among them, hold its copy; tensors with a graph are copied without it.
 
     Raises:
-        ValueError: If a parameter is not initialised yet, on the meta device, complex, sparse or spread over machines.
+        TypeError: If something in them cannot be copied, or copies itself by giving itself out again.
     """
-    for name, parameter in model.named_parameters():
-        if is_lazy(parameter):
-            raise ValueError(f"parameter {name!r} of `model` has no shape yet; run the network once on a batch first.")
-        if parameter.is_meta:
-            raise ValueError(f"parameter {name!r} of `model` is on the meta device, without values; load them first.")
-        if parameter.is_complex():
-            raise ValueError(
-                f"parameter {name!r} of `model` is complex, and a loss has no curvature in complex weights here; "
-                "hold its real and imaginary parts as two real parameters (torch.view_as_real)."
-            )
-        if parameter.layout != torch.strided:
-            raise ValueError(f"parameter {name!r} of `model` is sparse; make it dense with `to_dense()`.")
-        if type(parameter.data).__name__ == "DTensor":
-            raise ValueError(f"parameter {name!r} of `model` is spread over processes; gather the network first.")
-
-
-def refuse_script(model: nn.Module) -> None:
-    """Refuse scripted layers whose BatchNorm would have to be read otherwise: calls within a script cannot be caught.
-
-    Raises:
-        ValueError: If there is one.
-    """
-    for name, layer in model.named_modules():
-        if isinstance(layer, torch.jit.ScriptModule) and "batch_norm" in str(getattr(layer, "inlined_graph", "")):
-            place = f"layer {name!r} of `model`" if name else "`model`"
-            raise ValueError(f"{place} is TorchScript, which reads BatchNorm one way only: use batch_norm='running'.")
-
-
-def copied(*objects: Any) -> list[Any]:
-    """Deep copies that share what the originals share; tensors with a graph are copied without it.
-
-    Raises:
-        TypeError: If something in them cannot be copied.
-    """
-    memo: dict[int, Any] = {}
-    for thing in objects:
-        for tensor in _with_graph(thing):
-            memo[id(tensor)] = tensor.detach().clone()
+    memo = {id(tensor): new for tensor, new in _in_one_memory(objects, device, dtype)}
+    for tensor in _attributes(objects):
+        if tensor.grad_fn is not None:
+            memo.setdefault(id(tensor), tensor.detach().clone())
     try:
         with torch.no_grad():
-            copies = [copy.deepcopy(thing, memo) for thing in objects]
+            copies = [rebound(copy.deepcopy(thing, memo), memo) for thing in objects]
     except (TypeError, RuntimeError, AttributeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TypeError(
-            f"`model` cannot be copied, and an objective never works on the network itself: {_first_line(error)}"
+            f"`model` cannot be copied, and an objective never works on the network itself: {reason}"
         ) from error
     for mine, own in zip(copies, objects, strict=True):
-        if isinstance(own, nn.Module):  # a copy of TorchScript forgets it
-            for parameter, original in zip(mine.parameters(), own.parameters(), strict=True):
-                parameter.requires_grad_(original.requires_grad)
+        if isinstance(own, nn.Module):
+            _settle(mine, own, memo, device, dtype)
     return copies
 
 
@@ -111,11 +81,97 @@ def converted(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tenso
     return tensor.to(device=device)
 
 
-def _with_graph(thing: Any) -> Iterator[Tensor]:
-    """Tensors in the attributes of modules that belong to a graph: deepcopy refuses them."""
-    for module in thing.modules() if isinstance(thing, nn.Module) else ():
-        for value in list(vars(module).values()) + list(module._buffers.values()):
-            yield from (t for t in _tensors(value) if t.grad_fn is not None)
+def rebound(thing: Any, memo: dict[int, Any]) -> Any:
+    """A function that holds copies where it held what was copied; anything else as it is.
+
+    Args:
+        thing: A function, a partial of one, or anything.
+        memo: The copy for the identity of each original, as of :func:`copy.deepcopy`.
+    """
+    if isinstance(thing, partial):
+        inner = rebound(thing.func, memo)
+        return thing if inner is thing.func else partial(inner, *thing.args, **thing.keywords)
+    if not isinstance(thing, FunctionType) or not thing.__closure__:
+        return thing
+    cells = tuple(_cell(cell, memo, thing) for cell in thing.__closure__)
+    if all(new is old for new, old in zip(cells, thing.__closure__, strict=True)):
+        return thing
+    function = FunctionType(thing.__code__, thing.__globals__, thing.__name__, thing.__defaults__, cells)
+    function.__kwdefaults__ = thing.__kwdefaults__
+    function.__dict__.update(thing.__dict__)
+    return function
+
+
+def _cell(cell: CellType, memo: dict[int, Any], owner: FunctionType) -> CellType:
+    try:
+        held = cell.cell_contents
+    except ValueError:  # not filled yet
+        return cell
+    new = memo[id(held)] if id(held) in memo else held if held is owner else rebound(held, memo)
+    return cell if new is held else CellType(new)
+
+
+def _settle(mine: nn.Module, own: nn.Module, memo: dict[int, Any], device: torch.device, dtype: torch.dtype) -> None:
+    """Move a copy, rebind its functions, and see that it is one.
+
+    Raises:
+        TypeError: If it shares its weights with the original.
+    """
+    for parameter, original in zip(mine.parameters(), own.parameters(), strict=True):
+        parameter.requires_grad_(original.requires_grad)  # a copy of TorchScript forgets it
+    for part in mine.modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            continue
+        for name, value in list(vars(part).items()):
+            if isinstance(value, dict) and "hooks" in name:
+                value.update({key: rebound(hook, memo) for key, hook in value.items()})
+            elif isinstance(value, FunctionType | partial):
+                part.__dict__[name] = rebound(value, memo)
+    moved(mine, device, dtype)
+    theirs = {tensor.data_ptr() for tensor in own.parameters() if tensor.numel()}
+    if any(parameter.data_ptr() in theirs for parameter in mine.parameters() if parameter.numel()):
+        raise TypeError(
+            "`model` cannot be copied: its deepcopy shares weights with it (a `__deepcopy__` that gives itself out?), "
+            "and an objective never works on the network itself."
+        )
+
+
+def _in_one_memory(
+    objects: tuple[Any, ...], device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Tensors that share memory with others, each with its copy, which shares it with theirs."""
+    groups: dict[int, dict[int, Tensor]] = {}
+    for tensor in _all(objects):
+        if tensor.layout == torch.strided and tensor.numel() and not tensor.is_meta:
+            groups.setdefault(tensor.untyped_storage().data_ptr(), {})[id(tensor)] = tensor
+    for group in groups.values():
+        members = list(group.values())
+        if len(members) == 1 or len({member.dtype for member in members}) > 1:
+            continue
+        first = members[0].detach()
+        length = first.untyped_storage().nbytes() // first.element_size()
+        memory = converted(first.as_strided((length,), (1,), 0).clone(), device, dtype)
+        for member in members:
+            new = memory.as_strided(member.shape, member.stride(), member.storage_offset())
+            parameter = isinstance(member, nn.Parameter)
+            yield member, nn.Parameter(new, requires_grad=member.requires_grad) if parameter else new
+
+
+def _all(objects: tuple[Any, ...]) -> Iterator[Tensor]:
+    for thing in objects:
+        if isinstance(thing, nn.Module) and not any(isinstance(m, torch.jit.ScriptModule) for m in thing.modules()):
+            yield from thing.parameters()
+    yield from _attributes(objects)
+
+
+def _attributes(objects: tuple[Any, ...]) -> Iterator[Tensor]:
+    """Buffers and tensors in plain attributes."""
+    for thing in objects:
+        for module in thing.modules() if isinstance(thing, nn.Module) else ():
+            if not isinstance(module, torch.jit.ScriptModule):
+                for name, value in list(vars(module).items()):
+                    if name not in ("_parameters", "_modules"):
+                        yield from _tensors(value)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -124,10 +180,6 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from _tensors(part)
-    elif type(value) is dict:
+    elif isinstance(value, dict):
         for part in value.values():
             yield from _tensors(part)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,5 +1,6 @@
 """The private copy of a network: it stands wherever it is put, and the user's own is never touched."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -8,11 +9,14 @@ from torch import Tensor, nn
 
 from flatmin.core.derivatives import slopes
 from flatmin.core.precision import full_precision
-from flatmin.objective.copying import moved, uncompiled
+from flatmin.objective.copying import uncompiled
 from flatmin.objective.draws import Draws
 from flatmin.objective.parameters import Layout
 from flatmin.objective.rewriting import Handlers, Rewriting
 from flatmin.objective.state import State
+
+_ONE_AT_A_TIME = threading.RLock()
+"""The generators and torch's settings belong to the process, and the copy stands at one point at a time."""
 
 
 class Network:
@@ -22,10 +26,10 @@ class Network:
     (a list, a tied layer, the recomputation of a checkpoint) finds them.
 
     Args:
-        copy: A deep copy that is nobody else's.
+        copy: A deep copy that is nobody else's, on ``device`` and in ``dtype``.
         select: Which parameters move, see :class:`~flatmin.objective.parameters.Layout`.
-        dtype: Arithmetic; ``None`` for that of the weights.
-        device: Where to compute; ``None`` for where the weights are.
+        dtype: Arithmetic.
+        device: Where to compute.
         seed: Of whatever the network draws.
 
     Attributes:
@@ -37,17 +41,15 @@ class Network:
         copy: nn.Module,
         select: Sequence[str] | None,
         *,
-        dtype: torch.dtype | None,
-        device: torch.device | str | None,
+        dtype: torch.dtype,
+        device: torch.device,
         seed: int,
     ) -> None:
         self.module = uncompiled(copy)
         self.layout = Layout.of(self.module, select)
-        named = dict(self.module.named_parameters())
-        self.half = any(named[name].dtype in (torch.float16, torch.bfloat16) for name in self.layout.shapes)
-        self.dtype = dtype or _arithmetic([named[name].dtype for name in self.layout.shapes])
-        self.device = torch.device(device) if device is not None else named[next(iter(self.layout.shapes))].device
-        moved(self.module, self.device, self.dtype).eval()
+        self.dtype, self.device = dtype, device
+        for part in self.module.modules():  # not by eval(), which some networks answer by merging their adapters
+            part.training = False
         named = dict(self.module.named_parameters())
         for name, parameter in named.items():
             parameter.requires_grad_(name in self.layout.shapes)
@@ -98,6 +100,8 @@ class Network:
         Raises:
             RuntimeError: If it is to be differentiated again and a checkpoint of the reentrant kind forbids it.
         """
+        for parameter in self.parameters:  # a forward may have frozen it
+            parameter.requires_grad_(True)
         if not self.reentrant:
             return slopes(loss, self.parameters, create_graph=create_graph)
         if create_graph:
@@ -114,7 +118,8 @@ class Network:
     @contextmanager
     def running(self, handlers: Handlers, *, graph: bool) -> Iterator[None]:
         """Arithmetic, draws and calls of torch as they are to be while the copy runs, with or without a graph."""
-        with ExitStack() as stack:
+        with _ONE_AT_A_TIME, ExitStack() as stack:
+            stack.enter_context(_default_dtype())
             stack.enter_context(full_precision(self.device))
             stack.enter_context(torch.set_grad_enabled(graph or self.needs_graph))
             stack.enter_context(self.draws.kept())
@@ -124,6 +129,16 @@ class Network:
             if handlers or self.owned:
                 stack.enter_context(Rewriting(handlers, self.owned))
             yield
+
+
+@contextmanager
+def _default_dtype() -> Iterator[None]:
+    """Give the default dtype back as it was."""
+    before = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextmanager
@@ -138,5 +153,6 @@ def _without_fast_paths() -> Iterator[None]:
         mha.set_fastpath_enabled(before)
 
 
-def _arithmetic(dtypes: list[torch.dtype]) -> torch.dtype:
-    return torch.float64 if torch.float64 in dtypes else torch.float32
+def arithmetic(model: nn.Module) -> torch.dtype:
+    """In what a network is computed: float64 if a weight is, else float32."""
+    return torch.float64 if any(p.dtype == torch.float64 for p in model.parameters()) else torch.float32

@@ -12,15 +12,16 @@ from flatmin.objective.accuracy import right
 from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running, differentiable_twice
 from flatmin.objective.batches import Weights, fixed, pairs
 from flatmin.objective.channels import is_convolutional
-from flatmin.objective.copying import converted, copied, refuse, refuse_script, unwrapped
+from flatmin.objective.copying import converted, copied, unwrapped
 from flatmin.objective.differences import product_by_differences
 from flatmin.objective.forward import Forward
 from flatmin.objective.losses import OwnStep, Problem, Supervised
 from flatmin.objective.module import Standing
-from flatmin.objective.network import Network
-from flatmin.objective.parameters import transposed_filters
+from flatmin.objective.network import Network, arithmetic
+from flatmin.objective.parameters import Layout, transposed_filters
 from flatmin.objective.probe import Probe
 from flatmin.objective.reestimate import Reestimated, reestimated
+from flatmin.objective.refusing import refuse, refuse_script
 from flatmin.objective.restricted import Restricted
 
 PRODUCTS = ("exact", "finite_difference")
@@ -192,14 +193,18 @@ class Objective:
         self._products = one_of("hvp", hvp, PRODUCTS)
         model = unwrapped(model)
         refuse(model)
-        module, loss = copied(model, loss)
-        self._network = Network(module, select, dtype=dtype, device=device, seed=whole("seed", seed))
-        self.dtype, self.device = self._network.dtype, self._network.device
+        Layout.of(model, select)
+        self.dtype = dtype or arithmetic(model)
+        self.device = torch.device(device) if device is not None else next(model.parameters()).device
+        self._half = any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters())
+        module, loss = copied(model, loss, device=self.device, dtype=self.dtype)
+        self._network = Network(module, select, dtype=self.dtype, device=self.device, seed=whole("seed", seed))
         self._theta = self._network.theta
         self._problem: Problem = kind(loss, self.device, self.dtype)
         read = pairs if kind is Supervised else (lambda batch: (batch,))
         images = is_convolutional(self._network.module)
-        held = fixed(batches, read, self.device, self.dtype, images=images)
+        with self._network.draws.kept():  # a DataLoader draws even where it does not shuffle
+            held = fixed(batches, read, self.device, self.dtype, images=images)
         self._batches = self._problem.shares(held, weights)
         self._metrics = metrics
         self._buffers: dict[int, Tensor] = {}
@@ -269,7 +274,7 @@ class Objective:
     def cautions(self) -> tuple[str, ...]:
         """What the owner of a number should know, one sentence each; empty where the network is a plain function."""
         found = list(self._found.cautions)
-        if self._network.half:
+        if self._half:
             found.append("weights in half precision are computed in float32")
         if self._products == "finite_difference":
             found.append("products with the Hessian are differences of the gradient, see hvp_error")
@@ -381,7 +386,7 @@ class Objective:
         if self.has_batch_norm and self.batch_norm == "reestimate":
             raise ValueError("batch_norm='reestimate' has no module of its own; use 'batch' or 'running'.")
         self._network.load(self._at(theta), self._buffers)
-        module: nn.Module = copied(self._network.module)[0]
+        module: nn.Module = copied(self._network.module, device=self.device, dtype=self.dtype)[0]
         return Standing(module, by_batch()) if self.has_batch_norm and self.batch_norm == "batch" else module
 
     def at(self, model: nn.Module) -> "Objective":
