@@ -2,9 +2,10 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,15 +27,29 @@ class Batch:
         parts: ``(inputs, targets, ...)``, or a tuple of the batch as it came where the loss is the user's own.
         examples: How many examples it holds.
         share: Its share of the whole; the shares sum to one.
+        marks: Versions of its tensors when it was read; none where it is made of others.
     """
 
     parts: tuple[Any, ...]
     examples: int
     share: float = 0.0
+    marks: tuple[int, ...] = ()
 
     def fresh(self) -> tuple[Any, ...]:
         """Copies of the parts, for a network or a loss may write into what it is given."""
         return tuple(mapped(torch.clone, part) for part in self.parts)
+
+    def check_intact(self) -> None:
+        """Check that nobody has written into the batch since it was read.
+
+        Raises:
+            RuntimeError: If somebody has.
+        """
+        if self.marks and self.marks != tuple(tensor._version for tensor in tensors(self.parts)):
+            raise RuntimeError(
+                "the tensors of `batches` were written into after the objective was made, so it is another function "
+                "now; give it copies, or make it anew."
+            )
 
     def cut(self, first: int, last: int) -> "Batch | None":
         """Some of the examples, if every tensor in the batch has one row an example."""
@@ -42,7 +57,7 @@ class Batch:
             return None
         if not (0 <= first < last <= self.examples):
             return None
-        return replace(self, parts=mapped(lambda t: t[first:last], self.parts), examples=last - first)
+        return replace(self, parts=mapped(lambda t: t[first:last], self.parts), examples=last - first, marks=())
 
 
 def pairs(batch: Any) -> tuple[Any, ...]:
@@ -83,6 +98,7 @@ def fixed(
         TypeError: If they can be read only once, or a batch is of no known form.
         ValueError: If there is no example, or the loader writes every batch into the same tensors.
     """
+    _check_no_pair(batches)
     found: list[Batch] = []
     versions: list[tuple[Tensor, int]] = []
     for batch in reiterable("batches", batches):
@@ -96,7 +112,7 @@ def fixed(
         if images and isinstance(parts[0], Tensor):
             parts = (channels_last(parts[0]), *parts[1:])
         if examples := count(parts):
-            found.append(Batch(parts, examples))
+            found.append(Batch(parts, examples, marks=tuple(tensor._version for tensor in tensors(parts))))
     if not found:
         raise ValueError("`batches` must hold at least one example, got none.")
     return found
@@ -131,12 +147,17 @@ def mapped(function: Callable[[Tensor], Tensor], item: Any) -> Any:
     """The same nest of mappings and sequences with ``function`` of each tensor."""
     if isinstance(item, Tensor):
         return function(item)
+    if isinstance(item, np.ndarray):
+        return function(torch.from_numpy(item))
     if isinstance(item, Mapping):
         return {key: mapped(function, value) for key, value in item.items()}
     if isinstance(item, tuple) and hasattr(item, "_fields"):
         return type(item)(*(mapped(function, value) for value in item))
     if isinstance(item, tuple | list):
         return tuple(mapped(function, value) for value in item)
+    if is_dataclass(item) and not isinstance(item, type):
+        values = {f.name: mapped(function, getattr(item, f.name)) for f in fields(item) if f.init}
+        return replace(item, **values)
     if hasattr(item, "clone") and hasattr(item, "to"):  # such as a graph of torch_geometric
         return copy.copy(item) if not hasattr(item, "apply") else item.clone().apply(function)
     return item
@@ -168,9 +189,23 @@ def count(parts: tuple[Any, ...]) -> int:
 
 
 def _fixed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Without a graph, and open to autograd even if it was made in inference mode."""
-    plain = tensor.clone() if tensor.is_inference() else tensor.detach()
+    """Without a graph, open to autograd even if it was made in inference mode, in memory that torch looks after."""
+    foreign = tensor.layout == torch.strided and not tensor.untyped_storage().resizable()
+    plain = tensor.clone() if tensor.is_inference() or foreign else tensor.detach()
     return converted(plain, device, dtype)
+
+
+def _check_no_pair(batches: Any) -> None:
+    """Check that one pair was not given for a list of pairs.
+
+    Raises:
+        ValueError: If it was.
+    """
+    if not (isinstance(batches, tuple | list) and len(batches) == 2 and all(isinstance(t, Tensor) for t in batches)):
+        return
+    inputs, targets = batches
+    if isinstance(batches, tuple) or inputs.shape[1:] != targets.shape[1:] or inputs.dtype != targets.dtype:
+        raise ValueError("`batches` must hold batches, got the two tensors of one; write [(inputs, targets)].")
 
 
 def _joined(items: list[Any]) -> Any:

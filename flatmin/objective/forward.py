@@ -93,8 +93,10 @@ class Forward:
                 counts = right(outputs, self.problem.targets(batch), self.problem.reduction)
                 hits, asked = hits + counts.right, asked + counts.asked
                 for name, metric in self.metrics.items():
-                    sums[name] += _number(metric(outputs, *batch.parts[1:])) * batch.share
-        return Score(total, float(hits) / float(asked) if float(asked) else float("nan"), sums)
+                    sums[name] += _number(metric(outputs, *self.problem.rest(batch))) * batch.examples
+        examples = sum(batch.examples for batch in self.batches)
+        means = {name: value / examples for name, value in sums.items()}
+        return Score(total, float(hits) / float(asked) if float(asked) else float("nan"), means)
 
     def each(self, function: Callable[..., Tensor], theta: Tensor) -> Tensor:
         """One number an example, float64.
@@ -192,6 +194,8 @@ class Forward:
         self, theta: Tensor, *, graph: bool = False, handlers: Handlers | None = None, stands: bool = False
     ) -> Iterator[Run]:
         """The network at ``theta``; what is given runs the batch of an index there."""
+        for batch in self.batches:
+            batch.check_intact()
         with self.network.running(self.handlers | (handlers or {}), graph=graph):
             loaded = stands
 

@@ -54,6 +54,11 @@ class Reduction(NamedTuple):
     ignore_index: int
     class_weights: Tensor | None
 
+    @property
+    def of_numbers(self) -> bool:
+        """Whether outputs and targets are compared entry by entry."""
+        return self.function in _NUMBERS
+
     def weight(self, batch: Batch) -> float:
         """What the mean over the batch was divided by, or should be."""
         targets = batch.parts[1]
@@ -119,10 +124,21 @@ class Supervised:
         return Scored(outputs, self.of(outputs, tuple(rest), batch))
 
     def of(self, outputs: Any, rest: tuple[Any, ...], batch: Batch) -> Tensor:
-        """Mean loss of outputs that are known."""
+        """Mean loss of outputs that are known.
+
+        Raises:
+            TypeError: If one of torch's own losses would get something else than a tensor.
+        """
         if self.reduction is None:
             return scalar(self.given(outputs, *rest))
-        loss = self.given(scores_of(outputs), *rest)
+        scores = scores_of(outputs)
+        if not isinstance(scores, Tensor):
+            kind = type(scores).__name__
+            raise TypeError(
+                f"`loss` takes the tensor that the network gives, and `model` gives a {kind}; take what is compared "
+                "out of it: loss=lambda outputs, targets: ..."
+            )
+        loss = self.given(scores, *rest)
         if self.reduction.kind == "none":
             loss = loss.sum()
         if self.reduction.kind in ("sum", "none"):
@@ -133,6 +149,11 @@ class Supervised:
     def targets(batch: Batch) -> Any:
         """What the outputs of a batch are compared with."""
         return batch.parts[1]
+
+    @staticmethod
+    def rest(batch: Batch) -> tuple[Any, ...]:
+        """What a metric gets beside the outputs."""
+        return batch.parts[1:]
 
     def shares(self, batches: list[Batch], weights: Weights) -> list[Batch]:
         """The batches with their shares of the mean."""
@@ -167,6 +188,11 @@ class OwnStep:
         """What the outputs of a batch are compared with, if it is a mapping that names them."""
         part = batch.parts[0]
         return next((part[key] for key in TARGETS if key in part), None) if isinstance(part, Mapping) else None
+
+    @classmethod
+    def rest(cls, batch: Batch) -> tuple[Any, ...]:
+        """What a metric gets beside the outputs."""
+        return (cls.targets(batch),)
 
     def shares(self, batches: list[Batch], weights: Weights) -> list[Batch]:
         """The batches with their shares of the mean."""

@@ -55,8 +55,10 @@ class Network:
             parameter.requires_grad_(name in self.layout.shapes)
             parameter.grad = None
         for layer in self.module.modules():
-            if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
-                layer.sparse = False
+            if isinstance(layer, nn.Embedding | nn.EmbeddingBag):  # what would make the gradient another than the slope
+                layer.sparse = layer.scale_grad_by_freq = False
+            if isinstance(layer, nn.Embedding):
+                layer.padding_idx = None
         self.parameters = [named[name] for name in self.layout.shapes]
         self.frozen = [p for name, p in named.items() if name not in self.layout.shapes]
         self.state = State(self.module, self.frozen)

@@ -1,13 +1,16 @@
 """The loss of a network over fixed data as a function of its flat weight vector."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import RandomSampler
 
 from flatmin.core.checks import one_of, whole
+from flatmin.core.vectors import norm
 from flatmin.objective.accuracy import right
 from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running, differentiable_twice
 from flatmin.objective.batches import Weights, fixed, pairs
@@ -23,8 +26,11 @@ from flatmin.objective.probe import Probe
 from flatmin.objective.reestimate import Reestimated, reestimated
 from flatmin.objective.refusing import refuse, refuse_script
 from flatmin.objective.restricted import Restricted
+from flatmin.objective.slope import doubted_product
 
 PRODUCTS = ("exact", "finite_difference")
+EVERY = 32
+"""Evaluations after which a few examples are tried again."""
 
 
 class _Pair(NamedTuple):
@@ -46,6 +52,10 @@ class Evaluation(_Pair):
         pair = super().__new__(cls, loss, accuracy)
         pair.metrics = dict(metrics or {})
         return pair
+
+    def __repr__(self) -> str:
+        more = f", metrics={self.metrics}" if self.metrics else ""
+        return f"Evaluation(loss={self.loss!r}, accuracy={self.accuracy!r}{more})"
 
 
 class Objective:
@@ -118,6 +128,8 @@ class Objective:
         device: torch.device | str | None = None,
         seed: int = 0,
     ) -> None:
+        if isinstance(loss, type):
+            raise TypeError(f"`loss` must be a function or a module, got the class; write {loss.__name__}().")
         if not callable(loss):
             raise TypeError(f"`loss` must be callable as loss(outputs, targets), got {type(loss).__name__}.")
         self._build(
@@ -156,8 +168,6 @@ class Objective:
         """
         if not callable(step):
             raise TypeError(f"`step` must be callable as step(model, batch), got {type(step).__name__}.")
-        if "metrics" in options:
-            raise TypeError("`metrics` needs outputs and targets; give Objective(model, loss, batches) a loss.")
         settings: dict[str, Any] = {
             "batch_norm": "running", "select": None, "weights": None, "metrics": {}, "hvp": "exact", "dtype": None,
             "device": None, "seed": 0,
@@ -209,7 +219,8 @@ class Objective:
         self._metrics = metrics
         self._buffers: dict[int, Tensor] = {}
         self.hvp_error = float("nan")
-        self._symmetric = False
+        shuffled = isinstance(getattr(batches, "sampler", None), RandomSampler)
+        self._said = ["`batches` shuffles: it was read once, in an order that was drawn"] if shuffled else []
         if self.batch_norm == "running":
             check_running(self._network.module)
         else:
@@ -273,7 +284,7 @@ class Objective:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What the owner of a number should know, one sentence each; empty where the network is a plain function."""
-        found = list(self._found.cautions)
+        found = [*self._found.cautions, *self._said]
         if self._half:
             found.append("weights in half precision are computed in float32")
         if self._products == "finite_difference":
@@ -295,10 +306,12 @@ class Objective:
 
     def value(self, theta: Tensor | None = None) -> Tensor:
         """Mean loss at ``theta`` (where the model stands by default), a float64 scalar."""
+        self._try_again()
         return self._forward.score(self._at(theta)).loss
 
     def evaluate(self, theta: Tensor | None = None) -> Evaluation:
         """Mean loss, accuracy and metrics at ``theta`` in one pass over the data."""
+        self._try_again()
         score = self._forward.score(self._at(theta))
         return Evaluation(float(score.loss), score.accuracy, score.metrics)
 
@@ -351,6 +364,7 @@ class Objective:
             ValueError: If the loss has no gradient.
         """
         self._check_differentiable()
+        self._try_again()
         value, gradient = self._forward.gradient(self._at(theta))
         return value, gradient.to(self.dtype)
 
@@ -373,8 +387,8 @@ class Objective:
             )
             self.hvp_error = found.error if first else self.hvp_error
             return found.product
-        if not self._symmetric:
-            self._check_symmetry(at)
+        if not self._found.differentiable_twice:
+            self._check_product(at, along)
         return self._forward.hvp(at, along).to(self.dtype)
 
     def module_at(self, theta: Tensor | None = None) -> nn.Module:
@@ -435,7 +449,9 @@ class Objective:
 
     def __repr__(self) -> str:
         name = type(self._network.module).__name__
-        weights = f"{self.size:,} weight{'s' * (self.size != 1)}"
+        every = sum(p.numel() for p in self._network.module.parameters())
+        of = "" if self.size == every else f" of {every:,}"
+        weights = f"{self.size:,}{of} weight{'s' * (every != 1)}"
         examples = f"{self.examples:,} example{'s' * (self.examples != 1)}"
         count = len(self._batches)
         loss = getattr(self._problem.given, "__name__", type(self._problem.given).__name__)
@@ -458,24 +474,44 @@ class Objective:
                 "(torch.no_grad, .detach(), argmax). Values and slices work."
             )
 
-    def _check_symmetry(self, theta: Tensor) -> None:
-        """Check, once, that the Hessian is its own transpose; a wrong second derivative seldom is.
+    def _try_again(self) -> None:
+        """Evaluate the few examples now and then, for a network may change late.
+
+        Raises:
+            RuntimeError: If they have another loss than at first.
+        """
+        found = self._found
+        found.calls += 1
+        if found.calls % EVERY or found.few is None:
+            return
+        value = float(found.few.score(found.theta).loss)
+        if not math.isclose(value, found.value, rel_tol=1e-4, abs_tol=1e-7) and not math.isnan(found.value):
+            raise RuntimeError(
+                f"`model` or `loss` is no function of the weights: after {found.calls} evaluations the same examples "
+                f"have a loss of {value:.6g}, and had {found.value:.6g}. Something outside of the network changes."
+            )
+
+    def _check_product(self, theta: Tensor, vector: Tensor) -> None:
+        """Check, once and on a few examples, that a product with the Hessian is the change of the gradient.
 
         Raises:
             RuntimeError: If it is not.
         """
-        generator = torch.Generator().manual_seed(1)
-        first, second = torch.randn(2, self.size, generator=generator).to(theta)
-        one, other = (self._forward.hvp(theta, v).double() for v in (first, second))
-        there, back = float(second.double() @ one), float(first.double() @ other)
-        scale = float(one.norm() * second.norm())
-        tolerance = 1e-3 if self.dtype == torch.float32 else 1e-8
-        if abs(there - back) > tolerance * scale:
+        few = self._found.few
+        assert few is not None
+        if self.has_batch_norm:
+            few.decomposed = few.decomposed | differentiable_twice(batch=self.batch_norm != "running")
+        try:
+            product = few.hvp(theta, vector)
+        except ValueError:  # a single example has no statistics of its own
+            return
+        if norm(vector) and doubted_product(lambda t: few.gradient(t)[1], product, theta, vector):
             raise RuntimeError(
-                f"the second derivative of this network is wrong: u'Hv is {there:.6g} and v'Hu is {back:.6g}. A layer "
-                "or an autograd.Function has a backward that cannot be differentiated; use hvp='finite_difference'."
+                "the second derivative of this network is wrong: a product with the Hessian is not the change of the "
+                "gradient. A layer or an autograd.Function has a backward that cannot be differentiated; use "
+                "hvp='finite_difference'."
             )
-        self._symmetric = True
+        self._found.differentiable_twice = True
 
     def _at(self, theta: Tensor | None) -> Tensor:
         return self._theta if theta is None else self._point("theta", theta)

@@ -5,7 +5,7 @@ what it draws, whether the gradient is the slope of the loss, whether the mean o
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,15 +15,14 @@ from flatmin.core.vectors import norm
 from flatmin.objective.batch_norm import Counting, takes_batch_statistics
 from flatmin.objective.batches import Batch, tensors
 from flatmin.objective.copying import converted
-from flatmin.objective.forward import joined
-from flatmin.objective.losses import Problem, Scored, Supervised
+from flatmin.objective.forward import Forward
+from flatmin.objective.losses import Problem, Scored, Supervised, scores_of
 from flatmin.objective.network import Network
 from flatmin.objective.rewriting import Handlers, Watch
 from flatmin.objective.second_derivatives import HANDLERS
+from flatmin.objective.slope import doubted_gradient
 
 EXAMPLES = 16
-TOLERANCE = 0.05
-"""Share of the slope by which the gradient may miss it."""
 
 
 @dataclass
@@ -38,6 +37,11 @@ class Findings:
         graph_bytes: Memory that the graph of one example takes.
         decomposed: How functions without a second derivative are computed when one is needed.
         differentiable: Whether the loss has a gradient.
+        few: The loss on a few examples, to try more of it later.
+        theta: Where the model stands.
+        value: The value of ``few`` there.
+        calls: Evaluations until now.
+        differentiable_twice: Whether a product with the Hessian was found to be right.
     """
 
     cautions: list[str] = field(default_factory=list)
@@ -47,6 +51,11 @@ class Findings:
     graph_bytes: float = 0.0
     decomposed: Handlers = field(default_factory=dict)
     differentiable: bool = True
+    few: Forward | None = None
+    theta: Tensor = field(default_factory=lambda: torch.zeros(0))
+    value: float = math.nan
+    calls: int = 0
+    differentiable_twice: bool = False
 
 
 class Probe:
@@ -89,17 +98,29 @@ class Probe:
         sample = self._sample()
         first = self._watched(sample, found)
         again = self._run(sample, self.theta)
+        self.few = Forward(
+            self.network,
+            self.problem,
+            [replace(sample, share=1.0)],
+            handlers=self.handlers,
+            metrics={},
+            buffers={},
+            graph_bytes=0.0,
+            decomposed=found.decomposed,
+        )
         self._must_equal(float(first.loss.detach()), float(again.loss.detach()))
         found.rows = _has_rows(again.outputs, sample.examples)
         if not weighed and self.problem.reduction is None:
             self._check_cut(found)
         self._check_slope(sample, found)
-        self.network.load(self.theta, {})
+        self._check_shapes(sample, again.outputs, found)
+        found.few, found.theta = self.few, self.theta
+        found.value = float(self.few.score(self.theta).loss)
         return found
 
     def _sample(self) -> Batch:
         """A few examples if the network takes them, else the first batch."""
-        whole = self.batches[0]
+        whole = max(self.batches, key=lambda batch: min(batch.examples, EXAMPLES))
         few = whole.cut(0, min(EXAMPLES, whole.examples))
         if few is None:
             return whole
@@ -181,9 +202,21 @@ class Probe:
             return
         if not math.isclose(first, again, rel_tol=1e-4, abs_tol=1e-7):
             raise ValueError(
-                f"`model` is no function of its weights: the same examples gave a loss of {first:.6g} and then of "
-                f"{again:.6g}, although its buffers, its attributes and all generators were put back. Something else "
+                f"`model` or `loss` is no function of the weights: the same examples gave a loss of {first:.6g} and "
+                f"then of {again:.6g}, although buffers, attributes and all generators were put back. Something else "
                 "changes from call to call (a counter in a closure, a file, the time); take it out, or freeze it."
+            )
+
+    def _check_shapes(self, sample: Batch, outputs: Any, found: Findings) -> None:
+        """Say so where outputs and targets of a loss of numbers have different shapes, which torch spreads."""
+        reduction, targets = self.problem.reduction, self.problem.targets(sample)
+        scores = scores_of(outputs)
+        if reduction is None or not (isinstance(scores, Tensor) and isinstance(targets, Tensor)):
+            return
+        if reduction.of_numbers and scores.shape != targets.shape:
+            found.cautions.append(
+                f"outputs of shape {tuple(scores.shape)} meet targets of shape {tuple(targets.shape)}: the loss "
+                "compares each with each, and depends on the cut into batches"
             )
 
     def _check_cut(self, found: Findings) -> None:
@@ -222,29 +255,38 @@ class Probe:
             return [float(self.problem.of(part, batch.fresh()[1:], batch).detach()) for part, batch in pairs]
 
     def _check_slope(self, sample: Batch, found: Findings) -> None:
-        """Say so if the gradient is not the slope of the loss, at a point near by."""
+        """Say so if the gradient is not the slope of the loss, at a point near by.
+
+        Raises:
+            ValueError: If no weight takes part in the loss.
+        """
         generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(3, len(self.theta), generator=generator).to(self.theta)
         size = norm(self.theta) / math.sqrt(len(self.theta)) or 1.0
-        noise = torch.randn(len(self.theta), generator=generator).to(self.theta)
-        theta = torch.add(self.theta, noise, alpha=0.02 * size)
+        theta = torch.add(self.theta, noise[0], alpha=0.02 * size)
         try:
-            loss, gradient = self._slopes(sample, theta, found)
+            self._look_at_graph(sample, theta, found)
+            value, gradient = self.few.gradient(theta)
         except RuntimeError:  # said in torch's words when a gradient is asked for
             return
-        if not (math.isfinite(loss) and gradient.isfinite().all()):
+        if not (found.differentiable and value.isfinite() and gradient.isfinite().all()):
             return
         length = norm(gradient)
-        along = gradient / length if length else noise / norm(noise)
-        step = min(1e-3 * max(1.0, abs(loss)) / (length or 1.0), 0.01 * max(1.0, norm(theta)))
-        misses = [self._miss(sample, theta, along, length, h) for h in (step, step / 10)]
-        if all(miss is not None for miss in misses):
-            slope = misses[0]
+        ways = [gradient / length] if length else []
+        ways += [way / norm(way) for way in noise[1:]]
+        doubt = doubted_gradient(lambda t: float(self.few.score(t).loss), gradient, theta, ways)
+        if doubt is not None:
             found.cautions.append(
-                f"the gradient is not the slope of the loss ({length:.3g} for {slope:.3g}): something in the network "
-                "or the loss stops, rounds or replaces it, and searches climb by it"
+                f"the gradient is not the slope of the loss (it says {doubt[0]:.3g} where the loss has {doubt[1]:.3g}):"
+                " something in the network or the loss stops, rounds or replaces it, and searches climb by it"
             )
 
-    def _slopes(self, sample: Batch, theta: Tensor, found: Findings) -> tuple[float, Tensor]:
+    def _look_at_graph(self, sample: Batch, theta: Tensor, found: Findings) -> None:
+        """What the graph of the loss shows: its memory, checkpoints, the weights that take part.
+
+        Raises:
+            ValueError: If none does.
+        """
         network = self.network
         kept = {p.untyped_storage().data_ptr() for p in [*network.parameters, *network.frozen]}
         seen: dict[int, int] = {}
@@ -260,35 +302,39 @@ class Probe:
             network.draws.begin(0)
             with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
                 loss = self.problem(network.module, sample).loss
-            found.differentiable = loss.requires_grad
-            network.reentrant = _reenters(loss.grad_fn)
-            found.graph_bytes = sum(seen.values()) / sample.examples
-            return float(loss.detach()), joined(network.slopes(loss)).detach()
+        found.graph_bytes = sum(seen.values()) / sample.examples
+        found.differentiable = loss.requires_grad
+        nodes = graph_of(loss)
+        network.reentrant = any(node.name() == "CheckpointFunctionBackward" for node in nodes)
+        if not loss.requires_grad and float(loss) == float(self._run(sample, self.theta).loss):
+            found.cautions.append("moving the weights by a fiftieth of their length does not move the loss")
+        if not loss.requires_grad or network.reentrant:
+            return
+        met = {id(node.variable) for node in nodes if hasattr(node, "variable")}
+        pairs = zip(network.layout.shapes, network.parameters, strict=True)
+        idle = [name for name, parameter in pairs if id(parameter) not in met]
+        if len(idle) == len(network.parameters) and not network.owned:
+            raise ValueError(
+                "moving the weights does not move the loss: no parameter of `model` takes part in it. Does `loss` or "
+                "the step use another network, a copy of this one? The objective works on a copy of its own."
+            )
+        if idle:
+            shown = ", ".join(map(repr, idle[:3])) + (f" and {len(idle) - 3} more" if len(idle) > 3 else "")
+            found.cautions.append(
+                f"{len(idle)} of {len(network.parameters)} parameters take no part in the loss: {shown}"
+            )
 
-    def _miss(self, sample: Batch, theta: Tensor, along: Tensor, length: float, step: float) -> float | None:
-        """The slope of the loss along a direction, if the gradient's is another."""
-        ahead, behind = (
-            float(self._run(sample, torch.add(theta, along, alpha=s)).loss.detach()) for s in (step, -step)
-        )
-        slope = (ahead - behind) / (2 * step)
-        rounding = 100 * torch.finfo(theta.dtype).eps * (abs(ahead) + abs(behind)) / (2 * step)
-        if not math.isfinite(slope) or abs(slope - length) <= TOLERANCE * max(abs(slope), length) + rounding:
-            return None
-        return slope
 
-
-def _reenters(node: Any) -> bool:
-    """Whether there is a checkpoint of the reentrant kind in a graph."""
-    seen, waiting = set(), [node]
+def graph_of(loss: Tensor) -> set[Any]:
+    """The nodes of the graph that a loss came from."""
+    seen: set[Any] = set()
+    waiting = [loss.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        if node.name() == "CheckpointFunctionBackward":
-            return True
-        seen.add(node)
-        waiting += [parent for parent, _ in node.next_functions]
-    return False
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [parent for parent, _ in node.next_functions]
+    return seen
 
 
 def _names(network: Network) -> list[str]:

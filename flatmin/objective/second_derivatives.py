@@ -26,7 +26,12 @@ def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, *_: Any, **__: Any) -> Tensor:
-    """Distances between the rows of two sets, from parts that can be differentiated twice."""
+    """Distances between the rows of two sets, from parts that can be differentiated twice.
+
+    Euclidean ones of many rows are so in torch, which takes a product of matrices for them.
+    """
+    if p == 2 and max(x1.shape[-2], x2.shape[-2]) > 25:
+        return torch.cdist(x1, x2, p, *_, **__)
     apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)
     distances: Tensor = torch.linalg.vector_norm(apart, ord=p, dim=-1)
     return distances
@@ -103,8 +108,10 @@ def _where(operation: str, run: Callable[[], Any], module: nn.Module) -> str:
     found: list[str] = []
 
     def note(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and _reaches(output.grad_fn, key, depth=6):
+        def hook(_: nn.Module, inputs: Any, output: Any) -> None:
+            before = [t for t in inputs if isinstance(t, Tensor)]
+            mine = isinstance(output, Tensor) and _reaches(output.grad_fn, key, depth=6)
+            if mine and not any(_reaches(tensor.grad_fn, key, depth=6) for tensor in before):
                 found.append(name)
 
         return hook

@@ -1,0 +1,76 @@
+"""Derivatives held against differences: is the gradient the slope of the loss, the product with the Hessian its change?
+
+A difference can be wrong where the loss has kinks. So each is taken at two steps, and only where both agree with each
+other and not with the derivative is the derivative doubted.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from flatmin.core.vectors import dot, norm
+
+TOLERANCE = 0.05
+"""Share by which a derivative may miss a difference."""
+AGREEMENT = 0.02
+"""Share by which two differences may miss each other to be believed."""
+
+
+def doubted_gradient(
+    value: Callable[[Tensor], float], gradient: Tensor, theta: Tensor, directions: list[Tensor]
+) -> tuple[float, float] | None:
+    """The slope that the gradient says and the one that the loss has, along the first direction where they differ.
+
+    Args:
+        value: The loss at a point.
+        gradient: Its gradient at ``theta``, (size,).
+        theta: The point, (size,).
+        directions: Unit vectors.
+
+    Returns:
+        Both slopes, or nothing where they are alike as far as can be told.
+    """
+    size = norm(gradient)
+    typical = size / math.sqrt(len(theta))
+    for along in directions:
+        said = dot(gradient, along)
+        limit = 1e-3 * max(1.0, abs(value(theta))) / abs(said) if said else math.inf
+        step = min(0.02 * max(1.0, norm(theta)), max(limit, 1e-3 * max(1.0, norm(theta))))
+        (first, rough), (second, _) = (_slope(value, theta, along, h) for h in (step, step / 4))
+        reach = max(abs(first), abs(said), typical)
+        apart = min(abs(first - said), abs(second - said))
+        if abs(first - second) <= AGREEMENT * reach and apart > TOLERANCE * reach + 4 * rough:
+            return said, first
+    return None
+
+
+def _slope(value: Callable[[Tensor], float], theta: Tensor, along: Tensor, step: float) -> tuple[float, float]:
+    """A central difference, and what rounding may have done to it; no slope where it is not finite."""
+    ahead, behind = (value(torch.add(theta, along, alpha=by)) for by in (step, -step))
+    rounding = 10 * torch.finfo(theta.dtype).eps * (abs(ahead) + abs(behind)) / (2 * step)
+    slope = (ahead - behind) / (2 * step)
+    return (slope, rounding) if math.isfinite(slope) else (math.nan, math.inf)
+
+
+def doubted_product(gradient: Callable[[Tensor], Tensor], product: Tensor, theta: Tensor, vector: Tensor) -> bool:
+    """Whether a product with the Hessian is another than the change of the gradient along the vector.
+
+    Args:
+        gradient: The gradient at a point, (size,).
+        product: What is held to be the product at ``theta``, (size,).
+        theta: The point, (size,).
+        vector: What the Hessian is multiplied with, (size,).
+    """
+    eps = torch.finfo(theta.dtype).eps
+    step = eps ** (1 / 3) * max(1.0, norm(theta)) / norm(vector)
+    changes = []
+    for h in (step, step / 4):
+        ahead, behind = (gradient(torch.add(theta, vector, alpha=by)).double() for by in (h, -h))
+        changes.append((ahead - behind) / (2 * h))
+        rounding = 10 * eps * norm(ahead) / h
+    first, second = changes
+    size = max(norm(first), norm(product))
+    alike = norm(first - second) <= AGREEMENT * size
+    return alike and norm(second - product.double()) > TOLERANCE * size + rounding
