@@ -5,6 +5,8 @@ what it draws, whether the gradient is the slope of the loss, whether the mean o
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -150,9 +152,15 @@ class Probe:
             network.load(self.theta, {})
             network.draws.begin(0)
             before = network.draws.drawn()
-            with watch:
+            with watch, self._averages_read(watch) as unread:
                 scored = self.problem(network.module, sample)
             after = network.draws.drawn()
+        if unread and not self.running:
+            raise ValueError(
+                f"layer {unread[0]!r} keeps running averages and reads them by itself, not by "
+                "torch.nn.functional.batch_norm, so no other statistics can be put in their place; use "
+                "batch_norm='running'."
+            )
         found.draws = before != after
         network.draws.everywhere = before[-3:] != after[-3:]
         network.state.watch()
@@ -190,6 +198,30 @@ class Probe:
         if network.unsteady:
             found.cautions.append("running the network changes what it keeps: put back before every batch")
         return scored
+
+    @contextmanager
+    def _averages_read(self, watch: Watch) -> Iterator[list[str]]:
+        """The layers with running averages that ran without a call that normalises."""
+        unread: list[str] = []
+        calls: dict[str, int] = {}
+        handles = []
+        for name, layer in self.network.module.named_modules():
+            averages = [key for key, buffer in layer.named_buffers(recurse=False) if "running" in key]
+            if averages and not isinstance(layer, torch.jit.ScriptModule):
+
+                def begin(_: nn.Module, __: Any, name: str = name) -> None:
+                    calls[name] = len(watch.calls)
+
+                def end(_: nn.Module, __: Any, ___: Any, name: str = name) -> None:
+                    if len(watch.calls) == calls[name]:
+                        unread.append(name)
+
+                handles += [layer.register_forward_pre_hook(begin), layer.register_forward_hook(end)]
+        try:
+            yield unread
+        finally:
+            for handle in handles:
+                handle.remove()
 
     @staticmethod
     def _must_equal(first: float, again: float) -> None:

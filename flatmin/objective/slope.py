@@ -43,7 +43,18 @@ def doubted_gradient(
         apart = min(abs(first - said), abs(second - said))
         if abs(first - second) <= AGREEMENT * reach and apart > TOLERANCE * reach + 4 * rough:
             return said, first
+        if said and _still(value, theta, along, said):
+            return said, 0.0
     return None
+
+
+def _still(value: Callable[[Tensor], float], theta: Tensor, along: Tensor, said: float) -> bool:
+    """Whether a small step that should be felt changes nothing at all: the loss goes in steps."""
+    here = value(theta)
+    step = 1e3 * torch.finfo(theta.dtype).eps * max(abs(here), 1e-3) / abs(said)
+    if step > 1e-3 * max(1.0, norm(theta)):
+        return False
+    return all(value(torch.add(theta, along, alpha=by)) == here for by in (step, -step))
 
 
 def _slope(value: Callable[[Tensor], float], theta: Tensor, along: Tensor, step: float) -> tuple[float, float]:

@@ -88,6 +88,34 @@ def test_weights_that_get_no_gradient_are_noticed(how: str) -> None:
     assert any("the gradient is not the slope" in said for said in objective(lambda: Stopped(how)).cautions)
 
 
+def test_a_loss_that_goes_in_steps_is_noticed() -> None:
+    class Rounding(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            weight = self.weight + ((self.weight * 8).round() / 8 - self.weight).detach()
+            bias = self.bias + ((self.bias * 8).round() / 8 - self.bias).detach()
+            return F.linear(inputs, weight, bias)
+
+    assert any("the gradient is not the slope" in said for said in objective(lambda: Rounding(6, 3)).cautions)
+
+
+class ByHand(nn.BatchNorm1d):
+    def forward(self, x: Tensor) -> Tensor:
+        mean, var = (x.mean(0), x.var(0, unbiased=False)) if self.training else (self.running_mean, self.running_var)
+        return (x - mean) / (var + self.eps).sqrt()  # type: ignore[operator, no-any-return]
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "reestimate"])
+@pytest.mark.parametrize("layer", [ByHand(8), nn.InstanceNorm1d(8, track_running_stats=True)])
+def test_averages_that_a_layer_reads_by_itself_cannot_be_replaced(layer: nn.Module, batch_norm: str) -> None:
+    def make() -> nn.Module:
+        wide = nn.Unflatten(1, (8, 1)) if isinstance(layer, nn.InstanceNorm1d) else nn.Identity()
+        return nn.Sequential(nn.Linear(6, 8), wide, layer, nn.Flatten(), nn.Linear(8, 3))
+
+    assert objective(make).value().isfinite()
+    with pytest.raises(ValueError, match="layer '2' keeps running averages and reads them by itself"):
+        objective(make, batch_norm=batch_norm)
+
+
 class Cubed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
