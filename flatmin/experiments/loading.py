@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from flatmin.core.bounded_yaml import Bounded
 from flatmin.core.errors import ConfigError
 from flatmin.core.fields import known_keys, shown
 from flatmin.core.kind import USUAL, Kind, kind_named
@@ -49,7 +50,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Any:
     return changed.beside(path.parent)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Bounded, yaml.SafeLoader):
     """Plain scalars by the core schema of YAML 1.2, save that no value is not ``null``; and no key twice."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
@@ -105,7 +106,7 @@ def _yaml(text: str, source: str) -> Any:
         problem = error.problem or ""
         problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise ConfigError(f"{source}: {where} not valid YAML: {problem}.") from error
-    except (yaml.YAMLError, AttributeError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, ValueError) as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
 
 
@@ -119,7 +120,8 @@ class _Change:
 
     @classmethod
     def parsed(cls, override: str, shorthand: Sequence[str]) -> "_Change":
-        source = f"override {' '.join(override.split())}"
+        words = " ".join(override.split())
+        source = f"override {words if len(words) <= 200 else f'{words[:197]}...'}"
         dotted, _, text = (part.strip() for part in override.partition("="))
         if not (dotted and text):
             raise ConfigError(f"{source} must be key=value, such as training.epochs=3.")

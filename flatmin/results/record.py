@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from flatmin.core.atomic import remove_leftovers, write_files
 from flatmin.core.errors import ResultsError
@@ -26,6 +25,8 @@ from flatmin.results.provenance import checkout
 from flatmin.results.provenance import provenance as provenance_now
 
 STATUSES = ("finished", "diverged")
+PROVENANCE = {"started": str, "ended": str, "wall_seconds": int | float}
+"""What every record's provenance says, for what is made of several."""
 CLOCK_NANOSECONDS = 2_000_000_000
 _seen_good: dict[Path, tuple[str, int, int, int, int]] = {}
 
@@ -78,6 +79,7 @@ class Record:
                 for name, digest in self._sealed()["files"].items():
                     if not _known_good(self.folder / name, digest):
                         self._checked(name)
+                _ = self.provenance
         except ResultsError as error:
             return str(error)
         return None
@@ -97,9 +99,20 @@ class Record:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Versions, commit, machine and times of the run that saved the result."""
-        provenance: dict[str, Any] = formats.from_json(self._read("provenance.json"))
-        return provenance
+        """Versions, commit, machine and times of the run that saved the result.
+
+        Raises:
+            ResultsError: If it is missing or damaged.
+        """
+        path = self.folder / "provenance.json"
+        try:
+            found = formats.from_json(self._read("provenance.json"))
+        except (TypeError, ValueError) as error:
+            raise ResultsError(f"{path} cannot be read: {error}.") from error
+        for key, kind in PROVENANCE.items():
+            if not isinstance(found, dict) or not isinstance(found.get(key), kind):
+                raise ResultsError(f"{path} was changed after it was written: it does not say {key!r}.")
+        return dict(found)
 
     @property
     def tables(self) -> list[str]:
@@ -186,7 +199,7 @@ class Record:
             return
         try:
             found = identity(formats.from_yaml(self._read("setup.yaml")))
-        except (yaml.YAMLError, UnicodeError, TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             raise ResultsError(f"{self.folder / 'setup.yaml'} cannot be read: {error}.") from error
         if found != self.id or not self.folder.name.endswith(f"-{found[:ID_LENGTH]}"):
             raise ResultsError(f"{self.folder / 'setup.yaml'} is not the setup this record was made for.")

@@ -1,6 +1,7 @@
 import errno
 import os
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -196,6 +197,28 @@ def test_edited_setup_is_broken_also_when_found_by_listing(record, tmp_path):
     assert record.state == "broken"
     assert "is not the setup this record was made for" in record.problem
     assert [found.state for found in Store(tmp_path).records()] == ["broken"]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"plain text", b"", b"\xff\xfe", b"null", b"[" * 100_000])
+def test_damaged_provenance_is_broken_and_not_read(record, content):
+    save(record)
+    (record.folder / "provenance.json").write_bytes(content)
+    assert record.state == "broken"
+    assert re.match(
+        r".*provenance\.json (cannot be read: |was changed after it was written: it does not say ).*\Z", record.problem
+    )
+    with pytest.raises(ResultsError, match=r"provenance\.json"):
+        _ = record.provenance
+
+
+@pytest.mark.parametrize("name", ["setup.yaml", "result.json"])
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"a: &a [*a]\n", b"x: \x00", b"\xff"])
+def test_a_file_that_no_program_wrote_is_broken_in_one_line(record, tmp_path, name, content):
+    save(record)
+    (record.folder / name).write_bytes(content)
+    (found,) = Store(tmp_path).records()
+    assert found.state == "broken"
+    assert re.match(rf".*{name} (cannot be read: |is not the setup).*\Z", found.problem)
 
 
 def test_result_of_another_setup_is_broken(record, tmp_path):
