@@ -129,7 +129,8 @@ def written(study: Study, mirror: Mirror, draw: Draw | None) -> Tables:
         tables = study.tables()
         digest, seal = tables.digest().encode(), folder / ".drawn"
         places = folder / "tables", folder / "figures"
-        if seal.exists() and seal.read_bytes() == digest and all(place.is_dir() for place in places):
+        drawn = seal.exists() and seal.read_bytes() == digest and all(place.is_dir() for place in places)
+        if drawn and tables.lie_in(places[0]):
             return tables
         tables.write(folder / "tables")
         if draw is None:

@@ -115,7 +115,7 @@ def averages_note(*tables: Tables) -> str:
 
 def variation_of(tables: Tables, series: str) -> dict[str, Any] | None:
     """Return the settings of the variation that a series comes from; ``None`` where the provenance has none."""
-    variations = tables.provenance.get("experiment", {}).get("variations", {})
+    variations = tables.experiment.get("variations") or {}
     names = [name for name in variations if series == name or series_of(series) == name]
     return dict(variations[names[0]]) if names else None
 
@@ -128,7 +128,7 @@ def with_remedies_named(tables: Tables) -> Tables:
     say which. Of several of one kind the one with its name, else the first, has it; a variation that bears the name
     of another kind loses it.
     """
-    variations = tables.provenance.get("experiment", {}).get("variations") or {}
+    variations = tables.experiment.get("variations") or {}
     natures = {name: remedy_of(tables, name, variation) for name, variation in variations.items()}
     called = {nature: name for name, nature in reversed(natures.items()) if nature}
     called |= {nature: nature for nature in called if natures.get(nature) == nature}
