@@ -15,6 +15,9 @@ def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, A
         steps: The steps of the experiment.
         workplace: Where their records lie.
         provenance: Of the experiment; the versions, commits and machines found in the records are added.
+
+    Raises:
+        ResultsError: If a record's table is not as declared.
     """
     parts: list[Tables] = []
     origins: list[dict[str, Any]] = []
@@ -24,7 +27,10 @@ def collect(steps: Iterable[Step], workplace: Workplace, provenance: dict[str, A
             continue
         for name in record.tables:
             frames: dict[str, Any] = {name: with_facts(name, record.table(name), step.facts)}
-            parts.append(Tables(**frames))
+            try:
+                parts.append(Tables(**frames))
+            except ValueError as error:
+                raise ResultsError(f"{record.folder}: {error} Delete the folder to do this step again.") from error
         origins.append(record.provenance)
     return Tables.concat(parts, provenance | common(origins))
 

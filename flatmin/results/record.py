@@ -92,10 +92,18 @@ class Record:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays that were saved, none if there were none."""
+        """The arrays that were saved, none if there were none.
+
+        Raises:
+            ResultsError: If they are damaged.
+        """
         if "arrays.npz" not in self._sealed()["files"]:
             return {}
-        return formats.from_npz(self._checked("arrays.npz"))
+        content = self._checked("arrays.npz")
+        try:
+            return formats.from_npz(content)
+        except Exception as error:
+            raise ResultsError(f"{self.folder / 'arrays.npz'} cannot be read: {error}.") from error
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -125,7 +133,11 @@ class Record:
         Raises:
             ResultsError: If there is none of this name, or it is damaged.
         """
-        return formats.from_csv(self._checked(f"{name}.csv"))
+        content = self._checked(f"{name}.csv")
+        try:
+            return formats.from_csv(content)
+        except ValueError as error:
+            raise ResultsError(f"{self.folder / name}.csv cannot be read: {error}.") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -215,6 +227,9 @@ class Record:
             raise ResultsError(f"{path} cannot be read: {error}.") from error
         if seal != _seal(body):
             raise ResultsError(f"{path} was changed after it was written.")
+        for key, kind in {"id": str, "status": str, "result": dict, "files": dict}.items():
+            if not isinstance(body.get(key), kind) or body.get("status") not in STATUSES:
+                raise ResultsError(f"{path} is no result of this version.")
         if body["id"] != self.id:
             raise ResultsError(f"{path} belongs to another setup.")
         return body

@@ -21,7 +21,7 @@ from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.objective.channels import channels_last, is_convolutional
 from flatmin.objective.parameters import Layout
-from flatmin.training.checkpoints import AtomicCheckpointIO
+from flatmin.training.checkpoints import AtomicCheckpointIO, Resumption
 from flatmin.training.classifier import Classifier, EpochData
 from flatmin.training.methods.method import Criterion
 from flatmin.training.record_keeping import EpochRow, RecordKeeper, Saver
@@ -102,7 +102,7 @@ def train(
         stopped improving) or ``"diverged"`` (it is no longer finite).
 
     Raises:
-        ResultsError: If the checkpoint is damaged or cannot be written.
+        ResultsError: If the checkpoint is damaged, of another training or cannot be written.
         ValueError: If a setting is out of range.
         KeyboardInterrupt: If Ctrl-C stopped it.
     """
@@ -124,6 +124,8 @@ def train(
     )
     snapshots = Snapshots(network, settings.snapshots, checkpoint)
     savers = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
+    resume = checkpoint if checkpoint and checkpoint.exists() else None
+    resumption = Resumption(resume)
     classifier = Classifier(
         network,
         optimizer=settings.optimizer,
@@ -136,9 +138,9 @@ def train(
     cuda = [device.index or 0] if device.type == "cuda" else []
     exact = full_precision(device) if settings.precision == "float32" else nullcontext()
     with torch.random.fork_rng(devices=cuda), exact, _quiet(), _keyboard_interrupts():
-        trainer = _quiet_trainer(settings, device, [keeper, snapshots, *savers], logger)
-        resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
-        trainer.fit(classifier, datamodule=data, ckpt_path=resume)
+        trainer = _quiet_trainer(settings, device, [resumption, keeper, snapshots, *savers], logger)
+        with resumption.told():
+            trainer.fit(classifier, datamodule=data, ckpt_path=resume and str(resume))
         if trainer.interrupted:
             raise KeyboardInterrupt
     network.to(device)  # Lightning leaves it on the CPU

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import random
 import re
@@ -14,7 +15,8 @@ import pytest
 import yaml
 
 from flatmin.core.errors import ResultsError
-from flatmin.results import Store, identity
+from flatmin.results import Store, formats, identity
+from flatmin.results.record import _seal
 
 SETUP = {"network": "F1", "data": "digits", "regime": "small_batch", "seed": 0, "lr": 1e-3}
 CURVES = pd.DataFrame({"regime": ["small_batch"] * 2, "loss": [0.1, float("inf")]})
@@ -219,6 +221,19 @@ def test_a_file_that_no_program_wrote_is_broken_in_one_line(record, tmp_path, na
     (found,) = Store(tmp_path).records()
     assert found.state == "broken"
     assert re.match(rf".*{name} (cannot be read: |is not the setup).*\Z", found.problem)
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "done"}, {"status": []}, {"files": []}, {"result": 3}, {"id": None}], ids=str
+)
+def test_a_sealed_result_of_the_wrong_shape_is_broken(record, change):
+    save(record)
+    body = {
+        key: value for key, value in json.loads((record.folder / "result.json").read_text()).items() if key != "seal"
+    }
+    body |= change
+    (record.folder / "result.json").write_bytes(formats.to_json(body | {"seal": _seal(body)}))
+    assert record.state == "broken" and "is no result of this version" in record.problem
 
 
 def test_result_of_another_setup_is_broken(record, tmp_path):
