@@ -14,6 +14,7 @@ from flatmin.core.bounded_yaml import Bounded
 from flatmin.core.errors import ConfigError
 from flatmin.core.fields import known_keys, shown
 from flatmin.core.kind import USUAL, Kind, kind_named
+from flatmin.core.texts import unprintable
 from flatmin.experiments.messages import Location, absence, first_problem
 
 
@@ -168,6 +169,8 @@ def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Locatio
     Raises:
         ConfigError: If a key is unknown or missing, or a value does not fit.
     """
+    if (text := unprintable(content)) is not None:
+        raise ConfigError(f"{source(())}: a text must have no control characters, got {shown(text)}.")
     try:
         return kind.settings.model_validate(content)
     except ValidationError as error:

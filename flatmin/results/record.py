@@ -18,6 +18,7 @@ import pandas as pd
 
 from flatmin.core.atomic import remove_leftovers, write_files
 from flatmin.core.errors import ResultsError
+from flatmin.core.texts import unprintable
 from flatmin.results import formats
 from flatmin.results.lock import exclusive, is_held
 from flatmin.results.naming import ID_LENGTH, SCHEMA, checked_name, identity
@@ -25,7 +26,7 @@ from flatmin.results.provenance import checkout
 from flatmin.results.provenance import provenance as provenance_now
 
 STATUSES = ("finished", "diverged")
-PROVENANCE = {"started": str, "ended": str, "wall_seconds": int | float}
+PROVENANCE = {"started": str, "ended": str, "wall_seconds": int | float, "git": dict | None}
 """What every record's provenance says, for what is made of several."""
 CLOCK_NANOSECONDS = 2_000_000_000
 _seen_good: dict[Path, tuple[str, int, int, int, int]] = {}
@@ -120,6 +121,8 @@ class Record:
         for key, kind in PROVENANCE.items():
             if not isinstance(found, dict) or not isinstance(found.get(key), kind):
                 raise ResultsError(f"{path} was changed after it was written: it does not say {key!r}.")
+        if unprintable(found) is not None:
+            raise ResultsError(f"{path} was changed after it was written: it does not say everything in plain text.")
         return dict(found)
 
     @property

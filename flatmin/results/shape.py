@@ -3,9 +3,11 @@
 Only what figures and reports ask for is held to a kind; a key that is absent or null is left out.
 """
 
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from flatmin.core.fields import shown
+from flatmin.core.texts import unprintable
 
 NUMBER = (int, float)
 KINDS: dict[str, type | tuple[type, ...]] = {
@@ -19,6 +21,8 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "experiment.seeds": list,
     "experiment.variations": dict,
     "experiment.variations.*": dict,
+    "experiment.variations.*.start": dict,
+    "experiment.variations.*.method": dict,
     "experiment.sharpness": dict,
     "experiment.training": dict,
     "experiment.training.learning_rate": NUMBER,
@@ -48,9 +52,8 @@ def check_shape(provenance: Mapping[str, Any]) -> None:
         for value in _at(provenance, path.split(".")):
             if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
                 raise ValueError(f"`{path}` must be {WORDS[kinds]}, got {type(value).__name__}")
-    for text in _texts(provenance):
-        if any(unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\n\t" for letter in text):
-            raise ValueError(f"it holds a text with control characters, {text[:30]!r}")
+    if (text := unprintable(provenance)) is not None:
+        raise ValueError(f"it holds a text with control characters, {shown(text)}")
 
 
 def _at(value: Any, keys: list[str]) -> Iterator[Any]:
@@ -62,11 +65,3 @@ def _at(value: Any, keys: list[str]) -> Iterator[Any]:
     for key, part in parts.items():
         if keys[0] in ("*", key):
             yield from _at(part, keys[1:])
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for part in (*value, *value.values()) if isinstance(value, Mapping) else value:
-            yield from _texts(part)

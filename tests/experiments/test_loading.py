@@ -559,3 +559,9 @@ def test_known_keys_are_an_experiment_with_every_section(load):
 @pytest.mark.parametrize("text", [LAUGHS, "[" * 10_000, "{a: " * 60 + "1" + "}" * 60])
 def test_an_override_is_held_to_the_same(load, text):
     assert re.match(r"override about=.* (is|it is) not valid YAML: ", message(load, BASE, f"about={text}"))
+
+
+@pytest.mark.parametrize("text", [r'about: "a\0b"', r'about: "\ud800"', r'regimes: {"a\x07": {batch_size: 3}}'])
+def test_text_that_nothing_can_show_is_refused(load, text):
+    expected = "a text must have no control characters, got"
+    assert expected in message(load, f"{BASE}{text}\n") and expected in message(load, BASE, text.replace(": ", "=", 1))

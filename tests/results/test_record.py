@@ -21,6 +21,11 @@ from flatmin.results.record import _seal
 SETUP = {"network": "F1", "data": "digits", "regime": "small_batch", "seed": 0, "lr": 1e-3}
 CURVES = pd.DataFrame({"regime": ["small_batch"] * 2, "loss": [0.1, float("inf")]})
 
+NUL, TEXT = (
+    b'{"started": "2026", "ended": "2026", "wall_seconds": 1, %s}' % changed
+    for changed in (b'"device": "a\\u0000"', b'"git": "text"')
+)
+
 
 @pytest.fixture
 def record(tmp_path):
@@ -201,7 +206,7 @@ def test_edited_setup_is_broken_also_when_found_by_listing(record, tmp_path):
     assert [found.state for found in Store(tmp_path).records()] == ["broken"]
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{}", b"plain text", b"", b"\xff\xfe", b"null", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"plain text", b"", b"\xff\xfe", b"null", b"[" * 100_000, NUL, TEXT])
 def test_damaged_provenance_is_broken_and_not_read(record, content):
     save(record)
     (record.folder / "provenance.json").write_bytes(content)
