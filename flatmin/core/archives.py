@@ -91,7 +91,7 @@ def tar_members(path: Path, wanted: Collection[str], limit: int = LIMIT) -> dict
                 archive.members.clear()  # type: ignore[attr-defined]
                 name = posixpath.normpath(member.name)
                 left -= member.size
-                if left < 0:
+                if member.size < 0 or left < 0:
                     raise TooLong(f"{path}:{name}", limit)
                 if name in wanted and member.isreg() and (stream := archive.extractfile(member)) is not None:
                     found[name] = stream.read()

@@ -83,6 +83,26 @@ def test_a_sparse_member_is_refused_by_what_it_announces(tmp_path):
         tar_members(path, [MEMBER], 100_000)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"size": str(40 * 2**30)},
+        {"size": "-1"},
+        {"GNU.sparse.size": str(40 * 2**30), "GNU.sparse.numblocks": "0"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(40 * 2**30)},
+    ],
+    ids=["long", "negative", "sparse 0", "sparse 1"],
+)
+def test_sizes_in_extended_headers_count_too(tmp_path, headers):
+    path = tmp_path / "set.tar.gz"
+    with gzip.open(path, "wb") as packed, tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo(MEMBER)
+        member.size, member.pax_headers = 512, headers
+        archive.addfile(member, io.BytesIO(b"0\n" + bytes(510)))
+    with pytest.raises(DataError, match=r"set\.tar\.gz.* (more than 100,000 bytes|damaged)"):
+        tar_members(path, [MEMBER], 100_000)
+
+
 @pytest.mark.parametrize("verify", [True, False])
 def test_gzipped_files_that_unpack_to_more_than_the_set(tmp_path, tiny_mnist, lay_out, verify, request):
     folder = lay_out(tmp_path / "MNIST/raw", tiny_mnist, packed=True)
