@@ -38,7 +38,7 @@ def remarks(provenance: Mapping[str, Any], *kinds: str) -> list[Remark]:
         >>> remarks({"reduced": [{"text": "On few examples", "concerns": "effort"}]}, "reduced")
         [Remark(text='On few examples', concerns='effort')]
     """
-    return [_remark(kind, entry) for kind in kinds for entry in _listed(kind, provenance.get(kind) or [])]
+    return [_remark(kind, entry) for kind in kinds for entry in _listed(kind, provenance.get(kind, []))]
 
 
 def _listed(kind: str, entries: Any) -> Iterable[Any]:
