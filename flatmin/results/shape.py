@@ -7,14 +7,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flatmin.core.fields import shown
+from flatmin.core.kind import USUAL
 from flatmin.core.texts import unprintable
 
 NUMBER = (int, float)
-KINDS: dict[str, type | tuple[type, ...]] = {
+KINDS: dict[str, Any] = {
     "experiment": (dict, str),
     "experiment.kind": str,
     "experiment.name": str,
     "experiment.about": str,
+    "experiment.resources": dict,
+    "experiment.resources.wandb": dict,
+    "loss": str,
+    "examples": dict,
+    "examples.*": int,
+    "made_with": dict,
+    "made_with.*": list,
+    "made_with.git.*": dict,
+    "reduced": list,
+    "cautions": list,
+}
+COMPARISON: dict[str, Any] = {
     "experiment.network": (dict, str),
     "experiment.network.width": int,
     "experiment.data": (dict, str),
@@ -26,18 +39,8 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "experiment.sharpness": dict,
     "experiment.training": dict,
     "experiment.training.learning_rate": NUMBER,
-    "experiment.resources": dict,
-    "experiment.resources.wandb": dict,
-    "experiment.reached": NUMBER,
-    "loss": str,
-    "examples": dict,
-    "examples.*": int,
-    "made_with": dict,
-    "made_with.*": list,
-    "made_with.git.*": dict,
-    "reduced": list,
-    "cautions": list,
 }
+"""What the settings of the usual kind are; another kind has settings of its own."""
 WORDS = {dict: "keys with values", str: "text", list: "a list", int: "a whole number", NUMBER: "a number"}
 WORDS |= {(dict, str): "keys with values, or text"}
 
@@ -48,7 +51,9 @@ def check_shape(provenance: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If something in it is of another kind, or holds control characters.
     """
-    for path, kinds in KINDS.items():
+    experiment = provenance.get("experiment")
+    usual = not isinstance(experiment, Mapping) or experiment.get("kind", USUAL) == USUAL
+    for path, kinds in (KINDS | COMPARISON if usual else KINDS).items():
         for value in _at(provenance, path.split(".")):
             if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
                 raise ValueError(f"`{path}` must be {WORDS[kinds]}, got {type(value).__name__}")

@@ -215,3 +215,9 @@ def test_a_provenance_of_the_wrong_shape_is_refused(tmp_path, provenance, messag
     (tmp_path / "provenance.json").write_text(provenance)
     with pytest.raises(ResultsError, match=rf"\A.*provenance\.json cannot be read: .*{message}.*\Z"):
         Tables.read(tmp_path)
+
+
+def test_another_kind_has_settings_of_its_own(tmp_path):
+    experiment = {"kind": "parabola", "sharpness": 20.0, "training": "none"}
+    Tables(provenance={"experiment": experiment}).write(tmp_path)
+    assert Tables.read(tmp_path).experiment == experiment
