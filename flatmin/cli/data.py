@@ -149,10 +149,12 @@ def timit(
         ),
     ] = None,
     features: Annotated[
-        Path | None, typer.Option(metavar="FILE", show_default=False, help="Kaldi features, .scp or .ark.")
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="Kaldi features, .scp or .ark."),
     ] = None,
     alignments: Annotated[
-        Path | None, typer.Option(metavar="FILE", show_default=False, help="Kaldi pdf-ids from `ali-to-pdf`.")
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="Kaldi pdf-ids from `ali-to-pdf`, gzipped or not."),
     ] = None,
     split: _BySplit = "frames",
     states: Annotated[
@@ -165,7 +167,8 @@ def timit(
 
     Of the full corpus Kaldi's training set is used: TRAIN without the SA sentences. The frames get 40 log-mel
     energies, normalised per speaker and spliced nine to an input of 360, and one of 1,973 tied triphone states. Of
-    Kaldi's own features 40 are spliced alike; any other number is taken as it is.
+    Kaldi's own features 40 are spliced alike; any other number is taken as it is. 'ali.*.gz' in quotes
+    stands for all files that match.
 
     The prepared set goes to timit/ (timit_sample/ for the sample) in --data, else in $FLATMIN_DATA, else in the
     user's cache folder; `data: timit` in an experiment finds it there.
@@ -193,6 +196,7 @@ def _summary(account: dict[str, Any]) -> list[str]:
     fewer = f", fewer than the {asked:,} asked for: no further split leaves enough frames" if states < asked else ""
     left_out = f", {count:,} more without an alignment" if (count := account.get("without_alignment")) else ""
     leak = ": neighbours of test frames are training frames" if account["split"] == "frames" else ""
+    transitions = ["  no frame shows state 0: if these are transition-ids, write pdf-ids with `ali-to-pdf`"]
     return [
         f"{account['name']}: {account['utterances']:,} utterances of {account['speakers']} speakers{left_out}",
         f"  {account['frames']:,} frames of {account['inputs']} inputs: {account['features']}; "
@@ -200,4 +204,5 @@ def _summary(account: dict[str, Any]) -> list[str]:
         f"  {states:,} states{fewer}",
         f"  {account['training_frames']:,} training and {account['test_frames']:,} test frames, "
         f"by {account['split']}{leak}",
+        *(transitions if account.get("lowest_state") else ()),
     ]

@@ -40,7 +40,7 @@ def list_results(results: Annotated[Path, LISTED] = Path("results"), every: Anno
             state = record.state
             counts[state] += 1
             if every or state not in ("finished", "diverged"):
-                problem = f": {record.problem}" if state == "broken" else ""
+                problem = f": {record.problem} Delete the folder to do it again." if state == "broken" else ""
                 lines.append(f"{state:11s} {record.folder}{problem}")
         table.add_row(folder.name, *(str(counts[state] or "-") for state in states))
     console = Console(highlight=False)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: the publisher's Python batches. Krizhevsky (2009)."""
+"""CIFAR-10 and CIFAR-100: the publisher's Python batches, and the binary ones of CIFAR-10. Krizhevsky (2009)."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from flatmin.core.errors import DataError
+from flatmin.core.fields import shown
 from flatmin.data.files import File, Layout
 from flatmin.data.publication import Download, Examples, Publication, class_numbers
 from flatmin.data.unpickle import read_record
@@ -13,13 +14,32 @@ from flatmin.data.unpickle import read_record
 _SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SHAPE = (3, 32, 32)
 _NUM_PIXELS = 3 * 32 * 32
+BINARY = ".bin"
 
 
 def _batch(file: File, labels_key: str, num_classes: int) -> Examples:
+    return (_binary if file.path.endswith(BINARY) else partial(_pickled, labels_key=labels_key))(file, num_classes)
+
+
+def _binary(file: File, num_classes: int) -> Examples:
+    """Each image is the byte of its class and then its pixels.
+
+    Raises:
+        DataError: If the file has another length than so many images.
+    """
+    content = np.frombuffer(file.content, np.uint8)
+    if len(content) % (1 + _NUM_PIXELS):
+        raise DataError(f"{file.path}: expected images of {1 + _NUM_PIXELS} bytes, got {len(content)} bytes in all.")
+    rows = content.reshape(-1, 1 + _NUM_PIXELS)
+    targets = class_numbers(file.path, rows[:, 0].tolist(), len(rows), num_classes)
+    return rows[:, 1:].reshape(-1, *_SHAPE), targets
+
+
+def _pickled(file: File, num_classes: int, labels_key: str) -> Examples:
     record = read_record(file)
     for key in ("data", labels_key):
         if key not in record:
-            raise DataError(f"{file.path}: expected an entry {key!r}, got {sorted(record)}.")
+            raise DataError(f"{file.path}: expected an entry {key!r}, got {shown(sorted(record))}.")
     images = record["data"]
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != _NUM_PIXELS:
         got = images.shape if isinstance(images, np.ndarray) else type(images).__name__
@@ -36,7 +56,7 @@ def decode(
     """Train and test examples from the batches.
 
     Args:
-        files: The batches by name; all but the test batch are training batches, in order.
+        files: The batches by name, ``.bin`` for binary ones; all but the test batch are for training, in order.
         test_name: Name of the test batch.
         labels_key: Entry of a batch that holds its labels.
         num_classes: Number of classes.
@@ -47,7 +67,7 @@ def decode(
     Raises:
         DataError: If a batch is not what its publisher distributes.
     """
-    batches = {name: _batch(file, labels_key, num_classes) for name, file in files.items()}
+    batches = {name.removesuffix(BINARY): _batch(file, labels_key, num_classes) for name, file in files.items()}
     test = batches.pop(test_name)
     images, targets = zip(*batches.values(), strict=True)
     return (np.concatenate(images), np.concatenate(targets)), test
@@ -63,6 +83,7 @@ def cifar_publication(
     md5: Mapping[str, str],
     test: str,
     key: str,
+    binary: tuple[Layout, ...] = (),
 ) -> Publication:
     """What the publisher distributes of one of the two sets.
 
@@ -75,6 +96,7 @@ def cifar_publication(
         md5: Published md5 of each batch, by file name.
         test: Name of the test batch.
         key: Entry of a batch that holds its labels.
+        binary: How its binary version lies, if that is known.
 
     Returns:
         The set.
@@ -89,6 +111,6 @@ def cifar_publication(
         num_train=50_000,
         num_test=10_000,
         decode=partial(decode, test_name=test, labels_key=key, num_classes=num_classes),
-        layouts=(Layout(folder, md5), Layout(folder, md5, file)),
+        layouts=(Layout(folder, md5), Layout(folder, md5, file), *binary),
         downloads=(Download(f"https://www.cs.toronto.edu/~kriz/{file}", file, archive_md5),),
     )

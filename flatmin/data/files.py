@@ -2,36 +2,64 @@
 
 import hashlib
 import os
-import tarfile
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
+from flatmin.core.archives import LIMIT, gunzipped, read_whole, tar_members
 from flatmin.core.errors import DataError
+
+Unpack = Callable[[Path, Collection[str], int], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
 class File:
-    """Content of a file, or of a member of an archive, with the md5 that its publisher gives."""
+    """Content of a file, or of a member of an archive, with what its publisher gives.
+
+    Args:
+        path: Where it lies.
+        content: The file.
+        published_md5: Its published md5.
+        unpacked_md5: That of what it unpacks to, where it is gzipped and that is known.
+        limit: Bytes that it may unpack to.
+    """
 
     path: str
-    content: bytes
+    content: bytes = field(repr=False)
     published_md5: str
+    unpacked_md5: str | None = None
+    limit: int = LIMIT
+
+    @cached_property
+    def unpacked(self) -> bytes:
+        """What it holds, unpacked if its name ends in ``.gz``.
+
+        Raises:
+            DataError: If it is damaged or unpacks to more than its limit.
+        """
+        return gunzipped(self.path, self.content, self.limit) if self.path.endswith(".gz") else self.content
 
     @cached_property
     def md5(self) -> str:
-        """The md5 as found."""
-        return hashlib.md5(self.content, usedforsecurity=False).hexdigest()
+        """The md5 as found; the published one of a file that was only compressed anew."""
+        found = _md5(self.content)
+        return self.published_md5 if found != self.published_md5 and self._packed_anew else found
 
     @property
     def verified(self) -> bool:
-        """Whether this is the published file, bit for bit."""
+        """Whether this is the published file, bit for bit, or holds what that one holds."""
         return self.md5 == self.published_md5
+
+    @property
+    def _packed_anew(self) -> bool:
+        try:
+            return self.unpacked_md5 is not None and _md5(self.unpacked) == self.unpacked_md5
+        except DataError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -59,17 +87,21 @@ class Copy:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which the files of a set lie under a root: loose in a folder, or in a tar archive.
+    """One way in which the files of a set lie under a root: loose in a folder, or in an archive.
 
     Args:
         folder: Folder that holds the files, under the root or inside the archive.
         md5: Published md5 of each file, by file name.
         archive: Path of the archive under the root; ``None`` for loose files.
+        unpacked_md5: That of what a gzipped file unpacks to, by file name, where it is known.
+        unpack: From the archive, the paths of the files inside and a number of bytes to the files.
     """
 
     folder: str
     md5: Mapping[str, str]
     archive: str | None = None
+    unpacked_md5: Mapping[str, str] = field(default_factory=dict)
+    unpack: Unpack = tar_members
 
     def paths(self, root: Path) -> list[Path]:
         """What has to exist under ``root``."""
@@ -79,50 +111,32 @@ class Layout:
         """What of it does not exist."""
         return [path for path in self.paths(root) if not os.path.isfile(path)]
 
-    def read(self, root: Path) -> Copy:
+    def read(self, root: Path, limit: int = LIMIT) -> Copy:
         """Read every file.
 
         Args:
             root: A folder under which nothing of the layout is missing.
+            limit: Bytes that a file may hold, and all in an archive together.
 
         Returns:
             The files, not yet compared with the published md5s.
 
         Raises:
-            DataError: If a file cannot be read, or the archive is damaged or lacks a file.
+            DataError: If a file cannot be read or is too long, or the archive is damaged or lacks a file.
         """
-        members = _archived(self, root) if self.archive else _loose(self, root)
-        files = {name: File(path, content, self.md5[name]) for name, path, content in members}
-        return Copy(str(root / (self.archive or self.folder)), files)
-
-
-def _loose(layout: Layout, root: Path) -> Iterator[tuple[str, str, bytes]]:
-    for path in layout.paths(root):
-        try:
-            yield path.name, str(path), path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _archived(layout: Layout, root: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Read the archive in one pass, in memory: nothing is unpacked to disk.
-
-    Raises:
-        DataError: If the archive cannot be read, is damaged or lacks a file.
-    """
-    (path,) = layout.paths(root)
-    wanted = {f"{layout.folder}/{name}": name for name in layout.md5}
-    found = {}
-    try:
-        with tarfile.open(path, "r|gz") as archive:
-            for member in archive:
-                if member.name in wanted and (stream := archive.extractfile(member)) is not None:
-                    found[member.name] = stream.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} is cut short or damaged ({error}). Delete it and fetch it again.") from error
-    if lacking := wanted.keys() - found.keys():
-        raise DataError(f"{path} lacks {min(lacking)}. Delete it and fetch it again.")
-    return ((name, f"{path}:{member}", found[member]) for member, name in wanted.items())
+        inside = {name: f"{self.folder}/{name}" if self.folder else name for name in self.md5}
+        if self.archive:
+            place = root / self.archive
+            members = self.unpack(place, inside.values(), limit)
+            found = {name: (f"{place}:{member}", members[member]) for name, member in inside.items()}
+        else:
+            place = root / self.folder
+            found = {path.name: (str(path), read_whole(path, limit)) for path in self.paths(root)}
+        files = {
+            name: File(path, content, self.md5[name], self.unpacked_md5.get(name), limit)
+            for name, (path, content) in found.items()
+        }
+        return Copy(str(place), files)
 
 
 def search_roots(root: str | Path | None = None) -> tuple[Path, ...]:
@@ -150,3 +164,7 @@ def require_published(name: str, copy: Copy) -> None:
             f"Move it away and run `flatmin data fetch {name}`, or set `verify: false` (`--no-verify`) to use it "
             "as it is; results then record it as not verified."
         )
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

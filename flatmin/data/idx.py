@@ -1,9 +1,7 @@
 """IDX files, gzipped or not: the format of MNIST and of the sets made after it. LeCun, Cortes and Burges (1998)."""
 
-import gzip
 import math
 import struct
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,18 +13,7 @@ from flatmin.data.publication import Examples, class_numbers
 
 SHAPE = (1, 28, 28)
 _NUM_CLASSES = 10
-
-
-def _unpacked(file: File) -> bytes:
-    if not file.path.endswith(".gz"):
-        return file.content
-    try:
-        return gzip.decompress(file.content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(
-            f"{file.path} is cut short or damaged ({error}; {len(file.content)} bytes). "
-            "Delete it and fetch the set again with `flatmin data fetch`."
-        ) from error
+_AGAIN = "Delete it and fetch the set again with `flatmin data fetch`."
 
 
 def read_idx(file: File, num_axes: int) -> npt.NDArray[np.uint8]:
@@ -45,20 +32,24 @@ def read_idx(file: File, num_axes: int) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: If the file is cut short, has another magic number or another length than its header says.
     """
-    content = _unpacked(file)
+    content = file.unpacked
     start = 4 + 4 * num_axes
     expected = 0x0800 + num_axes
     magic = int.from_bytes(content[:4], "big")
-    if magic != expected or len(content) < start:
+    if magic != expected:
         raise DataError(
             f"{file.path} is no IDX file of {num_axes} axes: expected magic number {expected:#010x}, "
-            f"got {magic:#010x}. Delete it and fetch the set again with `flatmin data fetch`."
+            f"got {magic:#010x}. {_AGAIN}"
         )
+    if len(content) < start:
+        raise DataError(f"{file.path} is cut short: its header has {start} bytes, the file {len(content)}. {_AGAIN}")
     shape = struct.unpack_from(f">{num_axes}I", content, 4)
+    if 0 in shape:
+        raise DataError(f"{file.path}: its header announces an empty array of shape {shape}. {_AGAIN}")
     if len(content) - start != math.prod(shape):
         raise DataError(
             f"{file.path}: its header announces {math.prod(shape)} bytes of shape {shape}, "
-            f"got {len(content) - start}. Delete it and fetch the set again with `flatmin data fetch`."
+            f"got {len(content) - start}. {_AGAIN}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 

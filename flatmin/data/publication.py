@@ -1,5 +1,6 @@
 """What a publisher distributes: the size of a data set, its files, where to fetch them, how to decode them."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -77,13 +78,18 @@ class Publication:
     downloads: tuple[Download, ...] = ()
     bundled: Callable[[], Copy] | None = None
 
+    @property
+    def most_bytes(self) -> int:
+        """No fewer bytes than its files have: the pixels of an example, and 64 for its labels and name."""
+        return (self.num_train + self.num_test) * (math.prod(self.input_shape) + 64) + 2**20
+
     def find(self, roots: Iterable[Path]) -> Copy | None:
         """Read the set from the first root and layout of which nothing is missing; ``None`` if it is nowhere."""
         if self.bundled is not None:
             return self.bundled()
         for root, layout in product(roots, self.layouts):
             if not layout.missing(root):
-                return layout.read(root)
+                return layout.read(root, self.most_bytes)
         return None
 
     def absence(self, roots: Iterable[Path]) -> str:
@@ -117,5 +123,12 @@ def class_numbers(path: str, labels: Sequence[int], count: int, num_classes: int
     if count == 0 or len(labels) != count:
         raise DataError(f"{path}: expected one label for each of {count} images, got {len(labels)}.")
     if min(labels) < 0 or max(labels) >= num_classes:
-        raise DataError(f"{path}: expected labels from 0 to {num_classes - 1}, got {min(labels)} to {max(labels)}.")
+        raise DataError(
+            f"{path}: expected labels from 0 to {num_classes - 1}, got {_told(min(labels))} to {_told(max(labels))}."
+        )
     return np.array(labels, np.int64)
+
+
+def _told(label: int) -> str:
+    """A number in words that fit in a line; Python spells none of thousands of digits."""
+    return str(label) if abs(label) < 2**64 else f"a number of {label.bit_length()} bits"

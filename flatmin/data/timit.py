@@ -114,7 +114,7 @@ def _prepared(folder: Path, split: str) -> Prepared:
         file = File(str(path), path.read_bytes(), account["frames_md5"])
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}. {_AGAIN}") from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise DataError(f"{path.with_suffix('.json')} is no account of prepared frames. {_AGAIN}") from error
     return Prepared(Copy(str(folder), {path.name: file}), account)
 

@@ -134,7 +134,7 @@ def _argument(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--with must be KEY=VALUE, such as width=64, got {text!r}.")
     try:
         return key, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return key, value
 
 

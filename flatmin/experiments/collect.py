@@ -17,6 +17,9 @@ def collect(steps: Iterable[Named], store: Store, provenance: dict[str, Any]) ->
         steps: The steps of the experiment.
         store: Where their records lie.
         provenance: Of the experiment; the versions, commits and machines found in the records are added.
+
+    Raises:
+        ResultsError: If a record's table is not as declared.
     """
     parts: list[Tables] = []
     origins: list[dict[str, Any]] = []
@@ -26,7 +29,10 @@ def collect(steps: Iterable[Named], store: Store, provenance: dict[str, Any]) ->
             continue
         for name in record.tables:
             frames: dict[str, Any] = {name: with_facts(name, record.table(name), step.facts)}
-            parts.append(Tables(**frames))
+            try:
+                parts.append(Tables(**frames))
+            except ValueError as error:
+                raise ResultsError(f"{record.folder}: {error} Delete the folder to do this step again.") from error
         origins.append(record.provenance)
     return Tables.concat(parts, provenance | common(origins))
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flatmin.core.errors import ResultsError
 from flatmin.data import Dataset
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.experiments.step import Step, Workplace
@@ -46,11 +47,23 @@ class Laboratory(Workplace):
         return start_network(self.build, seed).to(self.device)
 
     def trained(self, step: Step, epoch: int | None = None) -> nn.Module:
-        """The network that a finished training step left, or its snapshot of an epoch."""
-        arrays = self.record(step).arrays
+        """The network that a finished training step left, or its snapshot of an epoch.
+
+        Raises:
+            ResultsError: If its record holds no such network.
+        """
+        record = self.record(step)
+        arrays = record.arrays
         network = self.start(0)
         names = {name: name if epoch is None else snapshot_name(epoch, name) for name in network.state_dict()}
-        network.load_state_dict({name: torch.as_tensor(arrays[stored]) for name, stored in names.items()})
+        try:
+            network.load_state_dict({name: torch.as_tensor(arrays[stored]) for name, stored in names.items()})
+        except (KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise ResultsError(
+                f"{record.folder / 'arrays.npz'} does not hold this network ({reason}). Delete {record.folder} to do "
+                "this step again."
+            ) from error
         return network
 
     def objective(self, network: nn.Module, data: Pair, batch_size: int, batch_norm: str) -> Objective:

@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from flatmin.core.bounded_yaml import Bounded
 from flatmin.core.errors import ConfigError
 from flatmin.core.fields import known_keys, shown
 from flatmin.core.kind import USUAL, Kind, kind_named
+from flatmin.core.texts import unprintable
 from flatmin.experiments.messages import Location, absence, first_problem
 
 LONGEST = 120
@@ -59,7 +61,7 @@ def _blamed(changes: Sequence["_Change"], file: str, location: Location, sentenc
     return named[-1].source if named else file
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Bounded, yaml.SafeLoader):
     """Plain scalars by the core schema of YAML 1.2, save that no value is not ``null``; and no key twice."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
@@ -124,7 +126,7 @@ def _yaml(text: str, source: str) -> Any:
         problem = error.problem or ""
         problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise ConfigError(f"{source}: {where} not valid YAML: {problem}.") from error
-    except (yaml.YAMLError, AttributeError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, ValueError) as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
 
 
@@ -186,6 +188,8 @@ def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Locatio
     Raises:
         ConfigError: If a key is unknown or missing, or a value does not fit.
     """
+    if (text := unprintable(content)) is not None:
+        raise ConfigError(f"{source(())}: a text must have no control characters, got {shown(text)}.")
     try:
         return kind.settings.model_validate(content)
     except ValidationError as error:

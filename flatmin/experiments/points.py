@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 from flatmin.core.errors import ResultsError
@@ -11,7 +12,10 @@ Value = tuple[float, float]
 
 
 class Points:
-    """A file with one line per evaluated point; a line that a killed process left half-written is dropped.
+    """A file with one line per evaluated point, a digest before each.
+
+    A line that a killed process left half-written, or that is not as it was written, is dropped: its point is done
+    again.
 
     Args:
         path: The file; made with the first point.
@@ -24,23 +28,32 @@ class Points:
         """The points of the slice ``name`` evaluated so far."""
         found: dict[Index, Value] = {}
         for line in self.path.read_text(errors="replace").splitlines() if self.path.exists() else ():
+            digest, _, text = line.partition(" ")
+            if digest != _digest(text):
+                continue
             try:
-                slice_name, index, (loss, accuracy) = json.loads(line)
-            except (TypeError, ValueError):
+                slice_name, index, (loss, accuracy) = json.loads(text)
+                point = tuple(map(int, index)), (float(loss), float(accuracy))
+            except (TypeError, ValueError, RecursionError):
                 continue
             if slice_name == name:
-                found[tuple(index)] = (loss, accuracy)
+                found[point[0]] = point[1]
         return found
 
     def keep(self, name: str, advance: Callable[[], None]) -> Callable[[Index, Value], None]:
         """What writes down each new point of the slice ``name``, on a line of its own, and calls ``advance``."""
 
         def progress(index: Index, value: Value) -> None:
+            text = json.dumps([name, index, value])
             try:
                 with self.path.open("a") as file:
-                    file.write("\n" + json.dumps([name, index, value]))
+                    file.write(f"\n{_digest(text)} {text}")
             except OSError as error:
                 raise ResultsError(f"cannot write {self.path}: {error.strerror}.") from error
             advance()
 
         return progress
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

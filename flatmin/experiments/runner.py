@@ -166,7 +166,7 @@ def written(study: Study, mirror: Mirror, draw: Draw | None) -> Tables:
     folder = study.folder
     with exclusive(folder / ".tables.lock", patience=DRAWING_SECONDS):
         tables = study.tables()
-        if is_drawn(tables, folder) and (folder / "tables").is_dir():
+        if is_drawn(tables, folder) and tables.lie_in(folder / "tables"):
             return tables
         tables.write(folder / "tables")
         if draw is not None:

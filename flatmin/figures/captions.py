@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from flatmin.figures.style import plain
 from flatmin.results import Tables
 from flatmin.results.remarks import concerning, remarks
 from flatmin.results.words import BATCH_NORM_NAMES, DATA_NAMES, counted, span
@@ -52,7 +53,7 @@ def write_footer(figure: Figure, facts: Sequence[str]) -> None:
         figure: The figure, with the constrained layout.
         facts: The sentences, with or without their full stops.
     """
-    text = " ".join(fact.rstrip(".") + "." for fact in facts if fact)
+    text = plain(" ".join(fact.rstrip(".") + "." for fact in facts if fact))
     lines = textwrap.wrap(text, width=int(FACTS_PER_INCH * figure.get_figwidth()))
     figure.set_figheight(figure.get_figheight() + FOOTER_LINE * len(lines))
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=6, color="0.35")
@@ -84,7 +85,7 @@ def batch_norm_fact(rows: pd.DataFrame) -> str:
 def examples_fact(tables: Tables, table: str, rows: pd.DataFrame) -> str:
     """Return on how many examples the losses were taken, from the rows or else from the provenance."""
     on_test = "split" in rows and (rows["split"] == "test").all()
-    stated = pd.Series([tables.provenance.get("examples", {}).get(f"{table}_test" if on_test else table)])
+    stated = pd.Series([(tables.provenance.get("examples") or {}).get(f"{table}_test" if on_test else table)])
     return span(rows.get("examples", stated).dropna(), "example")
 
 

@@ -109,10 +109,20 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
         name = next((found.provenance.get("loss") for found in args if isinstance(found, Tables)), None)
-        with house_style(), loss_called(name or LOSS):
+        with house_style(), loss_called(plain(name or LOSS)):
             return draw(*args, **kwargs)
 
     return wrapper
+
+
+def plain(text: str) -> str:
+    r"""Return a text of the user's own so that its dollars are no formula.
+
+    Example:
+        >>> print(plain("my$loss"))
+        my\$loss
+    """
+    return text.replace("$", r"\$")
 
 
 @contextmanager

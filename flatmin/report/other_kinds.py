@@ -36,7 +36,7 @@ class Other:
 
 def is_other(tables: Tables) -> bool:
     """Whether the paper has no place for the study that left these tables."""
-    network = tables.provenance.get("experiment", {}).get("network")
+    network = tables.experiment.get("network")
     return kind_of(tables).name != USUAL or (isinstance(network, dict) and "call" in network)
 
 

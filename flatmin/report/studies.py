@@ -49,7 +49,7 @@ class StudyResults:
     @property
     def experiment(self) -> dict[str, Any]:
         """The whole experiment."""
-        return dict(self.tables.provenance["experiment"])
+        return dict(self.tables.experiment)
 
     @property
     def network(self) -> str:
@@ -99,7 +99,7 @@ class StudyResults:
     @property
     def training_examples(self) -> int:
         """How many it was trained on, 0 where the provenance does not say."""
-        return int(self.tables.provenance.get("examples", {}).get("curves", 0))
+        return int((self.tables.provenance.get("examples") or {}).get("curves") or 0)
 
     @property
     def epochs(self) -> str:
@@ -145,7 +145,7 @@ class StudyResults:
     @property
     def commits(self) -> list[str]:
         """The commits it was made at, with a plus where files had been changed."""
-        found = self.tables.provenance.get("made_with", {}).get("git", [])
+        found = (self.tables.provenance.get("made_with") or {}).get("git") or []
         return [f"{git['commit']}{'+' if git.get('dirty') else ''}" for git in found if git and git.get("commit")]
 
     @property

@@ -82,15 +82,15 @@ def training(tables: Tables) -> str:
 
 def origin(tables: Tables) -> str:
     """Version and commits of the code that made the numbers."""
-    made = tables.provenance.get("made_with", {})
-    versions = [f"flatmin {version}" for version in made.get("flatmin", [])]
-    commits = [str(state["commit"])[:9] for state in made.get("git", []) if state and state.get("commit")]
+    made = tables.provenance.get("made_with") or {}
+    versions = [f"flatmin {version}" for version in made.get("flatmin") or []]
+    commits = [str(state["commit"])[:9] for state in made.get("git") or [] if state and state.get("commit")]
     return f"Made with {', '.join([*versions, *(f'commit {commit}' for commit in commits)])}" if versions else ""
 
 
 def setting(tables: Tables, *keys: str) -> Any:
     """A setting of the experiment by its keys, or ``None``."""
-    value: Any = tables.provenance.get("experiment", {})
+    value: Any = tables.experiment
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -15,11 +15,17 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from flatmin.core.bounded_yaml import MOST_NESTED, Bounded
 from flatmin.results.schema import text_columns
 
 # pandas reads floats exactly by itself from 3.1 on, where it warns of the argument.
 _OLD_PANDAS = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+_TOO_DEEP = f"it is nested more than {MOST_NESTED} levels deep"
 _EXACT: Any = {"float_precision": "round_trip"} if _OLD_PANDAS else {}
+
+
+class _Loader(Bounded, yaml.SafeLoader):
+    """PyYAML's own, bounded."""
 
 
 def plain(value: Any, where: str = "value", *, finite: bool = False) -> Any:
@@ -76,11 +82,24 @@ def to_json(value: Any) -> bytes:
 def from_json(content: bytes) -> Any:
     """The value that `to_json` wrote.
 
+    Raises:
+        ValueError: If it is no JSON, or nested without end.
+
     Example:
         >>> from_json(to_json({"loss": float("inf"), "rate": 0.1}))
         {'loss': inf, 'rate': 0.1}
     """
-    return json.loads(content, object_hook=_untagged)
+    try:
+        value = json.loads(content, object_hook=_untagged)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    level = [value]
+    for _ in range(MOST_NESTED):
+        parts = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [part for several in parts for part in several]
+    if level:
+        raise ValueError(_TOO_DEEP)
+    return value
 
 
 def to_yaml(value: Any) -> bytes:
@@ -90,8 +109,15 @@ def to_yaml(value: Any) -> bytes:
 
 
 def from_yaml(content: bytes) -> Any:
-    """The value that `to_yaml` wrote."""
-    return yaml.safe_load(content)
+    """The value that `to_yaml` wrote.
+
+    Raises:
+        ValueError: If it is no YAML, nested without end or made of aliases of aliases.
+    """
+    try:
+        return yaml.load(content, Loader=_Loader)
+    except (yaml.YAMLError, UnicodeError, AttributeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 def to_csv(frame: pd.DataFrame) -> bytes:

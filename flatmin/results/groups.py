@@ -113,9 +113,15 @@ def averages_note(*tables: Tables) -> str:
     return "Accuracy with running averages where it was not recorded with batch statistics" if lacking else ""
 
 
+def variations_of(tables: Tables) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of every variation in the provenance, by name."""
+    found: Mapping[str, Any] = tables.experiment.get("variations") or {}
+    return {name: settings for name, settings in found.items() if settings is not None}
+
+
 def variation_of(tables: Tables, series: str) -> dict[str, Any] | None:
     """Return the settings of the variation that a series comes from; ``None`` where the provenance has none."""
-    variations = tables.provenance.get("experiment", {}).get("variations", {})
+    variations = variations_of(tables)
     names = [name for name in variations if series == name or series_of(series) == name]
     return dict(variations[names[0]]) if names else None
 
@@ -128,7 +134,7 @@ def with_remedies_named(tables: Tables) -> Tables:
     say which. Of several of one kind the one with its name, else the first, has it; a variation that bears the name
     of another kind loses it.
     """
-    variations = tables.provenance.get("experiment", {}).get("variations") or {}
+    variations = variations_of(tables)
     natures = {name: remedy_of(tables, name, variation) for name, variation in variations.items()}
     called = {nature: name for name, nature in reversed(natures.items()) if nature}
     called |= {nature: nature for nature in called if natures.get(nature) == nature}

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from flatmin.core.atomic import remove_leftovers, write_files
 from flatmin.core.errors import ResultsError
+from flatmin.core.texts import unprintable
 from flatmin.results import formats
 from flatmin.results.lock import exclusive, is_held
 from flatmin.results.naming import ID_LENGTH, SCHEMA, checked_name, identity
@@ -26,6 +26,8 @@ from flatmin.results.provenance import checkout
 from flatmin.results.provenance import provenance as provenance_now
 
 STATUSES = ("finished", "diverged")
+PROVENANCE = {"started": str, "ended": str, "wall_seconds": int | float, "git": dict | None}
+"""What every record's provenance says, for what is made of several."""
 CLOCK_NANOSECONDS = 2_000_000_000
 _seen_good: dict[Path, tuple[str, int, int, int, int]] = {}
 
@@ -80,6 +82,7 @@ class Record:
                 for name, digest in self._sealed()["files"].items():
                     if not _known_good(self.folder / name, digest):
                         self._checked(name)
+                _ = self.provenance
         except ResultsError as error:
             return str(error)
         return None
@@ -116,16 +119,37 @@ class Record:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays that were saved, none if there were none."""
+        """The arrays that were saved, none if there were none.
+
+        Raises:
+            ResultsError: If they are damaged.
+        """
         if "arrays.npz" not in self._sealed()["files"]:
             return {}
-        return formats.from_npz(self._checked("arrays.npz"))
+        content = self._checked("arrays.npz")
+        try:
+            return formats.from_npz(content)
+        except Exception as error:
+            raise ResultsError(f"{self.folder / 'arrays.npz'} cannot be read: {error}.") from error
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Versions, commit, machine and times of the run that saved the result."""
-        provenance: dict[str, Any] = formats.from_json(self._read("provenance.json"))
-        return provenance
+        """Versions, commit, machine and times of the run that saved the result.
+
+        Raises:
+            ResultsError: If it is missing or damaged.
+        """
+        path = self.folder / "provenance.json"
+        try:
+            found = formats.from_json(self._read("provenance.json"))
+        except (TypeError, ValueError) as error:
+            raise ResultsError(f"{path} cannot be read: {error}.") from error
+        for key, kind in PROVENANCE.items():
+            if not isinstance(found, dict) or not isinstance(found.get(key), kind):
+                raise ResultsError(f"{path} was changed after it was written: it does not say {key!r}.")
+        if unprintable(found) is not None:
+            raise ResultsError(f"{path} was changed after it was written: it does not say everything in plain text.")
+        return dict(found)
 
     @property
     def tables(self) -> list[str]:
@@ -138,7 +162,11 @@ class Record:
         Raises:
             ResultsError: If there is none of this name, or it is damaged.
         """
-        return formats.from_csv(self._checked(f"{name}.csv"))
+        content = self._checked(f"{name}.csv")
+        try:
+            return formats.from_csv(content)
+        except ValueError as error:
+            raise ResultsError(f"{self.folder / name}.csv cannot be read: {error}.") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -217,7 +245,7 @@ class Record:
             return
         try:
             found = identity(formats.from_yaml(self._read("setup.yaml")))
-        except (yaml.YAMLError, UnicodeError, TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             raise ResultsError(f"{self.folder / 'setup.yaml'} cannot be read: {error}.") from error
         if found != self.id or not self.folder.name.endswith(f"-{found[:ID_LENGTH]}"):
             raise ResultsError(f"{self.folder / 'setup.yaml'} is not the setup this record was made for.")
@@ -230,6 +258,9 @@ class Record:
         seal = body.pop("seal", None)
         if seal != _seal(body):
             raise ResultsError(f"{path} was changed after it was written.")
+        for key, kind in {"id": str, "status": str, "result": dict, "files": dict}.items():
+            if not isinstance(body.get(key), kind) or body.get("status") not in STATUSES:
+                raise ResultsError(f"{path} is no result of this version.")
         if body["id"] != self.id:
             raise ResultsError(f"{path} belongs to another setup.")
         return body

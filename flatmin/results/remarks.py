@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from flatmin.core.errors import ResultsError
+from flatmin.core.fields import shown
 from flatmin.measures import measures
 
 EVERYTHING = "everything"
@@ -42,7 +43,7 @@ def remarks(provenance: Mapping[str, Any], *kinds: str) -> list[Remark]:
 
 def _listed(kind: str, entries: Any) -> Iterable[Any]:
     if not isinstance(entries, list):
-        raise ResultsError(f"the provenance must have a list of remarks under {kind!r}, got {entries!r}.")
+        raise ResultsError(f"the provenance must have a list of remarks under {kind!r}, got {shown(entries)}.")
     return entries
 
 
@@ -56,7 +57,7 @@ def _remark(kind: str, entry: Any) -> Remark:
         ):
             return Remark(**fields)
     if not isinstance(entry, str):
-        raise ResultsError(f"a remark under {kind!r} in the provenance must be a text or have one, got {entry!r}.")
+        raise ResultsError(f"a remark under {kind!r} in the provenance must be a text or have one, got {shown(entry)}.")
     concerns = (table for table, words in BEGINNINGS.items() if entry.startswith(words))
     return Remark(entry.rstrip("."), next(concerns, EVERYTHING))
 

@@ -1,9 +1,11 @@
 """The tidy tables of an experiment, all that figures and reports ever read.
 
-One CSV per table with one row per number, and ``provenance.json``, which is written last: a folder without it is
-incomplete. The columns are fixed in `flatmin.results.schema`.
+One CSV per table with one row per number, and ``provenance.json``, which is written last and seals them: a folder
+without it is incomplete, and tables that are not those it names are refused. The columns are fixed in
+`flatmin.results.schema`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,8 +17,16 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from flatmin.core.atomic import write_files
 from flatmin.core.errors import ResultsError
-from flatmin.results import formats
+from flatmin.core.fields import file_safe
+from flatmin.results import formats, seal
 from flatmin.results.schema import COLUMNS, columns, own_tables, text_columns
+from flatmin.results.shape import check_shape
+
+NAMES = ("network", "data", "regime", "kind", "split", "batch_norm", "space")
+"""Columns whose text becomes a part of the names of files."""
+AGAIN = "`flatmin run` writes the tables again from the records of the experiment; else take the whole folder anew."
+
+logger = logging.getLogger(__name__)
 
 
 def empty(name: str) -> pd.DataFrame:
@@ -75,6 +85,12 @@ class Tables:
             raise AttributeError(f"tables have no {name!r}")
         return self.frames[name]
 
+    @property
+    def experiment(self) -> Mapping[str, Any]:
+        """The settings in the provenance, none where it has none."""
+        found = self.provenance.get("experiment")
+        return found if isinstance(found, Mapping) else {}
+
     def having(self, **frames: pd.DataFrame) -> "Tables":
         """The same tables with others in the place of some."""
         return Tables(**self.frames | frames, provenance=self.provenance)
@@ -84,16 +100,29 @@ class Tables:
         """Read what `write` wrote; a table without a file is empty.
 
         Raises:
-            ResultsError: If the folder is missing or incomplete, or a table in it is not what it should be.
+            ResultsError: If the folder is missing or incomplete, or a table in it is not what it should be or not the
+                one that was written.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise ResultsError(f"no results at {folder}; run the experiment first.")
         if not (folder / "provenance.json").exists():
             raise ResultsError(f"{folder} holds no complete tables: provenance.json, written last, is missing.")
-        provenance = _read_provenance(folder / "provenance.json")
-        names = [*COLUMNS, *own_tables(provenance)]
-        return cls(**{name: _read_frame(folder / f"{name}.csv", name) for name in names}, provenance=provenance)
+        provenance, digests = _read_provenance(folder / "provenance.json")
+        contents = _contents(folder, [*COLUMNS, *own_tables(provenance)])
+        frames = {name: _frame(content, folder / f"{name}.csv", name) for name, content in contents.items()}
+        if digests is None:
+            logger.warning("%s has no seal: nobody can tell whether its tables are as they were written.", folder)
+        else:
+            _compare(folder, {f"{name}.csv": content for name, content in contents.items()}, digests)
+        return cls(**frames, provenance=provenance)
+
+    def lie_in(self, folder: Path | str) -> bool:
+        """Whether a folder holds these very tables, and their seal."""
+        try:
+            return all((Path(folder) / name).read_bytes() == content for name, content in self._files().items())
+        except OSError:
+            return False
 
     def digest(self) -> str:
         """A SHA-256 of all that `write` writes."""
@@ -113,7 +142,8 @@ class Tables:
 
     def _files(self) -> dict[str, bytes]:
         files = {f"{name}.csv": formats.to_csv(frame) for name, frame in self.frames.items() if len(frame)}
-        return files | {"provenance.json": formats.to_json(formats.plain(self.provenance, "provenance"))}
+        provenance = seal.sealed(formats.plain(self.provenance, "provenance"), files)
+        return files | {"provenance.json": formats.to_json(provenance)}
 
     @classmethod
     def concat(cls, parts: Sequence["Tables"], provenance: Mapping[str, Any] | None = None) -> "Tables":
@@ -136,13 +166,27 @@ def _stack(frames: Sequence[pd.DataFrame], name: str) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else empty(name)
 
 
-def _read_frame(path: Path, name: str) -> pd.DataFrame:
-    if not path.exists():
-        return empty(name)
+def _contents(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """What the tables' files hold, of those that exist.
+
+    Raises:
+        ResultsError: If one cannot be read.
+    """
+    found = {}
+    for path in (folder / f"{name}.csv" for name in names):
+        try:
+            if path.exists():
+                found[path.stem] = path.read_bytes()
+        except OSError as error:
+            raise ResultsError(f"{path} cannot be read: {error.strerror}.") from error
+    return found
+
+
+def _frame(content: bytes, path: Path, name: str) -> pd.DataFrame:
     try:
-        frame = formats.from_csv(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path} cannot be read: {error}.") from error
+        frame = formats.from_csv(content)
+    except ValueError as error:
+        raise ResultsError(f"{path} cannot be read: {error}. {AGAIN}") from error
     try:
         _check(frame, name, str(path))
     except ValueError as error:
@@ -150,18 +194,35 @@ def _read_frame(path: Path, name: str) -> pd.DataFrame:
     return frame if len(frame) else empty(name)
 
 
-def _read_provenance(path: Path) -> dict[str, Any]:
+def _compare(folder: Path, contents: Mapping[str, bytes], digests: Mapping[str, str]) -> None:
+    """Hold the tables to their seal.
+
+    Raises:
+        ResultsError: If one is missing, changed, or not among those that were sealed.
+    """
+    for name in {**digests, **contents}:
+        if name not in contents:
+            raise ResultsError(f"{folder / name} is missing. {AGAIN}")
+        if name not in digests:
+            raise ResultsError(f"{folder / name} is none of the tables that were written there. {AGAIN}")
+        if sha256(contents[name]).hexdigest() != digests[name]:
+            raise ResultsError(f"{folder / name} was changed or cut off after it was written. {AGAIN}")
+
+
+def _read_provenance(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
     try:
-        return dict(formats.from_json(path.read_bytes()))
+        provenance, digests = seal.opened(formats.from_json(path.read_bytes()))
+        check_shape(provenance)
+        return provenance, digests
     except (OSError, TypeError, ValueError) as error:
-        raise ResultsError(f"{path} cannot be read: {error}.") from error
+        raise ResultsError(f"{path} cannot be read: {error}. {AGAIN}") from error
 
 
 def _check(frame: pd.DataFrame, name: str, where: str) -> None:
-    """The columns of `name` in any order, numbers where numbers belong.
+    """The columns of `name` in any order, numbers where numbers belong, names that can stand in a file name.
 
     Raises:
-        ValueError: If a column is missing, unknown or there twice, or one that should be numeric is not.
+        ValueError: If a column is missing, unknown or there twice, or one holds what it should not.
     """
     wanted, text = columns()[name], text_columns()
     if sorted(map(str, frame.columns)) != sorted(wanted):
@@ -172,3 +233,9 @@ def _check(frame: pd.DataFrame, name: str, where: str) -> None:
     for column in frame if len(frame) else ():
         if column not in text and not (is_numeric_dtype(frame[column]) or is_bool_dtype(frame[column])):
             raise ValueError(f"{where}: column {column!r} must be numeric, got {frame[column].dtype}.")
+        if name in COLUMNS and column in NAMES:
+            for value in frame[column].dropna().unique():
+                try:
+                    file_safe(str(value))
+                except ValueError as error:
+                    raise ValueError(f"{where}: column {column!r} {error}.") from error

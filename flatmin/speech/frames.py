@@ -1,6 +1,7 @@
 """A prepared set of frames, and its single file."""
 
 import io
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +70,14 @@ class Frames:
         """Read what :meth:`packed` wrote.
 
         Raises:
-            ValueError: If it is no such archive.
+            ValueError: If it is no such archive, claims more than it holds, or its frames are not what they should be.
             KeyError: If it lacks an array.
         """
+        with zipfile.ZipFile(io.BytesIO(content)) as members:
+            if sum(member.file_size for member in members.infolist()) > len(content):
+                raise ValueError("it claims more than it holds")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return cls(
+            frames = cls(
                 name=account["name"],
                 features=archive["features"],
                 lengths=archive["lengths"],
@@ -84,3 +88,13 @@ class Frames:
                 test=archive["test"],
                 account=account,
             )
+        if not np.isfinite(frames.features).all():
+            raise ValueError("a feature is not finite")
+        for name, values, count in (
+            ("target", frames.targets, frames.num_classes),
+            ("training row", frames.train, len(frames.targets)),
+            ("test row", frames.test, len(frames.targets)),
+        ):
+            if not ((values >= 0) & (values < count)).all():
+                raise ValueError(f"a {name} is not from 0 to {count - 1}")
+        return frames

@@ -113,7 +113,7 @@ def from_kaldi(features: Path, alignments: Path, *, split: str = "frames", seed:
     those of the alignments: 0 to the largest pdf-id.
 
     Args:
-        features: Matrices by utterance, ``.scp`` or archive.
+        features: Matrices by utterance, ``.scp`` or archive; see :func:`flatmin.speech.kaldi.read_features`.
         alignments: Vectors of pdf-ids by utterance, as ``ali-to-pdf`` writes them.
         split: ``"frames"`` or ``"speakers"``; see :func:`split_frames`.
         seed: Of the split.
@@ -145,6 +145,7 @@ def from_kaldi(features: Path, alignments: Path, *, split: str = "frames", seed:
         "md5": hashlib.md5(joined.tobytes() + targets.tobytes(), usedforsecurity=False).hexdigest(),
         "phone_set": "that of the alignments",
         "without_alignment": len(matrices) - len(common),
+        "lowest_state": int(targets.min()),
         "features": f"{dim} of Kaldi, mean 0 and variance 1 per speaker",
     }
     return _frames(

@@ -103,7 +103,14 @@ class RecordKeeper(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows back from a checkpoint."""
+        """Take the rows back from a checkpoint.
+
+        Raises:
+            ValueError: If they are not those of this record.
+        """
+        rows = [{key: float(value) for key, value in row.items()} for row in state_dict["rows"]]
+        if not rows or [row["epoch"] for row in rows] != [*range(len(rows))]:
+            raise ValueError("its rows are not one an epoch")
         self.rows = list(state_dict["rows"])
 
 

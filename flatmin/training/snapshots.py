@@ -7,7 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from flatmin.training.checkpoints import AtomicCheckpointIO
+from flatmin.core.errors import ResultsError
+from flatmin.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 
 State = dict[str, Tensor]
 
@@ -59,13 +60,24 @@ class Snapshots(pl.Callback):
         """Read back what was kept before the checkpoint.
 
         Raises:
-            ResultsError: If a file is missing or damaged.
+            ResultsError: If a file is missing, damaged or holds no state of this network.
         """
         assert self.checkpoint is not None
-        self.states = {
-            epoch: AtomicCheckpointIO().load_checkpoint(snapshot_file(self.checkpoint, epoch))
-            for epoch in state_dict["epochs"]
-        }
+        self.states = {epoch: self._read(epoch, self.checkpoint) for epoch in state_dict["epochs"]}
+
+    def _read(self, epoch: int, checkpoint: Path) -> State:
+        file = snapshot_file(checkpoint, epoch)
+        state: State = read_checkpoint(file, checkpoint)
+        if _shapes(state) != _shapes(self.network.state_dict()):
+            raise ResultsError(
+                f"the checkpoint {file} is of another network; delete {checkpoint} to train this run again from its "
+                "start."
+            )
+        return state
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: (getattr(one, "shape", None), getattr(one, "dtype", None)) for name, one in state.items()}
 
 
 def snapshot_file(checkpoint: Path, epoch: int) -> Path:

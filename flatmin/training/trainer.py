@@ -22,7 +22,7 @@ from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair, fixed_batches
 from flatmin.objective.channels import channels_last, is_convolutional
 from flatmin.objective.parameters import Layout
-from flatmin.training.checkpoints import AtomicCheckpointIO
+from flatmin.training.checkpoints import AtomicCheckpointIO, Resumption
 from flatmin.training.classifier import Classifier, EpochData
 from flatmin.training.methods.method import Criterion
 from flatmin.training.record_keeping import EpochRow, Pulse, RecordKeeper, Saver
@@ -106,7 +106,7 @@ def train(
         stopped improving) or ``"diverged"`` (it is no longer finite).
 
     Raises:
-        ResultsError: If the checkpoint is damaged or cannot be written.
+        ResultsError: If the checkpoint is damaged, of another training or cannot be written.
         ValueError: If a setting is out of range.
         KeyboardInterrupt: If Ctrl-C stopped it.
         SystemExit: With status 143 if SIGTERM stopped it.
@@ -130,6 +130,8 @@ def train(
     snapshots = Snapshots(network, settings.snapshots, checkpoint)
     others: list[pl.Callback] = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
     others += [Pulse(on_pulse, every=PULSE_SECONDS)] if on_pulse else []
+    resume = checkpoint if checkpoint and checkpoint.exists() else None
+    resumption = Resumption(resume)
     classifier = Classifier(
         network,
         optimizer=settings.optimizer,
@@ -142,9 +144,9 @@ def train(
     cuda = [device.index or 0] if device.type == "cuda" else []
     exact = full_precision(device) if settings.precision == "float32" else nullcontext()
     with torch.random.fork_rng(devices=cuda), exact, _quiet(), _interruptions():
-        trainer = _quiet_trainer(settings, device, [keeper, snapshots, *others], logger)
-        resume = str(checkpoint) if checkpoint and checkpoint.exists() else None
-        trainer.fit(classifier, datamodule=data, ckpt_path=resume)
+        trainer = _quiet_trainer(settings, device, [resumption, keeper, snapshots, *others], logger)
+        with resumption.told():
+            trainer.fit(classifier, datamodule=data, ckpt_path=resume and str(resume))
         if trainer.interrupted:
             raise KeyboardInterrupt
     network.to(device)  # Lightning leaves it on the CPU

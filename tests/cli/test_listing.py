@@ -57,3 +57,11 @@ def test_nothing_to_list(tmp_path, flatmin):
     assert said == (2, "", f"Error: no results at {tmp_path / 'none'}; run an experiment first, or name the folder.\n")
     said = flatmin("list", tmp_path)
     assert said == (2, "", f"Error: {tmp_path} holds no experiment.\n")
+
+
+def test_what_is_broken_is_said_with_the_way_out(results, flatmin):
+    record = Store(results / "tiny").records()[0]
+    (record.folder / "provenance.json").write_text("[]")
+    said = flatmin("list", results)
+    assert counts(said.out)[-1] == "1"
+    assert "provenance.json was changed" in said.out and "Delete the folder to do it again." in said.out

@@ -127,7 +127,7 @@ def test_roots_are_searched_in_order(tmp_path, monkeypatch, tiny_mnist, lay_out)
 def test_absent_set_says_where_it_was_searched(tmp_path, monkeypatch):
     monkeypatch.setenv("FLATMIN_DATA", str(tmp_path / "variable"))
     with pytest.raises(
-        DataError, match=r"mnist was not found: .*MNIST/raw/, mnist/ .*variable.*cache.*data fetch mnist"
+        DataError, match=r"mnist was not found: .*MNIST/raw/, mnist/, mnist.npz .*variable.*cache.*data fetch mnist"
     ):
         load("mnist", download=False)
 

@@ -1,5 +1,6 @@
 import os
 import pickle
+import tarfile
 
 import numpy as np
 import pytest
@@ -49,6 +50,46 @@ def test_archive_reads_as_the_folder(tmp_path, loose, pack):
     assert from_archive.test.targets.equal(from_folder.test.targets)
     assert from_archive.provenance["files"] == from_folder.provenance["files"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cifar-10-python.tar.gz", "elsewhere"]
+
+
+def test_archive_of_dotted_names_reads_as_the_folder(tmp_path, loose):
+    expected = load_tiny(tmp_path)
+    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(loose, f"./{FOLDER}")
+    loose.rename(tmp_path / "elsewhere")
+    found = load_tiny(tmp_path)
+    assert found.provenance["files"] == expected.provenance["files"]
+    assert found.train.inputs.equal(expected.train.inputs)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_binary_version_reads_as_the_pickles(tmp_path, loose, pack, lay_out, packed):
+    """A byte for the class, then 3,072 for the pixels: written here as the publisher's page describes it."""
+    expected = load_tiny(tmp_path)
+    images = [*zip(expected.train.inputs, expected.train.targets, strict=True)]
+    batches = [images[2 * i : 2 * i + 2] for i in range(5)] + [
+        [*zip(expected.test.inputs, expected.test.targets, strict=True)]
+    ]
+    names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    files = {
+        name: b"".join(bytes([label]) + (image * 255).round().byte().numpy().tobytes() for image, label in batch)
+        for name, batch in zip(names, batches, strict=True)
+    }
+    root = tmp_path / "binary"
+    folder = lay_out(root / "cifar-10-batches-bin", files)
+    if packed:
+        pack(folder, "cifar-10-binary.tar.gz")
+        folder.rename(root / "elsewhere")
+    found = load_tiny(root)
+    assert found.train.inputs.equal(expected.train.inputs) and found.test.inputs.equal(expected.test.inputs)
+    assert found.train.targets.equal(expected.train.targets) and found.test.targets.equal(expected.test.targets)
+
+
+def test_binary_batch_of_a_broken_length(tmp_path, lay_out):
+    names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    lay_out(tmp_path / "cifar-10-batches-bin", dict.fromkeys(names, bytes(3073)) | {"test_batch.bin": bytes(3072)})
+    with pytest.raises(DataError, match=r"test_batch\.bin: expected images of 3073 bytes, got 3072 bytes in all"):
+        load_tiny(tmp_path)
 
 
 @pytest.mark.parametrize("left", [0.5, 0.0])
@@ -106,6 +147,7 @@ def test_batch_with_code_in_it_is_refused_and_not_run(tmp_path, loose):
         (batch(labels=[0, 10]), "expected labels from 0 to 9, got 0 to 10"),
         (batch(labels=[0, -1]), "expected labels from 0 to 9, got -1 to 0"),
         (batch(labels=[0, 2**70]), "expected labels from 0 to 9"),
+        (batch(labels=[0, 10**600]), "expected labels from 0 to 9, got 0 to a number of 1994 bits"),
         (batch(labels=[0, 0.5]), "expected 'labels' to be a list of whole numbers"),
         (batch(labels=7), "expected 'labels' to be a list of whole numbers"),
     ],

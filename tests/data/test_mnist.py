@@ -1,4 +1,7 @@
+import gzip
+import hashlib
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ import torch
 
 from flatmin.core.errors import DataError
 from flatmin.data import load
+from flatmin.data.catalog import CATALOG
 from flatmin.data.files import File
 from flatmin.data.idx import read_idx
 
@@ -40,11 +44,22 @@ def test_gz_that_is_none(content):
 
 @pytest.mark.parametrize(
     ("content", "magic"),
-    [(struct.pack(">II", 0x0803, 1), "0x00000803"), (b"", "0x00000000"), (b"\x00\x00\x08\x01", "0x00000801")],
+    [(struct.pack(">II", 0x0803, 1), "0x00000803"), (b"", "0x00000000"), (b"\x00\x00\x08\x03", "0x00000803")],
 )
 def test_wrong_magic_number(content, magic):
     with pytest.raises(DataError, match=rf"labels is no IDX .*expected magic number 0x00000801, got {magic}"):
         read_idx(File("labels", content, ""), 1)
+
+
+def test_header_that_is_cut_short():
+    with pytest.raises(DataError, match=r"images is cut short: its header has 16 bytes, the file 8\."):
+        read_idx(File("images", struct.pack(">II", 0x0803, 60_000), ""), 3)
+
+
+@pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1), (0, 28, 28)])
+def test_header_that_announces_nothing(shape):
+    with pytest.raises(DataError, match=r"images: its header announces an empty array of shape \(0, "):
+        read_idx(File("images", struct.pack(">4I", 0x0803, *shape), ""), 3)
 
 
 @pytest.mark.parametrize("rest", [b"ab", b"abcd"])
@@ -65,3 +80,64 @@ def test_files_that_do_not_fit_together(tmp_path, tiny_mnist, lay_out, name, con
     lay_out(tmp_path / "mnist", tiny_mnist | {name: content})
     with pytest.raises(DataError, match=rf"{name}: expected .*{message}"):
         load("mnist", root=tmp_path, verify=False, download=False)
+
+
+def recompressed(files):
+    return {f"{name}.gz": gzip.compress(content, 1) for name, content in files.items()}
+
+
+def test_files_compressed_anew_are_the_published_ones(tmp_path, tiny_mnist, lay_out, publish, monkeypatch):
+    """The md5 of the contents is what counts, and the identity of the data is that of the published files."""
+    published = lay_out(tmp_path / "published/MNIST/raw", tiny_mnist, packed=True)
+    publish("mnist", published.parents[1])
+    held = {f"{name}.gz": hashlib.md5(content).hexdigest() for name, content in tiny_mnist.items()}
+    entry = CATALOG["mnist"]
+    layouts = tuple(replace(layout, unpacked_md5=held) for layout in entry.layouts)
+    monkeypatch.setitem(CATALOG, "mnist", replace(entry, layouts=layouts))
+    lay_out(tmp_path / "anew/MNIST/raw", recompressed(tiny_mnist))
+    records = [load("mnist", root=tmp_path / name, download=False).provenance for name in ("published", "anew")]
+    assert records[1]["verified"] and records[0]["files"] == records[1]["files"]
+    changed = tiny_mnist | {"t10k-labels-idx1-ubyte": tiny_mnist["t10k-labels-idx1-ubyte"][:-1] + b"\x03"}
+    lay_out(tmp_path / "changed/MNIST/raw", recompressed(changed))
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: md5 \w+ differs from .*\(1 of 4 files"):
+        load("mnist", root=tmp_path / "changed", download=False)
+
+
+@pytest.fixture
+def keras_npz(tmp_path, tiny_mnist):
+    def write(**changes):
+        names = ["x_train", "y_train", "x_test", "y_test"]
+        arrays = {
+            name: np.frombuffer(content[16 if name[0] == "x" else 8 :], np.uint8)
+            for name, content in zip(names, tiny_mnist.values(), strict=True)
+        }
+        arrays = {name: array.reshape(-1, 28, 28) if name[0] == "x" else array for name, array in arrays.items()}
+        np.savez_compressed(tmp_path / "mnist.npz", **{k: v for k, v in (arrays | changes).items() if v is not None})
+        return tmp_path
+
+    return write
+
+
+def test_the_archive_of_keras_holds_the_published_idx_files(keras_npz, tiny_mnist, lay_out):
+    root = keras_npz()
+    found = load("mnist", root=root, verify=False, download=False)
+    assert found.provenance["place"] == str(root / "mnist.npz")
+    lay_out(root / "idx/mnist", tiny_mnist)
+    expected = load("mnist", root=root / "idx", verify=False, download=False)
+    assert found.provenance["files"] == expected.provenance["files"]
+    assert found.train.inputs.equal(expected.train.inputs) and found.test.targets.equal(expected.test.targets)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": np.zeros((3, 28, 28))}, r"mnist\.npz is not the archive .*one of unsigned bytes and 3 axes"),
+        ({"y_test": None}, r"mnist\.npz is not the archive .*KeyError"),
+        ({"x_test": np.array(["a", {}], object)}, r"mnist\.npz is not the archive .*unsigned bytes"),
+        ({"x_test": np.zeros((2**27,), np.uint8)}, r"mnist\.npz is refused: it holds or announces more than"),
+    ],
+    ids=["floats", "lacking", "objects", "bomb"],
+)
+def test_an_npz_that_is_not_that_of_keras(keras_npz, changes, message):
+    with pytest.raises(DataError, match=message):
+        load("mnist", root=keras_npz(**changes), verify=False, download=False)

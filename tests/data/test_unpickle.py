@@ -3,13 +3,14 @@ import pickle
 import pickletools
 import struct
 import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from flatmin.core.errors import DataError
 from flatmin.data.files import File
-from flatmin.data.unpickle import read_record
+from flatmin.data.unpickle import MOST_OPCODES, read_record
 
 IMAGES = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
 
@@ -148,4 +149,47 @@ def test_permitted_names_never_reach_numpy():
 )
 def test_damaged_pickle_is_one_clear_error(content):
     with pytest.raises(DataError, match=r"batch is cut short or no CIFAR batch \("):
+        record(content)
+
+
+TUPLES = b"".join(b"\x94h" + bytes([depth]) + b"\x86" for depth in range(100))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x80\x04})" + TUPLES + b"K\x01s.", "a tuple as a key"),
+        (b"\x80\x04}()" + TUPLES + b"K\x01u.", "a tuple as a key"),
+        (b"\x80\x04()" + TUPLES + b"K\x01d.", "a tuple as a key"),
+        (b"\x80\x04(" + b"]" * MOST_OPCODES + b"l.", "more than 1,048,576 opcodes"),
+        (b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\n)R(K\x01(K\x01tcnumpy\ndtype\n)" + TUPLES
+         + b"\x85R\x89U\x01atbs.", "an array of type unknown"),
+    ],
+    ids=["item", "items", "dict", "opcodes", "type"],
+)  # fmt: skip
+def test_a_pickle_that_would_never_end_is_refused_at_once(content, message):
+    with pytest.raises(DataError, match=f"batch is refused: it (has|holds) {message}"):
+        record(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02}r\xff\xff\xff\x0f.",
+        b"}p999999999\n.",
+    ],
+)
+def test_a_huge_memo_index_takes_no_memory(content):
+    tracemalloc.start()
+    assert record(content) == {}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b".", b"\x80\x04\x8f.", b"(i", b"Px\n."]
+)
+def test_opcodes_of_other_than_plain_data_are_none(content):
+    with pytest.raises(DataError, match=r"batch is cut short or no CIFAR batch \(UnpicklingError: opcode 0x"):
         record(content)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,10 @@ from flatmin.studies.comparison.settings import Comparison, Regime
 from flatmin.training.settings import Training
 
 SHIPPED = Path(__file__).resolve().parents[2] / "experiments"
+LAUGHS = "a0: &a0 [l, l, l, l, l, l, l, l, l]\n" + "".join(
+    f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(8)
+)
+"""A file of 368 bytes that stands for 387 million values."""
 BASE = "name: fig3\ndata: mnist\nnetwork: F1\n"
 SIZES = "must be a whole number above 0 or a percentage like '10%'"
 DATA = "data.name must be 'digits', 'mnist', 'cifar10', 'cifar100' or 'timit'"
@@ -204,7 +209,8 @@ def test_value_is_read(load, text, key, expected):
         ("training: null", "training must be a section of keys, got null."),
         ("sharpness:\n#  draws: 3", "sharpness has no value; leave it out for its default."),
         ("about: 3", "about must be text, got 3."),
-        ("about: &a [*a]", "about must be text, got [[...]]."),
+        ("about: &a [*a]", "line 4 is not valid YAML: alias 'a' stands for a value that it is a part of."),
+        ("about: &a [1, 2]\nseeds: *a", "about must be text, got [1, 2]."),
         ("seeds: 3", "seeds must be a list in brackets, got 3."),
         ("seeds: null", "seeds must be a list in brackets, got null."),
         ("seeds: [true]", "seeds[0] must be a whole number, got true."),
@@ -326,6 +332,7 @@ def test_value_is_read(load, text, key, expected):
             "---\nname: fig4",
             "line 4 is not valid YAML: expected a single document in the stream, but found another document.",
         ),
+        (LAUGHS, "line 8 is not valid YAML: its aliases stand for more than 10,000 values; write them out."),
         ("about: *there", "line 4 is not valid YAML: found undefined alias 'there'."),
         (
             "about: !!python/name:os.system ''",
@@ -392,7 +399,10 @@ def test_a_file_that_is_no_experiment_is_refused_in_one_line(load, text, expecte
     assert message(load, text) == expected
 
 
-@pytest.mark.parametrize("text", ["about: " + "[" * 3000, f"seeds: [{'1' * 5000}]", "about: !!timestamp x"])
+@pytest.mark.parametrize(
+    "text",
+    ["about: " + "[" * 3000, f"about: {'{a: ' * 60}1", f"seeds: [{'1' * 5000}]", "about: !!timestamp x"],
+)
 def test_what_the_yaml_parser_chokes_on_is_no_traceback(load, text):
     assert message(load, f"{BASE}{text}\n").startswith("fig3.yaml is not valid YAML: ")
 
@@ -551,3 +561,14 @@ def test_known_keys_are_an_experiment_with_every_section(load):
         named[key].keys() == given[key].keys() for key in ("augmentation", "start")
     )
     assert within(keys_of(whole), keys)
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "[" * 10_000, "{a: " * 60 + "1" + "}" * 60])
+def test_an_override_is_held_to_the_same(load, text):
+    assert re.match(r"override about=.* (is|it is) not valid YAML: ", message(load, BASE, f"about={text}"))
+
+
+@pytest.mark.parametrize("text", [r'about: "a\0b"', r'about: "\ud800"', r'regimes: {"a\x07": {batch_size: 3}}'])
+def test_text_that_nothing_can_show_is_refused(load, text):
+    expected = "a text must have no control characters, got"
+    assert expected in message(load, f"{BASE}{text}\n") and expected in message(load, BASE, text.replace(": ", "=", 1))

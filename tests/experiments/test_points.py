@@ -1,6 +1,9 @@
 """Points of a slice on disk: kept as they come, taken up again, whatever a killed process left."""
 
 import math
+from hashlib import sha256
+
+import pytest
 
 from flatmin.experiments.points import Points
 
@@ -36,4 +39,24 @@ def test_every_cut_of_the_file_loses_at_most_the_last_point(tmp_path):
 def test_foreign_bytes_are_dropped(tmp_path):
     points = Points(tmp_path / "points.jsonl")
     points.path.write_bytes(b'\n\x00\x00\n3\nnull\n\xff\xfe\n["train", [1]]\n')
+    assert points.known("train") == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("0.125", "0.135"), ("[1]", "[2]"), ('"train"', '"trail"'), ("0.5]", "0.5, 1]"), ("[1]", "[[1]]")]
+)
+def test_a_line_that_is_not_as_it_was_written_is_done_again(tmp_path, old, new):
+    points = Points(tmp_path / "points.jsonl")
+    points.keep("train", lambda: None)((0,), (7.0, 0.25))
+    points.keep("train", lambda: None)((1,), (0.125, 0.5))
+    first, second = points.path.read_text().strip().splitlines()
+    assert old in second
+    points.path.write_text(f"{first}\n{second.replace(old, new)}")
+    assert points.known("train") == {(0,): (7.0, 0.25)} and points.known("trail") == {}
+
+
+@pytest.mark.parametrize("text", ["[" * 10_000, '["train", 1, [1, 2]]', '["train", [0], ["a", 2]]', "{}", "1"])
+def test_a_line_of_the_wrong_shape_is_done_again_whatever_its_digest(tmp_path, text):
+    points = Points(tmp_path / "points.jsonl")
+    points.path.write_text(f"{sha256(text.encode()).hexdigest()[:16]} {text}\n")
     assert points.known("train") == {}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ import flatmin.training.trainer
 from flatmin.core.errors import ConfigError, FlatminError, ResultsError
 from flatmin.experiments import Reporter, registry, run
 from flatmin.experiments.devices import resolved_device
+from flatmin.experiments.runner import perform
 from flatmin.results import Tables
 from flatmin.training.record_keeping import RecordKeeper
 
@@ -85,6 +87,21 @@ def test_broken_record_is_named_and_nothing_is_done(make, drawings):
     content[100] ^= 1
     (broken / "arrays.npz").write_bytes(content)
     with pytest.raises(FlatminError, match=r"arrays.npz was changed or cut off .* Delete .* to do this step again\."):
+        run(study)
+
+
+@pytest.mark.parametrize("change", ["shape", "name", "type"])
+def test_a_sealed_record_of_another_network_is_one_line(make, drawings, change):
+    study = make(sharpness={"draws": 1, "subspace_dim": 2, "examples": 20, "spaces": ["full"], "methods": ["paper"]})
+    trained = [step for step in study.steps if step.kind == "trained"]
+    for step in trained:
+        perform(step, study.workplace.record(step), study.workplace, Reporter())
+    record = study.workplace.record(trained[0])
+    name, *_ = arrays = record.arrays
+    value = arrays.pop(name)
+    changed = {"shape": {name: value[:1]}, "name": {"other": value}, "type": {name: np.array(["text"])}}[change]
+    record.save(record.result, arrays=arrays | changed, tables={table: record.table(table) for table in record.tables})
+    with pytest.raises(ResultsError, match=r"\A.*arrays\.npz does not hold this network .*Delete .*\Z"):
         run(study)
 
 

@@ -185,6 +185,18 @@ def test_second_run_does_nothing(study, tables, drawings):
     assert files(study.folder) == before and not drawings
 
 
+@pytest.mark.parametrize("harm", ["half", "gone", "value"])
+def test_a_finished_run_restores_its_tables(study, tables, drawings, harm):
+    path = study.folder / "tables" / "minima.csv"
+    whole = path.read_text()
+    path.write_text({"half": whole[: len(whole) // 2], "gone": "", "value": whole.replace("0.", "1.")}[harm])
+    if harm == "gone":
+        path.unlink()
+    run(study, draw=study.kind.draw)
+    assert path.read_text() == whole and len(drawings) == 1
+    assert Tables.read(study.folder / "tables").digest() == tables.digest()
+
+
 def test_changed_setting_makes_new_records_and_keeps_the_old(study, tables, experiment, drawings):
     before = files(study.folder)
     changed = experiment(measured=True, slices=None, training={"epochs": 2})

@@ -84,3 +84,24 @@ def test_plain_turns_numpy_scalars_and_tuples_into_python():
 def test_plain_names_what_it_refuses(value, error, message):
     with pytest.raises(error, match=message):
         formats.plain(value, "setup", finite=True)
+
+
+DEEP = {"json": b"[" * 100_000 + b"]" * 100_000, "shallower": b'{"a": ' * 60 + b"1" + b"}" * 60}
+REPEATED = b"a0: &a0 [l, l, l, l, l, l, l, l, l]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (n + 1, n + 1, b", ".join([b"*a%d" % n] * 9)) for n in range(8)
+)
+
+
+@pytest.mark.parametrize("content", DEEP.values(), ids=DEEP)
+def test_what_is_nested_without_end_is_refused(content):
+    for read in (formats.from_json, formats.from_yaml):
+        with pytest.raises(ValueError, match="it is nested more than 50 levels deep"):
+            read(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(REPEATED, "aliases stand for more than 10,000"), (b"&a [*a]", "that it is a part of")]
+)
+def test_aliases_of_aliases_are_refused(content, message):
+    with pytest.raises(ValueError, match=rf"\A.*{message}.*\Z"):
+        formats.from_yaml(content)

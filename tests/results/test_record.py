@@ -1,6 +1,8 @@
 import errno
+import json
 import os
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,10 +15,16 @@ import pytest
 import yaml
 
 from flatmin.core.errors import ResultsError
-from flatmin.results import Store, identity
+from flatmin.results import Store, formats, identity
+from flatmin.results.record import _seal
 
 SETUP = {"network": "F1", "data": "digits", "regime": "small_batch", "seed": 0, "lr": 1e-3}
 CURVES = pd.DataFrame({"regime": ["small_batch"] * 2, "loss": [0.1, float("inf")]})
+
+NUL, TEXT = (
+    b'{"started": "2026", "ended": "2026", "wall_seconds": 1, %s}' % changed
+    for changed in (b'"device": "a\\u0000"', b'"git": "text"')
+)
 
 
 @pytest.fixture
@@ -196,6 +204,41 @@ def test_edited_setup_is_broken_also_when_found_by_listing(record, tmp_path):
     assert record.state == "broken"
     assert "is not the setup this record was made for" in record.problem
     assert [found.state for found in Store(tmp_path).records()] == ["broken"]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"plain text", b"", b"\xff\xfe", b"null", b"[" * 100_000, NUL, TEXT])
+def test_damaged_provenance_is_broken_and_not_read(record, content):
+    save(record)
+    (record.folder / "provenance.json").write_bytes(content)
+    assert record.state == "broken"
+    assert re.match(
+        r".*provenance\.json (cannot be read: |was changed after it was written: it does not say ).*\Z", record.problem
+    )
+    with pytest.raises(ResultsError, match=r"provenance\.json"):
+        _ = record.provenance
+
+
+@pytest.mark.parametrize("name", ["setup.yaml", "result.json"])
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"a: &a [*a]\n", b"x: \x00", b"\xff"])
+def test_a_file_that_no_program_wrote_is_broken_in_one_line(record, tmp_path, name, content):
+    save(record)
+    (record.folder / name).write_bytes(content)
+    (found,) = Store(tmp_path).records()
+    assert found.state == "broken"
+    assert re.match(rf".*{name} (cannot be read: |is not the setup).*\Z", found.problem)
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "done"}, {"status": []}, {"files": []}, {"result": 3}, {"id": None}], ids=str
+)
+def test_a_sealed_result_of_the_wrong_shape_is_broken(record, change):
+    save(record)
+    body = {
+        key: value for key, value in json.loads((record.folder / "result.json").read_text()).items() if key != "seal"
+    }
+    body |= change
+    (record.folder / "result.json").write_bytes(formats.to_json(body | {"seal": _seal(body)}))
+    assert record.state == "broken" and "is no result of this version" in record.problem
 
 
 def test_result_of_another_setup_is_broken(record, tmp_path):

@@ -1,4 +1,5 @@
 import errno
+import json
 import math
 import os
 
@@ -130,3 +131,93 @@ def test_a_table_that_has_no_rows_any_more_leaves_no_file(tmp_path):
 def test_an_unknown_table_is_refused():
     with pytest.raises(ValueError, match="there is no table 'curve'; known: curves, minima"):
         Tables(curve=curves())
+
+
+def harm_half(folder):
+    path = folder / "curves.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: len(lines) // 2]))
+
+
+def harm_value(folder):
+    path = folder / "sharpness.csv"
+    path.write_text(path.read_text().replace("0.333", "333."))
+
+
+def harm_provenance(folder):
+    path = folder / "provenance.json"
+    path.write_text(path.read_text().replace("one seed", "all seeds"))
+
+
+def harm_seal(folder):
+    path = folder / "provenance.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"seal": [found["seal"]]}))
+
+
+HARMS = {
+    harm_half: r"curves\.csv was changed or cut off after it was written",
+    harm_value: r"sharpness\.csv was changed or cut off",
+    harm_provenance: r"provenance\.json cannot be read: it was changed after it was written",
+    harm_seal: r"provenance\.json cannot be read: its seal is broken",
+    lambda folder: (folder / "curves.csv").unlink(): r"curves\.csv is missing",
+    lambda folder: empty("minima").to_csv(folder / "minima.csv", index=False): r"minima\.csv is none of the tables",
+}
+
+
+@pytest.mark.parametrize(("harm", "message"), HARMS.items(), ids=["half", "value", "words", "seal", "gone", "more"])
+def test_tables_that_are_not_those_written_are_refused_with_the_way_out(tmp_path, harm, message):
+    tables = Tables(curves=curves(), sharpness=sharpness(), provenance={"reduced": ["one seed"]})
+    tables.write(tmp_path)
+    assert tables.lie_in(tmp_path)
+    harm(tmp_path)
+    with pytest.raises(ResultsError, match=message + r".* `flatmin run` writes the tables again"):
+        Tables.read(tmp_path)
+    tables.write(tmp_path)
+    assert Tables.read(tmp_path).digest() == tables.digest()
+
+
+def test_tables_without_a_seal_are_read_with_a_word(tmp_path, caplog):
+    tables = Tables(curves=curves(), provenance={"experiment": "fig2"})
+    tables.write(tmp_path)
+    Tables.read(tmp_path)
+    assert not caplog.text
+    (tmp_path / "provenance.json").write_text('{"experiment": "fig2"}')
+    assert Tables.read(tmp_path).digest() == tables.digest()
+    assert "has no seal" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["x/../../../escaped", "..", "a\0b", "", "a b", "n" * 200])
+@pytest.mark.parametrize("column", ["network", "data", "regime"])
+def test_a_name_that_cannot_stand_in_a_file_name_is_refused(column, name):
+    with pytest.raises(ValueError, match=rf"curves: column '{column}' must be up to 80 letters.* no dot or dash first"):
+        Tables(curves=curves().assign(**{column: name}))
+
+
+@pytest.mark.parametrize(
+    ("provenance", "message"),
+    [
+        ("[]", "it holds no provenance"),
+        ('{"experiment": 3}', "`experiment` must be keys with values, or text, got int"),
+        (
+            '{"experiment": {"variations": {"sweep": 7}}}',
+            r"`experiment\.variations\.\*` must be keys with values, got int",
+        ),
+        ('{"made_with": {"git": [3]}}', r"`made_with\.git\.\*` must be keys with values, got int"),
+        ('{"reduced": "much"}', "`reduced` must be a list, got str"),
+        ('{"examples": {"curves": true}}', r"`examples\.\*` must be a whole number, got bool"),
+        ('{"loss": "a\\u0000b"}', "it holds a text with control characters"),
+        ('{"a": {"\\ud800": 1}}', "it holds a text with control characters"),
+        ("[" * 10_000, "nested more than 50 levels deep"),
+    ],
+)
+def test_a_provenance_of_the_wrong_shape_is_refused(tmp_path, provenance, message):
+    (tmp_path / "provenance.json").write_text(provenance)
+    with pytest.raises(ResultsError, match=rf"\A.*provenance\.json cannot be read: .*{message}.*\Z"):
+        Tables.read(tmp_path)
+
+
+def test_another_kind_has_settings_of_its_own(tmp_path):
+    experiment = {"kind": "parabola", "sharpness": 20.0, "training": "none"}
+    Tables(provenance={"experiment": experiment}).write(tmp_path)
+    assert Tables.read(tmp_path).experiment == experiment

@@ -1,11 +1,13 @@
 """Kaldi's files as kaldiio writes them and as Kaldi's text form is, and what is refused."""
 
+import gzip
 import pickle
 
 import kaldiio
 import numpy as np
 import pytest
 
+from flatmin.cli.data import _summary
 from flatmin.core.errors import DataError
 from flatmin.speech.kaldi import read_alignments, read_features
 from flatmin.speech.preparation import from_kaldi
@@ -109,7 +111,7 @@ def test_pickle_in_an_archive_is_not_run(tmp_path):
     assert not target.exists()
 
 
-@pytest.mark.parametrize("line", ["utt touch {} |", "utt | touch {}", "utt", "utt feats.ark"])
+@pytest.mark.parametrize("line", ["utt touch {} |", "utt | touch {}", "utt", "utt feats.ark:9[0:1]"])
 def test_commands_in_a_list_are_not_run(tmp_path, line):
     target = tmp_path / "written"
     (tmp_path / "evil.scp").write_text(line.format(target))
@@ -139,3 +141,59 @@ def test_what_is_neither_features_nor_alignments(tmp_path, files, features):
         read_features(tmp_path / "mixed.ark")
     with pytest.raises(DataError, match=r"feats\.ark: fcjf0_si648 is no alignment: expected pdf-ids"):
         read_alignments(files / "feats.ark")
+
+
+def test_gzipped_archives_of_a_pattern(tmp_path, alignments):
+    for number, (key, value) in enumerate(alignments.items(), 9):
+        kaldiio.save_ark(str(tmp_path / "one"), {key: value})
+        (tmp_path / f"ali.{number}.gz").write_bytes(gzip.compress((tmp_path / "one").read_bytes()))
+    found = read_alignments(tmp_path / "ali.*.gz")
+    assert list(found) == list(alignments)
+    assert all(np.array_equal(found[key], value) for key, value in alignments.items())
+    with pytest.raises(DataError, match=r"tmp.*gone\.\*\.gz was not found, and no file matches it"):
+        read_alignments(tmp_path / "gone.*.gz")
+
+
+def test_gzipped_archive_that_is_damaged_or_a_bomb(tmp_path, monkeypatch):
+    (tmp_path / "ali.1.gz").write_bytes(gzip.compress(b"utt 1 2 3\n")[:-5])
+    with pytest.raises(DataError, match=r"ali\.1\.gz is cut short or damaged"):
+        read_alignments(tmp_path / "ali.1.gz")
+    monkeypatch.setattr("flatmin.speech.kaldi.MOST_BYTES", 2**20)
+    (tmp_path / "ali.1.gz").write_bytes(gzip.compress(bytes(2**21)))
+    with pytest.raises(DataError, match=r"ali\.1\.gz is refused: it holds or announces more than 1,048,576 bytes"):
+        read_alignments(tmp_path / "ali.1.gz")
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_list_of_files_without_offsets(tmp_path, features, absolute):
+    lines = []
+    for key, value in features.items():
+        kaldiio.save_mat(str(tmp_path / f"{key}.mat"), value)
+        lines.append(f"{key} {tmp_path / key if absolute else key}.mat\n")
+    (tmp_path / "feats.scp").write_text("".join(lines))
+    found = read_features(tmp_path / "feats.scp")
+    assert all(np.array_equal(found[key], value) for key, value in features.items())
+    (tmp_path / "feats.scp").write_text("utt gone.mat\n")
+    with pytest.raises(DataError, match=r"gone\.mat cannot be read: No such file"):
+        read_features(tmp_path / "feats.scp")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_is_named(tmp_path, features, wrong):
+    features["mdac0-sx37"][4, 7] = wrong
+    kaldiio.save_ark(str(tmp_path / "feats.ark"), features)
+    with pytest.raises(DataError, match=r"feats\.ark: mdac0-sx37 has a feature that is not finite, at \(4, 7\)"):
+        read_features(tmp_path / "feats.ark")
+
+
+def test_a_target_out_of_range_is_named(tmp_path, alignments):
+    alignments["fcjf0_sx37"][2] = 2**20
+    kaldiio.save_ark(str(tmp_path / "ali.ark"), alignments)
+    with pytest.raises(DataError, match=r"ali\.ark: fcjf0_sx37 has a pdf-id of 1048576, expected them below 65,536"):
+        read_alignments(tmp_path / "ali.ark")
+
+
+def test_states_that_never_are_0_are_said_to_look_like_transitions(tmp_path, files, alignments):
+    kaldiio.save_ark(str(tmp_path / "ids.ark"), {key: value + 1 for key, value in alignments.items()})
+    plain, shifted = (from_kaldi(files / "feats.ark", tmp_path / name).account for name in ("ali.ark", "ids.ark"))
+    assert "ali-to-pdf" in " ".join(_summary(shifted)) and "ali-to-pdf" not in " ".join(_summary(plain))

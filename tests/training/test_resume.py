@@ -276,3 +276,87 @@ def test_the_file_is_a_digest_and_torchs_bytes(tmp_path: Path) -> None:
     content = (tmp_path / "a" / "b.ckpt").read_bytes()
     assert hashlib.sha256(content[32:]).digest() == content[:32]
     assert torch.equal(torch.load(io.BytesIO(content[32:]), weights_only=True)["weights"], state["weights"])
+
+
+def resealed(checkpoint: Path, change: Callable[[Any], Any]) -> None:
+    """Change what a checkpoint holds and put the right digest before it."""
+    loaded = torch.load(io.BytesIO(checkpoint.read_bytes()[32:]), weights_only=True)
+    stream = io.BytesIO()
+    torch.save(change(loaded), stream)
+    checkpoint.write_bytes(hashlib.sha256(stream.getvalue()).digest() + stream.getvalue())
+
+
+def smaller(loaded: Any) -> Any:
+    weights = loaded["state_dict"]
+    return loaded | {"state_dict": {name: tensor[:1] if tensor.ndim else tensor for name, tensor in weights.items()}}
+
+
+def in_callbacks(loaded: Any, **state: Any) -> Any:
+    return loaded | {"callbacks": {name: kept | state for name, kept in loaded["callbacks"].items()}}
+
+
+def optimizer(loaded: Any) -> Any:
+    (state,) = loaded["optimizer_states"]
+    kept = {key: {name: torch.zeros(1) for name in moments} for key, moments in state["state"].items()}
+    return loaded | {"optimizer_states": [state | {"state": kept}]}
+
+
+RESEALED: dict[str, Callable[[Any], Any]] = {
+    "list": lambda loaded: [],
+    "nothing": lambda loaded: {},
+    "weights": smaller,
+    "no weights": lambda loaded: loaded | {"state_dict": {}},
+    "rows": lambda loaded: in_callbacks(loaded, rows=[]),
+    "words": lambda loaded: in_callbacks(loaded, rows=[{"epoch": "x"}]),
+    "loops": lambda loaded: loaded | {"loops": 3},
+    "moments": optimizer,
+}
+
+
+@pytest.mark.parametrize("kind", RESEALED)
+def test_a_checkpoint_of_another_training_is_refused(
+    kind: str, fresh: Fresh, data: Data, settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    checkpoint = tmp_path / "run.ckpt"
+    with pytest.raises(KeyError, match="killed"):
+        train(fresh(), *data, settings, checkpoint=checkpoint, on_epoch=killed_after_the_second)
+    resealed(checkpoint, RESEALED[kind])
+    message = r"\Athe checkpoint .*run\.ckpt .*; delete it to train this run again from its start\.\Z"
+    with pytest.raises(ResultsError, match=message):
+        train(fresh(), *data, settings, checkpoint=checkpoint)
+    checkpoint.unlink()
+    train(fresh(), *data, settings, checkpoint=checkpoint)
+
+
+def killed_after_the_second(row: dict[str, float]) -> None:
+    if row["epoch"] == 3:
+        raise KeyError("killed")
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "another"])
+def test_a_damaged_snapshot_ends_in_no_circle(
+    damage: str, fresh: Fresh, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the message says to delete leads to a run that ends as an undisturbed one."""
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    settings = TrainingSettings(16, epochs=4, learning_rate=1e-2, snapshots=(1, 3))
+    whole = train(fresh(), *data, settings)
+    checkpoint = tmp_path / "run.ckpt"
+    with pytest.raises(KeyError, match="killed"):
+        train(fresh(), *data, settings, checkpoint=checkpoint, on_epoch=killed_after_the_second)
+    snapshot = tmp_path / "run.epoch1.ckpt"
+    if damage == "another":
+        resealed(snapshot, lambda state: {name: tensor[:1] for name, tensor in state.items() if tensor.ndim})
+    else:
+        content = snapshot.read_bytes()
+        snapshot.unlink()
+        if damage == "cut":
+            snapshot.write_bytes(content[:-9])
+    message = rf"checkpoint .*run\.epoch1\.ckpt.*; delete {checkpoint} to train this run again from its start\.\Z"
+    with pytest.raises(ResultsError, match=message):
+        train(fresh(), *data, settings, checkpoint=checkpoint)
+    checkpoint.unlink()
+    found = train(fresh(), *data, settings, checkpoint=checkpoint)
+    assert all(torch.equal(found.state[name], whole.state[name]) for name in whole.state)
+    assert found.snapshots.keys() == whole.snapshots.keys()

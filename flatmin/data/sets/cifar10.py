@@ -1,6 +1,17 @@
 """CIFAR-10: five batches of training images and one of test images. Krizhevsky (2009)."""
 
 from flatmin.data.cifar import cifar_publication
+from flatmin.data.files import Layout
+
+_BINARY = {
+    "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+    "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+    "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
+}
+"""The images of the Python batches in the same order; their SHA-1 is the one that Gluon checks."""
 
 PUBLICATION = cifar_publication(
     name="cifar10",
@@ -18,4 +29,5 @@ PUBLICATION = cifar_publication(
     },
     test="test_batch",
     key="labels",
+    binary=tuple(Layout("cifar-10-batches-bin", _BINARY, place) for place in (None, "cifar-10-binary.tar.gz")),
 )

@@ -1,7 +1,8 @@
-"""MNIST: four IDX files, gzipped or not. LeCun, Cortes and Burges (1998)."""
+"""MNIST: four IDX files, gzipped by whomever or not, or the archive of Keras. LeCun, Cortes and Burges (1998)."""
 
 from flatmin.data.files import Layout
 from flatmin.data.idx import SHAPE, decode
+from flatmin.data.keras import idx_members
 from flatmin.data.publication import Download, Publication
 
 _PACKED = {
@@ -17,6 +18,8 @@ _UNPACKED = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 
+_HELD = {name: _UNPACKED[name.removesuffix(".gz")] for name in _PACKED}
+
 PUBLICATION = Publication(
     name="mnist",
     words="MNIST",
@@ -26,7 +29,10 @@ PUBLICATION = Publication(
     num_train=60_000,
     num_test=10_000,
     decode=decode,
-    layouts=tuple(Layout(folder, md5) for folder in ("MNIST/raw", "mnist") for md5 in (_PACKED, _UNPACKED)),
+    layouts=(
+        *(Layout(folder, md5, unpacked_md5=_HELD) for folder in ("MNIST/raw", "mnist") for md5 in (_PACKED, _UNPACKED)),
+        Layout("", _UNPACKED, "mnist.npz", unpack=idx_members),
+    ),
     downloads=tuple(
         Download(f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}", f"MNIST/raw/{name}", md5)
         for name, md5 in _PACKED.items()
