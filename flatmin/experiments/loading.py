@@ -189,7 +189,8 @@ def _validated(content: Mapping[str, Any], kind: Kind, source: Callable[[Locatio
         ConfigError: If a key is unknown or missing, or a value does not fit.
     """
     if (text := unprintable(content)) is not None:
-        raise ConfigError(f"{source((), "")}: a text must have no control characters, got {shown(text)}.")
+        place = source((), "")
+        raise ConfigError(f"{place}: a text must have no control characters, got {shown(text)}.")
     try:
         return kind.settings.model_validate(content)
     except ValidationError as error:
