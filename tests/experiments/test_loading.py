@@ -570,5 +570,6 @@ def test_an_override_is_held_to_the_same(load, text):
 
 @pytest.mark.parametrize("text", [r'about: "a\0b"', r'about: "\ud800"', r'regimes: {"a\x07": {batch_size: 3}}'])
 def test_text_that_nothing_can_show_is_refused(load, text):
-    expected = "a text must have no control characters, got"
-    assert expected in message(load, f"{BASE}{text}\n") and expected in message(load, BASE, text.replace(": ", "=", 1))
+    expected = r"a text must have no control characters, got|text must be characters, got half of one in"
+    for said in (message(load, f"{BASE}{text}\n"), message(load, BASE, text.replace(": ", "=", 1))):
+        assert re.search(expected, said)
