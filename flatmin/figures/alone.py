@@ -82,9 +82,10 @@ def grounds(rows: pd.DataFrame) -> list[str]:
 
 def note(ax: Axes, facts: Iterable[str], label: str | None) -> None:
     """Write small below an axis what is drawn on it; what is there already is kept."""
-    text = "; ".join(fact.rstrip(".") for fact in facts if fact)
-    if not text:
+    said = [fact.rstrip(".") for fact in facts if fact]
+    if not said:
         return
+    text = "; ".join([said[0], *map(within_a_sentence, said[1:])])
     inches = ax.get_position().width * ax.figure.get_figwidth()  # type: ignore[union-attr]
     lines = textwrap.fill(f"{label}: {text}." if label else f"{text}.", int(FACTS_PER_INCH * inches))
     for there in ax.texts:
@@ -99,3 +100,14 @@ def note(ax: Axes, facts: Iterable[str], label: str | None) -> None:
         ax.annotate(
             lines, (0, 0), xycoords="axes fraction", xytext=(0, BELOW_LABEL), textcoords="offset points", **small
         )
+
+
+def within_a_sentence(fact: str) -> str:
+    """The fact with a small first letter, unless its first word is a name.
+
+    Example:
+        >>> within_a_sentence("White line: loss 1"), within_a_sentence("BatchNorm: running averages")
+        ('white line: loss 1', 'BatchNorm: running averages')
+    """
+    first = fact.split(" ")[0]
+    return fact[:1].lower() + fact[1:] if first == first.capitalize() else fact

@@ -5,6 +5,7 @@ as different as they are. Losses below 1e-4 or above 100 nats take the end colou
 so. A cell whose loss is not finite is hatched and counted, never filled in.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,9 @@ COLORS = "mako"
 LOWEST, HIGHEST = 1e-4, 1e2
 LEVELS = 19
 SHORT_SCALE = 300.0
+"""The ratio of its ends below which a colour bar has ticks between the powers of ten."""
 NAME_WIDTH, NAME_HEIGHT = 0.3, 0.1
 """Room for the name of a point, as shares of the axes."""
-"""The ratio of its ends below which a colour bar has ticks between the powers of ten."""
 RIM = 1.0
 EDGE = [patheffects.withStroke(linewidth=2.8, foreground="0.15")]
 HALO = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -118,11 +119,9 @@ def three_point_plane(
     figure = blank(COLUMN_WIDTH, 1.0 + 3.2 * min(ratio, 1.5), compress=True)
     axes = figure.subplots()
     filled = draw_plane(axes, rows, levels)
-    named: list[tuple[float, float]] = []
-    for label, alpha, beta in points[["label", "alpha", "beta"]].itertuples(index=False):
-        place = alpha / np.ptp(rows["alpha"]), beta / np.ptp(rows["beta"])
-        mark(axes, alpha, beta, label, named=True, below=any(runs_into(place, other) for other in named))
-        named.append(place)
+    mark_named(
+        axes, rows, {label: (a, b) for label, a, b in points[["label", "alpha", "beta"]].itertuples(index=False)}
+    )
     axes.set(xlabel="α  (distance in parameter space)", ylabel="β  (distance)")
     loss_bar(figure, [axes], filled)
     heading(figure, f"start and both minima, {split} loss", network, data)
@@ -223,6 +222,15 @@ def hatch_cells(axes: Axes, alphas: Grid, betas: Grid, lost: NDArray[np.bool_]) 
 def runs_into(place: tuple[float, float], other: tuple[float, float]) -> bool:
     """Return whether two names above points run into each other; places are shares of the axes."""
     return abs(place[0] - other[0]) < NAME_WIDTH and abs(place[1] - other[1]) < NAME_HEIGHT
+
+
+def mark_named(axes: Axes, rows: pd.DataFrame, places: Mapping[str, tuple[float, float]]) -> None:
+    """Mark points of a slice with their names, so that these do not run into each other."""
+    named: list[tuple[float, float]] = []
+    for label, (alpha, beta) in places.items():
+        place = alpha / np.ptp(rows["alpha"]), beta / np.ptp(rows["beta"])
+        mark(axes, alpha, beta, label, named=True, below=any(runs_into(place, other) for other in named))
+        named.append(place)
 
 
 def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = False, below: bool = False) -> None:

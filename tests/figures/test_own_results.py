@@ -109,6 +109,35 @@ def test_planes_of_any_size_and_sign_can_be_drawn(objective, surface):
     assert ("of 15 cells not finite" in small_print(ax)) == (plane.non_finite > 0)
 
 
+def crosses(ax) -> list[tuple[float, float]]:
+    points = (line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "X")
+    return [tuple(place) for (place,) in points]
+
+
+def test_the_origin_is_marked_where_it_lies_in_the_picture():
+    middle, corner = (flatmin.slice_2d(bowl(), AXES, (axis, ALPHAS)).plot() for axis in (ALPHAS, [0.1, 0.5]))
+    assert crosses(middle) == [(0.0, 0.0)] and crosses(corner) == []
+
+
+def test_the_plane_through_three_networks_shows_all_three_by_their_names():
+    corners = flatmin.plane_through(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 0.0]), torch.tensor([1.0, 2.0]))
+    plane = flatmin.slice_2d(bowl(), corners.axes, corners.grid(points=7, margin=0.2), origin=corners.origin)
+    ax = plane.plot(marks=corners.marks("start", "small", "large") | {"far": (9.0, 9.0)})
+    assert crosses(ax) == [(0.0, 0.0), (3.0, 0.0), (1.0, 2.0)]
+    assert {"start", "small", "large"} <= {text.get_text() for text in ax.texts}
+    assert "outside the picture: far" in small_print(ax)
+
+
+@pytest.mark.parametrize("objective", [bowl(1e-3, floor=1.2), bowl(floor=0.6), bowl(1e5), bowl(floor=-4.0)])
+def test_a_colour_bar_has_at_least_two_labels(objective):
+    ax = flatmin.slice_2d(objective, AXES, (ALPHAS, ALPHAS)).plot()
+    ax.figure.canvas.draw()
+    axis = ax.figure.axes[1].yaxis
+    low, high = axis.get_view_interval()
+    labels = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+    assert len({label.get_text() for place, label in labels if low <= place <= high} - {""}) >= 2
+
+
 def test_the_climbs_of_a_search_are_drawn_as_the_sharpness_each_found():
     found = flatmin.epsilon_sharpness(QuadraticObjective([1.0, 4.0], theta=torch.tensor([1.0, 1.0])), epsilon=0.1)
     ax = found.plot()
@@ -135,6 +164,21 @@ def test_effort_is_drawn_as_steps_to_the_last_evaluation():
             lambda: flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS)).plot(pyplot.figure().subplots(), surface=True),
             ValueError,
             "projection='3d'",
+        ),
+        (
+            lambda: flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS)).plot(marks={"a": 1}),
+            ValueError,
+            "two finite numbers",
+        ),
+        (
+            lambda: flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS)).plot(marks=[(0, 0)]),
+            ValueError,
+            "a dict from names",
+        ),
+        (
+            lambda: flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS)).plot(marks={"a": (0, 0)}, surface=True),
+            ValueError,
+            "surface=False",
         ),
         (lambda: flatmin.plot_side_by_side([]), ValueError, "at least one plane"),
     ],
