@@ -38,17 +38,19 @@ def in_house(draw: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def canvas(ax: Axes | None, height: float, *, solid: bool = False) -> Axes:
-    """The axis that was given, or one in a new figure of pyplot.
+def canvas(ax: Axes | None, height: float, *, title: str = "", solid: bool = False) -> Axes:
+    """The axis that was given, or one in a new figure of pyplot; a title it has stays unless there is a new one.
 
     Raises:
         ValueError: If a surface is to be drawn on an axis of two dimensions, or the reverse.
     """
     if ax is None:
-        return panels(1, COLUMN_WIDTH, height, solid=solid)[0]
-    if isinstance(ax, Axes3D) != solid:
+        ax = panels(1, COLUMN_WIDTH, height, solid=solid)[0]
+    elif isinstance(ax, Axes3D) != solid:
         need = "one made with projection='3d'" if solid else "one of two dimensions"
         raise ValueError(f"`ax` must be {need} for this picture, got {type(ax).__name__}.")
+    if title:
+        ax.set_title(title)
     return ax
 
 

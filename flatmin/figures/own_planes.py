@@ -1,6 +1,6 @@
 """Planes of one's own: one on an axis, or several side by side on one scale."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def plane(
 
 @in_house
 def plot_side_by_side(
-    planes: Sequence[Any],
+    planes: Iterable[Any],
     *,
     titles: Sequence[str] = (),
     surface: bool = False,
@@ -79,8 +79,20 @@ def plot_side_by_side(
         The axes, from left to right.
 
     Raises:
+        TypeError: If what is given is no list of planes, or the titles are one string.
         ValueError: If there is no plane, or the titles are not as many.
     """
+    if not isinstance(planes, Iterable):
+        raise TypeError(f"`planes` must be a list of planes, got a {type(planes).__name__}; pass [plane].")
+    planes = list(planes)
+    for each in planes:
+        if not {"alpha", "beta"} <= each.rows().keys() if hasattr(each, "rows") else True:
+            raise TypeError(
+                f"`planes` must hold results of slice_2d, got a {type(each).__name__}; lines share an axis by "
+                "line.plot(ax=axis)."
+            )
+    if isinstance(titles, str):
+        raise TypeError(f"`titles` must be a list of strings, got a str; pass [{titles!r}].")
     if not planes:
         raise ValueError("`planes` must hold at least one plane, got none.")
     if titles and len(titles) != len(planes):

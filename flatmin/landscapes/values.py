@@ -82,7 +82,13 @@ class Line(Slice):
         return f"{len(self.alphas):,} points, alpha {between(self.alphas)}"
 
     def plot(
-        self, ax: "Axes | None" = None, *, quantity: str = "loss", label: str | None = None, **look: Any
+        self,
+        ax: "Axes | None" = None,
+        *,
+        quantity: str = "loss",
+        label: str | None = None,
+        title: str = "",
+        **look: Any,
     ) -> "Axes":
         """Draw the line; several can share an axis.
 
@@ -93,6 +99,7 @@ class Line(Slice):
             ax: Where to draw; ``None`` makes a figure of pyplot.
             quantity: ``"loss"``, ``"accuracy"`` (in per cent) or the name of a metric.
             label: Its name in the legend; ``"train"`` is drawn solid and ``"test"`` dashed, others in turn.
+            title: What stands above it.
             **look: As of ``Axes.plot``, such as ``color``.
 
         Returns:
@@ -113,7 +120,7 @@ class Line(Slice):
         from flatmin.figures import own_lines
 
         names = [name for name, _ in self.metrics]
-        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, metrics=names, **look)
+        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, title=title, metrics=names, **look)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

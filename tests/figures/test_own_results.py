@@ -41,6 +41,28 @@ def small_print(ax) -> str:
     return " ".join(text.get_text() for text in ax.texts).replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda: flatmin.slice_1d(bowl(), AXES[0], ALPHAS),
+        lambda: flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS)),
+        lambda: flatmin.over_subsets(lambda f: flatmin.slice_1d(f, AXES[0], ALPHAS), [bowl(), bowl(2.0)]),
+        lambda: flatmin.epsilon_sharpness(QuadraticObjective([1.0, 4.0])),
+        lambda: flatmin.effort(QuadraticObjective([1.0, 4.0], theta=torch.ones(2))),
+    ],
+)
+def test_every_picture_takes_a_title(result):
+    assert result().plot(title="mine").get_title(loc="left") == "mine"
+
+
+@pytest.mark.parametrize(("points", "marked"), [(5, 5), (21, 21), (30, 30), (201, 19)])
+def test_the_points_of_a_line_that_have_markers_lie_evenly(points, marked):
+    alphas = np.linspace(-1, 1, points)
+    (line, _) = flatmin.slice_1d(bowl(), AXES[0], alphas).plot().lines
+    places = alphas[line.get_markevery()]
+    assert len(places) == marked and np.diff(places).max() - np.diff(places).min() <= 2 / (points - 1) + 1e-9
+
+
 def test_two_lines_share_an_axis_and_are_told_apart_by_dash_and_legend():
     ax = flatmin.slice_1d(bowl(), AXES[0], ALPHAS).plot(label="train")
     assert flatmin.slice_1d(bowl(4.0), AXES[0], ALPHAS).plot(ax=ax, label="test") is ax
@@ -179,6 +201,22 @@ def test_effort_is_drawn_as_steps_to_the_last_evaluation():
             lambda: flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS)).plot(marks={"a": (0, 0)}, surface=True),
             ValueError,
             "surface=False",
+        ),
+        (
+            lambda: flatmin.plot_side_by_side([flatmin.slice_1d(bowl(), AXES[0], ALPHAS)]),
+            TypeError,
+            "got a Line; lines",
+        ),
+        (
+            lambda: flatmin.plot_side_by_side(flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS))),
+            TypeError,
+            r"\[plane\]",
+        ),
+        (lambda: flatmin.plot_side_by_side([3.0]), TypeError, "results of slice_2d, got a float"),
+        (
+            lambda: flatmin.plot_side_by_side([flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS))], titles="a"),
+            TypeError,
+            "`titles` must be a list",
         ),
         (lambda: flatmin.plot_side_by_side([]), ValueError, "at least one plane"),
     ],
