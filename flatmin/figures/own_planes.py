@@ -6,10 +6,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 
 from flatmin.figures.alone import LOSS, canvas, grounds, in_house, note, panels
 from flatmin.figures.interactive import surface_page
-from flatmin.figures.slices import Grid, draw_plane, loss_bar, mark, mark_named, own_levels, plane_notes
+from flatmin.figures.slices import (
+    COLORS,
+    Grid,
+    color_scale,
+    contours_within,
+    draw_plane,
+    loss_bar,
+    mark,
+    mark_named,
+    own_levels,
+    plane_notes,
+)
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH
 from flatmin.figures.surfaces import CUT, draw_surface, surface_notes
 
@@ -53,9 +65,9 @@ def plane(
     ratio = ratio_of(drawable(frame))
     height = min(ratio, 1.5) if 1 / WIDE < ratio < WIDE else 1.0
     ax = canvas(ax, 4.0 if surface else 1.0 + 2.6 * height, solid=surface)
-    filled = panel(ax, frame, levels, surface=surface, title=title, marks=places)
+    panel(ax, frame, levels, surface=surface, title=title, marks=places)
     if not surface:
-        loss_bar(ax.figure, [ax], filled)
+        bar_of([ax], levels)
     return ax
 
 
@@ -102,9 +114,9 @@ def plot_side_by_side(
     width = PAGE_WIDTH / 2 * max(2, len(frames)) if len(frames) > 1 else COLUMN_WIDTH
     axes = panels(len(frames), width, 4.0 if surface else 3.4, solid=surface, compress=not surface)
     for ax, frame, title in zip(axes, frames, titles or [""] * len(frames), strict=True):
-        filled = panel(ax, frame, levels, surface=surface, title=title)
+        panel(ax, frame, levels, surface=surface, title=title)
     if not surface:
-        loss_bar(axes[0].figure, axes, filled)
+        bar_of(axes, levels)
     return axes
 
 
@@ -146,7 +158,7 @@ def panel(
     surface: bool,
     title: str,
     marks: Mapping[str, tuple[float, float]] = NONE,
-) -> Any:
+) -> None:
     """Draw one plane on a given scale, and mark points in it: those given, and the origin."""
     rows = drawable(frame)
     ax.set_title(title)
@@ -154,8 +166,8 @@ def panel(
         ax.patch.set_visible(False)  # it would hide the label of the surface on its left
         draw_surface(ax, rows, levels[0], levels[-1])
         note(ax, [*grounds(rows), *surface_notes(rows, levels[-1], unit="", log=levels[0] > 0)], None)
-        return None
-    filled = draw_plane(ax, rows, levels)
+        return
+    draw_plane(ax, rows, levels, contours_within(rows["loss"], levels))
     ax.set(xlabel="α", ylabel="β", aspect="equal" if 1 / WIDE < ratio_of(rows) < WIDE else "auto")
     inside = {name: place for name, place in marks.items() if within(rows, place)}
     mark_named(ax, rows, inside)
@@ -164,7 +176,12 @@ def panel(
     outside = ", ".join(name for name in marks if name not in inside)
     beyond = f"Outside the picture: {outside}" if outside else ""
     note(ax, [*grounds(rows), *plane_notes(rows, levels, unit=""), beyond], None)
-    return filled
+
+
+def bar_of(axes: list[Axes], levels: Grid) -> None:
+    """The colour bar of planes, which has the whole scale."""
+    colors = ScalarMappable(norm=color_scale(levels[0], levels[-1]), cmap=COLORS)
+    loss_bar(axes[0].figure, axes, colors).minorticks_off()
 
 
 def ratio_of(rows: pd.DataFrame) -> float:

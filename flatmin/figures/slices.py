@@ -43,6 +43,13 @@ Grid = NDArray[np.float64]
 COLORS = "mako"
 LOWEST, HIGHEST = 1e-4, 1e2
 LEVELS = 19
+CLOSER = 11
+"""Levels of a slice whose losses take less than half of the scale."""
+HALF = 0.5
+FEW = 0.1
+"""The share of the highest losses that may not take more than half of the scale."""
+SAME = 1e-6
+"""Losses that differ by less, as a share, are drawn as one."""
 SHORT_SCALE = 300.0
 """The ratio of its ends below which a colour bar has ticks between the powers of ten."""
 NAME_WIDTH, NAME_HEIGHT = 0.3, 0.1
@@ -161,7 +168,8 @@ def own_levels(losses: pd.Series, limits: tuple[float, float] | None = None) -> 
 
     Args:
         losses: The losses of all panels.
-        limits: Lowest and highest level; ``None`` takes those of the losses, within 1e-4 to 100 where that leaves any.
+        limits: Lowest and highest level; ``None`` takes those of the losses, within 1e-4 to 100 where that leaves any,
+            and without the highest tenth where that alone takes more than half of the scale.
 
     Returns:
         Levels in equal ratios where they are positive, else in equal steps.
@@ -176,11 +184,41 @@ def own_levels(losses: pd.Series, limits: tuple[float, float] | None = None) -> 
         low, high = map(float, limits)
         if not (np.isfinite([low, high]).all() and low < high):
             raise ValueError(f"`limits` must be a lower and a higher finite number, got {limits!r}.")
-    elif low >= 0 and low < HIGHEST and high > LOWEST:
-        return log_levels(losses)
+    else:
+        if low >= 0 and low < HIGHEST and high > LOWEST:
+            low, high = np.clip([low, high], LOWEST, HIGHEST)
+        most = min(float(finite.quantile(1 - FEW)), high)
+        if low < most and share(low, most, (low, high)) < HALF:
+            high = most
+    return between(low, high, LEVELS)
+
+
+def between(low: float, high: float, count: int) -> Grid:
+    """Return levels in equal ratios where they are positive, else in equal steps."""
     if low > 0:
-        return np.geomspace(low, max(high, 1.01 * low), LEVELS)
-    return np.linspace(low, high if high > low else low + 1.0, LEVELS)
+        return np.geomspace(low, high if high > (1 + SAME) * low else 1.01 * low, count)
+    return np.linspace(low, high if high > low else low + 1.0, count)
+
+
+def share(low: float, high: float, scale: tuple[float, float]) -> float:
+    """Return which share of a scale of colours an interval takes.
+
+    Example:
+        >>> round(share(0.1, 1.0, (0.01, 100.0)), 9), share(-1.0, 1.0, (-2.0, 2.0))
+        (0.25, 0.5)
+    """
+    ends = np.array([low, high, *scale])
+    low, high, start, stop = np.log(ends) if scale[0] > 0 else ends
+    return float((high - low) / (stop - start))
+
+
+def contours_within(losses: pd.Series, levels: Grid) -> Grid:
+    """Return where contours lie: at the levels, or closer together where the losses take less than half of them."""
+    finite = finite_losses(losses).clip(levels[0], levels[-1])
+    low, high = float(finite.min()), float(finite.max())
+    if low < high and share(low, high, (levels[0], levels[-1])) < HALF:
+        return between(low, high, CLOSER)
+    return levels
 
 
 def color_scale(low: float, high: float) -> Normalize:
@@ -188,8 +226,16 @@ def color_scale(low: float, high: float) -> Normalize:
     return LogNorm(low, high) if low > 0 else Normalize(low, high)
 
 
-def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid) -> QuadContourSet:
-    """Draw one slice: filled contours, a white line at one nat, and hatched cells where it is not finite."""
+def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid, contours: Grid | None = None) -> QuadContourSet:
+    """Draw one slice: filled contours, a white line at one nat, and hatched cells where it is not finite.
+
+    Args:
+        axes: Where to draw.
+        rows: The slice.
+        levels: Those of the scale of colours.
+        contours: Where contours lie, if not at all of these.
+    """
+    contours = levels if contours is None else contours
     alphas, betas, losses = plane_grid(rows)
     lost = ~np.isfinite(losses)
     inside = np.ma.masked_array(np.clip(losses, levels[0], levels[-1]), lost)
@@ -197,8 +243,8 @@ def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid) -> QuadContourSet:
     if lost.any():
         axes.pcolormesh(alphas, betas, inside, norm=norm, cmap=COLORS, shading="nearest")
         hatch_cells(axes, alphas, betas, lost)
-    filled = axes.contourf(alphas, betas, inside, levels=levels, norm=norm, cmap=COLORS, corner_mask=False)
-    axes.contour(alphas, betas, inside, levels=levels[1:-1:2], colors="white", linewidths=0.3, alpha=0.5)
+    filled = axes.contourf(alphas, betas, inside, levels=contours, norm=norm, cmap=COLORS, corner_mask=False)
+    axes.contour(alphas, betas, inside, levels=contours[1:-1:2], colors="white", linewidths=0.3, alpha=0.5)
     if levels[0] < RIM < levels[-1]:
         rim = axes.contour(alphas, betas, inside, levels=[RIM], colors="white", linewidths=1.6)
         rim.set(path_effects=EDGE)

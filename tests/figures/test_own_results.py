@@ -160,6 +160,51 @@ def test_a_colour_bar_has_at_least_two_labels(objective):
     assert len({label.get_text() for place, label in labels if low <= place <= high} - {""}) >= 2
 
 
+def spike(height: float) -> FunctionObjective:
+    """A bowl from 0.3 to 0.6 with one high corner."""
+
+    def loss(t):
+        return 0.3 + 0.2 * t[0] ** 2 + 0.1 * t[1] ** 2 + height * torch.exp(-9 * ((t - 1) ** 2).sum())
+
+    return FunctionObjective(loss, torch.zeros(2))
+
+
+def test_one_corner_does_not_set_the_scale_of_colours():
+    axis = np.linspace(-1, 1, 15)
+    plane = flatmin.slice_2d(spike(90.0), AXES, (axis, axis))
+    ax = plane.plot()
+    norm = ax.collections[0].norm
+    inside = (plane.loss >= norm.vmin) & (plane.loss <= norm.vmax)
+    assert norm.vmax < 3 and float(inside.double().mean()) > 0.89
+    assert f"{int((~inside).sum())} cells below" in small_print(ax)
+
+
+def test_contours_lie_within_the_losses_where_the_scale_is_wider():
+    axis = np.linspace(-1, 1, 9)
+    ax = flatmin.slice_2d(spike(0.0), AXES, (axis, axis)).plot(limits=(1e-4, 100.0))
+    filled = ax.collections[0]
+    assert (filled.norm.vmin, filled.norm.vmax) == (1e-4, 100.0)
+    assert filled.levels[0] > 0.29 and filled.levels[-1] < 0.61 and len(filled.levels) > 8
+    ax.figure.canvas.draw()
+    ticks = ax.figure.axes[1].yaxis.get_majorticklocs()
+    assert ticks.min() < 1e-3 and ticks.max() > 10
+
+
+@pytest.mark.parametrize("objective", [bowl(1e-3, floor=5.0), bowl(1.0, floor=2.0), bowl(1.0), bowl(floor=-7.0)])
+def test_a_surface_fills_the_height_of_its_box(objective):
+    plane = flatmin.slice_2d(objective, AXES, (ALPHAS, ALPHAS))
+    ax = plane.plot(surface=True)
+    low, high = ax.get_zlim()
+    assert float(plane.loss.max() - plane.loss.min()) > 0.6 * (high - low)
+    assert low < float(plane.loss.min()) and high == pytest.approx(float(plane.loss.max()))
+    assert len(ax.get_zticks()) >= 2 and ax.get_zticks().min() >= plane.loss.min() - 1e-3
+
+
+def test_tick_labels_of_a_surface_stay_clear_of_the_corner_where_its_axes_meet():
+    ax = flatmin.slice_2d(bowl(), AXES, (ALPHAS, ALPHAS)).plot(surface=True)
+    assert max(ax.get_xticks()) < 0.9 and min(ax.get_yticks()) > -0.9
+
+
 def test_the_climbs_of_a_search_are_drawn_as_the_sharpness_each_found():
     found = flatmin.epsilon_sharpness(QuadraticObjective([1.0, 4.0], theta=torch.tensor([1.0, 1.0])), epsilon=0.1)
     ax = found.plot()
