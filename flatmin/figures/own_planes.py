@@ -10,18 +10,8 @@ from matplotlib.cm import ScalarMappable
 
 from flatmin.figures.alone import LOSS, canvas, grounds, in_house, note, panels
 from flatmin.figures.interactive import surface_page
-from flatmin.figures.slices import (
-    COLORS,
-    Grid,
-    color_scale,
-    contours_within,
-    draw_plane,
-    loss_bar,
-    mark,
-    mark_named,
-    own_levels,
-    plane_notes,
-)
+from flatmin.figures.levels import COLORS, Grid, color_scale, contours_within, own_levels
+from flatmin.figures.slices import draw_plane, loss_bar, mark, mark_named, plane_notes
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH
 from flatmin.figures.surfaces import CUT, draw_surface, surface_notes
 

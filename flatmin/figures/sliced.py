@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from flatmin.figures.captions import write_footer
 from flatmin.figures.legends import MARK
-from flatmin.figures.slices import draw_plane, log_levels, loss_bar, mark, plane_notes
+from flatmin.figures.levels import log_levels
+from flatmin.figures.slices import draw_plane, loss_bar, mark, plane_notes
 from flatmin.figures.style import ACCURACY_COLOR, COLUMN_WIDTH, LOSS_COLOR, blank, loss_axis, styled
 from flatmin.results.words import LOSS
 

@@ -16,7 +16,8 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from flatmin.figures.captions import batch_norm_fact, footer
 from flatmin.figures.interactive import surface_page
 from flatmin.figures.legends import heading, regime_name
-from flatmin.figures.slices import COLORS, LEVELS, Grid, color_scale, log_levels, plane_grid
+from flatmin.figures.levels import COLORS, LEVELS, Grid, color_scale, log_levels
+from flatmin.figures.slices import plane_grid
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, loss_name, regimes_of, select, styled
 from flatmin.results import Tables
 from flatmin.results.words import DATA_NAMES, LOSS, counted
