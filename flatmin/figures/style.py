@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, cast
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from cycler import cycler
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -91,6 +92,7 @@ def settings() -> dict[str, Any]:
         "xtick.major.width": 0.7,
         "ytick.major.width": 0.7,
         "axes.formatter.min_exponent": 4,
+        "axes.prop_cycle": cycler(color=[LOSS_COLOR, *(look.color for look in REGIMES.values()), *dict(OTHERS)]),
         "legend.fontsize": 7.5,
         "legend.frameon": False,
         "legend.handlelength": 2.2,
@@ -131,7 +133,14 @@ def loss_name() -> str:
 
 
 def house_style() -> AbstractContextManager[None]:
-    """Return a context with matplotlib's defaults and the house settings over them, whatever the user has set."""
+    """Return a context with matplotlib's defaults and the house settings over them, whatever the user has set.
+
+    Example:
+        >>> from matplotlib import rcParams
+        >>> with house_style():
+        ...     rcParams["savefig.dpi"]
+        200.0
+    """
     return cast(AbstractContextManager[None], style.context(["default", settings()]))
 
 
