@@ -12,8 +12,14 @@ What it looks like
 During training
     SharpnessCallback (and flatmin.networks.LightningF1 to LightningC4, flatmin.data.LightningData)
 
-Results (each has plot or to_frame, to_record and save)
-    load, plot_side_by_side, over_subsets
+Several subsets, several planes, files of results
+    over_subsets, plot_side_by_side, load
+
+Results, for annotations (each has to_frame, to_record and save, most have plot)
+    Sharpness, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+
+The paper's networks and data sets
+    flatmin.networks, flatmin.data
 """
 
 from typing import TYPE_CHECKING
@@ -23,8 +29,17 @@ from flatmin.core.lazy import on_first_use
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AverageCase": "flatmin.sharpness",
+    "Effort": "flatmin.sharpness",
+    "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
+    "Plane": "flatmin.landscapes",
+    "Rise": "flatmin.sharpness",
+    "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
+    "SubsetLines": "flatmin.landscapes",
+    "Subsets": "flatmin.landscapes",
+    "ThreePointPlane": "flatmin.landscapes",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
     "effort": "flatmin.sharpness.effort",
@@ -40,11 +55,21 @@ _HOMES = {
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
 }
-__getattr__, __dir__ = on_first_use(__name__, _HOMES)
+_ROOMS = ("data", "networks")
+__getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 
 __all__ = [
+    "AverageCase",
+    "Effort",
+    "Line",
     "Objective",
+    "Plane",
+    "Rise",
+    "Sharpness",
     "SharpnessCallback",
+    "SubsetLines",
+    "Subsets",
+    "ThreePointPlane",
     "__version__",
     "average_case_sharpness",
     "by_layer",
@@ -63,10 +88,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from flatmin import data as data
+    from flatmin import networks as networks
     from flatmin.callbacks.sharpness import SharpnessCallback
     from flatmin.core.result import load
     from flatmin.figures.own_planes import plot_side_by_side
     from flatmin.landscapes import (
+        Line,
+        Plane,
+        SubsetLines,
+        Subsets,
+        ThreePointPlane,
         filter_normalized,
         over_subsets,
         path_between,
@@ -76,6 +108,7 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
+    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort

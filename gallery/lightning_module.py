@@ -36,14 +36,16 @@ labels = inputs[:, :3].argmax(1)
 import pandas as pd  # noqa: E402
 
 from flatmin import SharpnessCallback  # noqa: E402
+from flatmin.figures import house_style  # noqa: E402
 
 loader = DataLoader(TensorDataset(inputs, labels), batch_size=32, shuffle=True)
 callback = SharpnessCallback(["epsilon_sharpness"], every=1, batches=[(inputs, labels)])
-with tempfile.TemporaryDirectory() as folder:
+with tempfile.TemporaryDirectory() as folder, house_style():
     logger = pl.loggers.CSVLogger(folder)
     trainer = pl.Trainer(max_epochs=5, callbacks=[callback], logger=logger, enable_checkpointing=False,
                          enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")  # fmt: skip
     trainer.fit(Module(), loader)
     history = pd.read_csv(f"{logger.log_dir}/metrics.csv").dropna(subset=["epsilon_sharpness"])
-axis = history.plot("epoch", "epsilon_sharpness", marker="o", legend=False, ylabel="sharpness (%), 256 examples")
-axis.figure.savefig("lightning_module.png")
+    axis = history.plot("epoch", "epsilon_sharpness", marker="o", legend=0, figsize=(4.5, 3), xticks=history["epoch"])
+    axis.set_ylabel("sharpness (%), 256 examples")
+    axis.figure.savefig("lightning_module.png", bbox_inches="tight")

@@ -25,11 +25,13 @@ import matplotlib.pyplot as plt  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
 from flatmin import Objective, by_layer  # noqa: E402
+from flatmin.figures import house_style  # noqa: E402
 
 objective = Objective(model, cross_entropy, [(words, labels)])
 table = by_layer(objective, epsilon=1e-2)
-figure, axis = plt.subplots(layout="constrained")
-axis.barh(table["layer"], table["sharpness"])
-axis.set(xlabel="sharpness of the layer by itself (%)", title="epsilon 1e-2, 64 examples")
-axis.invert_yaxis()
-figure.savefig("transformer.png")
+with house_style():
+    figure, axis = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
+    axis.barh(table["layer"], table["sharpness"])
+    axis.set(xlabel="sharpness of the layer by itself (%)", title="ε = 1e-2, 64 examples")
+    axis.invert_yaxis()
+    figure.savefig("transformer.png")

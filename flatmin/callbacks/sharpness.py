@@ -30,6 +30,11 @@ class SharpnessCallback(pl.Callback):
     each by the name of its measure, beside it ``NAME_converged`` and ``NAME_standard_error`` where there are such.
     They are NaN from when the loss is no longer finite.
 
+    What it costs: ``epsilon_sharpness`` is a search that takes some 40 to 250 evaluations of the loss and its gradient
+    on all ``batches``, each time (about 75 in the middle of the results in ``paper/data``); ``average_case_sharpness``
+    takes 41 of the loss alone. Where that is more than the training itself, take fewer ``examples`` or a larger
+    ``every``.
+
     Args:
         measures: Names (``"epsilon_sharpness"``, ``"average_case_sharpness"`` or a declared measure such as
             ``"average_case"``) or functions of an objective that return a number, a result that ``float()`` takes, or

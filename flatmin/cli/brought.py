@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from flatmin.cli.stopping import stoppable
 from flatmin.core.errors import ConfigError
+from flatmin.data.places import named_folder
 
 if TYPE_CHECKING:
     from flatmin.experiments.brought import Brought
@@ -129,21 +130,27 @@ class Subject:
         reading = BATCH_NORM_NAMES[self.batch_norm] if self.objective.has_batch_norm else "the network has none"
         yield f"BatchNorm: {reading}; loss {significant(found.loss, 4)}{accuracy}"
 
-    def cautions(self) -> Iterator[str]:
-        """What should be known of any number of it."""
+    def cautions(self, *, searched: bool, drawn: bool = False) -> Iterator[str]:
+        """What should be known of any number of it.
+
+        Args:
+            searched: Whether a worst point was searched.
+            drawn: Whether the numbers are a picture of the loss rather than measures of its sharpness.
+        """
         yield from self.objective.cautions
         data = self.brought.data
-        if data.examples < data.available:
+        if searched and data.examples < data.available:
             yield (
                 f"taken on {data.examples:,} of {data.available:,} examples: a worst point is theirs, which biases a "
                 "sharpness upwards; --examples all takes all"
             )
-        elif data.examples < FEW:
+        elif searched and data.examples < FEW:
             yield f"taken on {data.examples:,} examples only: a worst point is theirs, which biases a sharpness upwards"
         if self.objective.has_batch_norm and self.batch_norm == "running":
+            does = "its loss can rise far more steeply" if drawn else "it can be sharper by orders of magnitude"
             yield (
-                "a network with BatchNorm is several functions of its weights: by running averages it can be sharper "
-                "by orders of magnitude than by --batch-norm batch, the reading of Keskar et al. (2017)"
+                f"a network with BatchNorm is several functions of its weights: by running averages {does} than by "
+                "--batch-norm batch, the reading of Keskar et al. (2017)"
             )
 
 
@@ -169,6 +176,7 @@ def brought(
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1, got {batch_size}.")
     check_seed(seed)
+    named_folder(root, "--data-root")
     from flatmin.core.allocator import keep_freed_memory
 
     keep_freed_memory()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flatmin.cli.places import named_folder
+from flatmin.data.places import named_folder
 
 app = typer.Typer(name="data", help="List, check, fetch and prepare the data sets.", no_args_is_help=True)
 

@@ -96,7 +96,8 @@ def measure(
     with working("reading the network"):
         subject = Subject(found, checkpoint, batch_norm, found.objective(checkpoint, batch_norm))
     rows = [row for name, function in chosen.items() for row in _taken(name, function, subject)]
-    cautions = [*_cautions(rows), *subject.cautions()]
+    searched = any(row["converged"] is not None for row in rows)
+    cautions = [*_cautions(rows), *subject.cautions(searched=searched)]
     if output is not None:
         _write(output, rows)
     if as_json:

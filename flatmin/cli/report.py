@@ -46,7 +46,7 @@ def report(
     judgements, written = build(studies, out, others)
     console = Console()
     if studies:
-        console.print(terminal_table(judgements))
+        console.print(terminal_table(judgements), highlight=False)
     for name, label in [(study.name, study.label) for study in studies] + [(one.name, one.label) for one in others]:
         console.print(f"{name}: {label}", highlight=False, markup=False)
     text = f"{counted(len(studies) + len(others), 'study')}, {counted(len(written), 'file')} in {out}"

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from flatmin.cli.places import named_folder
 from flatmin.cli.stopping import stoppable
+from flatmin.data.places import named_folder
 
 TAKEN = " Taken unless it is null."
 
@@ -75,9 +75,12 @@ def _run(file: Path, overrides: list[str], results: Path, data: Path | None, *, 
     keep_freed_memory()
 
     from flatmin.experiments import load_experiment
-    from flatmin.experiments.shipped import experiment_file
+    from flatmin.experiments.shipped import experiment_file, hides_shipped
 
-    experiment = load_experiment(experiment_file(file), overrides)
+    read = experiment_file(file)
+    experiment = load_experiment(read, overrides)
+    if hidden := hides_shipped(read, file):
+        typer.echo(f"{file}: {hidden}")
 
     from flatmin.experiments import Study
     from flatmin.experiments import run as run_study

@@ -12,7 +12,9 @@ from flatmin.core.errors import ConfigError
 from flatmin.core.fields import BatchNormReading
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from flatmin.landscapes import Line, Plane
 
@@ -33,7 +35,12 @@ To = Annotated[
 ]
 Points = Annotated[
     int | None,
-    typer.Option("--points", metavar="N", show_default=False, help="Points along each axis; 25, of a plane 15."),
+    typer.Option(
+        "--points",
+        metavar="N",
+        show_default=False,
+        help="Points along each axis; 25, of a plane 15. Where a network stands there is always one.",
+    ),
 ]
 Span = Annotated[
     float, typer.Option("--span", metavar="X", help="How far to each side, in lengths of the filters; or of the path.")
@@ -125,8 +132,9 @@ def slice_checkpoint(
             sliced = _path(subject.objective, other, points, span, interpolated=reading == "interpolated")
     lines = [*subject.lines(), *([f"alpha = 0: {checkpoint}; alpha = 1: {to}"] if to else [])]
     rows = _rows(sliced)
-    written = [*_written(sliced, rows, lines, found.loss_name, output=output, save=save, figure=figure)]
-    cautions = [*_lost(sliced), *subject.cautions()]
+    networks = {"the network": 0.0} if to is None else _named(checkpoint, to)
+    written = [*_written(sliced, rows, lines, found.loss_name, networks, output=output, save=save, figure=figure)]
+    cautions = [*_lost(sliced), *subject.cautions(searched=False, drawn=True)]
     if as_json:
         options.show_json({"slice": sliced.to_record(), "on": lines, "cautions": cautions})
         return
@@ -152,7 +160,7 @@ def _random(objective: Any, kind: str, points: int, span: float, seed: int) -> "
 
     from flatmin.landscapes import filter_normalized, slice_1d, slice_2d
 
-    axis = np.linspace(-span, span, points)
+    axis = _through(np.linspace(-span, span, points), 0.0)
     first = filter_normalized(objective, seed)
     if kind == "line":
         return slice_1d(objective, first, axis)
@@ -169,8 +177,16 @@ def _path(first: Any, second: Any, points: int, span: float, *, interpolated: bo
             "--batch-norm running has no meaning between two networks, whose averages differ; use batch, reestimate or "
             "interpolated."
         )
-    axis = np.linspace(-span, 1 + span, points)
+    axis = _through(np.linspace(-span, 1 + span, points), 0.0, 1.0)
     return path_between(first, second, axis, interpolate_batch_norm=interpolated and first.has_batch_norm)
+
+
+def _through(axis: "NDArray[np.float64]", *networks: float) -> "NDArray[np.float64]":
+    """The coordinates, with those where a network stands among them."""
+    import numpy as np
+
+    others = axis[(np.abs(axis[:, None] - networks) > 1e-9).all(1)]
+    return np.sort(np.append(others, networks))
 
 
 def _rows(sliced: "Line | Plane") -> "pd.DataFrame":
@@ -197,6 +213,7 @@ def _written(
     rows: "pd.DataFrame",
     lines: list[str],
     loss: str,
+    networks: dict[str, float],
     *,
     output: Path | None,
     save: Path | None,
@@ -212,26 +229,37 @@ def _written(
         sliced.save(save)
         yield f"Slice: {save}"
     if figure is not None:
-        write_files(figure.parent, {figure.name: _drawn(rows, lines, loss, figure.suffix[1:])})
+        write_files(figure.parent, {figure.name: _drawn(rows, lines, loss, networks, figure.suffix[1:])})
         yield f"Figure: {figure}"
 
 
-def _drawn(rows: "pd.DataFrame", lines: list[str], loss: str, kind: str) -> bytes:
+def _named(first: Path, second: Path) -> dict[str, float]:
+    """What both ends of a path are called in its figure."""
+    if first.name != second.name:
+        return {first.name: 0.0, second.name: 1.0}
+    return {"α = 0": 0.0, "α = 1": 1.0}
+
+
+def _drawn(rows: "pd.DataFrame", lines: list[str], loss: str, networks: dict[str, float], kind: str) -> bytes:
     from flatmin.figures.render import image
     from flatmin.figures.sliced import line_figure, plane_figure
 
-    return image((plane_figure if "beta" in rows else line_figure)(rows, lines, loss), kind)
+    if "beta" in rows:
+        return image(plane_figure(rows, lines, loss), kind)
+    return image(line_figure(rows, lines, loss, networks), kind)
 
 
 def _show(rows: "pd.DataFrame", lines: list[str]) -> None:
     """The points of a line, or of those along the axes of a plane, and what they rest on."""
+    import numpy as np
     from rich.table import Table
 
     from flatmin.cli.terminal import show
     from flatmin.results.words import significant
 
     shown = rows if "beta" not in rows else rows[(rows["beta"].abs() < 1e-9) | (rows["alpha"].abs() < 1e-9)]
-    shown = shown.iloc[:: max(1, -(-len(shown) // SHOWN))]
+    some = np.arange(len(shown)) % max(1, -(-len(shown) // SHOWN)) == 0
+    shown = shown[some | (shown["alpha"].isin([0.0, 1.0]) & ("beta" not in rows))]
     table = Table(*("accuracy (%)" if name == "accuracy" else name for name in shown.columns))
     for row in shown.assign(accuracy=100 * shown["accuracy"]).itertuples(index=False):
         table.add_row(*(significant(value, 4) for value in row))

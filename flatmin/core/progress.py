@@ -13,7 +13,7 @@ Advance = Callable[[], object]
 
 
 def progress_bar(console: "Console") -> "Progress":
-    """A bar with its share done, the time taken and the time that remains; silent where nobody would see it move."""
+    """A bar with its share done, the time gone and the time left; silent where nobody would see it move."""
     from rich.progress import (
         BarColumn,
         Progress,
@@ -29,8 +29,9 @@ def progress_bar(console: "Console") -> "Progress":
         BarColumn(bar_width=12),
         TaskProgressColumn(table_column=Column(min_width=4, no_wrap=True)),
         TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
-        TextColumn("remaining", table_column=Column(min_width=9, no_wrap=True)),
+        TextColumn("gone,", table_column=Column(min_width=5, no_wrap=True)),
         TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
+        TextColumn("left", table_column=Column(min_width=4, no_wrap=True)),
         expand=True,
         console=console,
         disable=not (console.is_terminal or console.is_jupyter),

@@ -10,6 +10,7 @@ from flatmin.core.errors import DataError
 from flatmin.data import timit
 from flatmin.data.dataset import Dataset, Split
 from flatmin.data.files import Copy, require_published, search_roots
+from flatmin.data.places import existing
 from flatmin.data.publication import Examples, Publication
 from flatmin.data.sets import names, publications
 
@@ -118,13 +119,15 @@ def load(
         The data set.
 
     Raises:
-        DataError: If the set is unknown, absent, damaged or not the published one, or has no such split.
+        DataError: If the set is unknown, absent, damaged or not the published one, or has no such split, or ``root``
+            is no folder.
 
     Example:
         >>> digits = load("digits")
         >>> len(digits.train), len(digits.test), digits.input_shape
         (1437, 360, (1, 8, 8))
     """
+    root = existing(root, "`root`")
     if name == timit.NAME:
         return timit.load(search_roots(root), split=split, verify=verify)
     if split != "frames":

@@ -9,6 +9,7 @@ from flatmin.core.checks import whole
 from flatmin.data.batches import FixedBatches, ShuffledBatches, resolved_size
 from flatmin.data.catalog import load
 from flatmin.data.dataset import Dataset, Split
+from flatmin.data.places import existing
 
 
 class LightningData(pl.LightningDataModule):
@@ -24,7 +25,7 @@ class LightningData(pl.LightningDataModule):
             show the test examples after every epoch; so does 0.
         evaluation_batch_size: Examples a batch in validation, test and prediction.
         seed: Of the order and of what is held out.
-        root: Folder searched first; see :func:`flatmin.data.load`.
+        root: Folder searched first, which must be there; see :func:`flatmin.data.load`.
         verify: Refuse files that are not the published ones.
         download: Fetch a set that is not found.
         split: Of ``timit``, see there.
@@ -32,6 +33,7 @@ class LightningData(pl.LightningDataModule):
     Raises:
         TypeError: If a number is not whole.
         ValueError: If one is out of range.
+        DataError: If ``root`` is no folder.
 
     Example:
         >>> data = LightningData("digits", batch_size=100)
@@ -58,6 +60,7 @@ class LightningData(pl.LightningDataModule):
         if not isinstance(batch_size, str):
             whole("batch_size", batch_size, minimum=1)
         self.name, self.batch_size = name, batch_size
+        existing(root, "`root`")
         self.validation = whole("validation", validation)
         self.evaluation_batch_size = whole("evaluation_batch_size", evaluation_batch_size, minimum=1)
         self.seed = whole("seed", seed)

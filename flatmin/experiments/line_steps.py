@@ -5,9 +5,10 @@ from typing import Any
 
 from torch import nn
 
-from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep, spaced
+from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.landscapes import Line, filter_normalized, path_between, slice_1d
+from flatmin.landscapes.grid import spaced
 from flatmin.objective.objective import Objective
 
 
@@ -45,7 +46,7 @@ class PathStep(SliceStep):
         return path_between(
             first,
             second,
-            spaced(self.alphas),
+            spaced(*self.alphas),
             curve=self.form,
             interpolate_batch_norm=interpolated,
             engine=self.reading.engine,
@@ -82,4 +83,4 @@ class RandomLineStep(SliceStep):
     def cut(self, objectives: list[Objective], start: nn.Module, **resumable: Any) -> Line:
         """Evaluate the line."""
         direction = filter_normalized(objectives[0], seed=self.network.seed)
-        return slice_1d(objectives[0], direction, spaced(self.alphas), engine=self.reading.engine, **resumable)
+        return slice_1d(objectives[0], direction, spaced(*self.alphas), engine=self.reading.engine, **resumable)

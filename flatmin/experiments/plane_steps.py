@@ -7,9 +7,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep, spaced
+from flatmin.experiments.slice_step import AlphaBounds, SliceReading, SliceStep
 from flatmin.experiments.training_step import TrainingStep
-from flatmin.landscapes import Plane, ThreePointPlane, filter_normalized, plane_through, slice_2d
+from flatmin.landscapes import Plane, filter_normalized, plane_through, slice_2d
+from flatmin.landscapes.grid import spaced
 from flatmin.objective.objective import Objective
 
 
@@ -47,7 +48,7 @@ class RandomPlaneStep(SliceStep):
     def cut(self, objectives: list[Objective], start: nn.Module, **resumable: Any) -> Plane:
         """Evaluate the plane."""
         first, second = (filter_normalized(objectives[0], seed=seed) for seed in self.seeds)
-        axis = spaced(self.alphas)
+        axis = spaced(*self.alphas)
         return slice_2d(objectives[0], (first, second), (axis, axis), engine=self.reading.engine, **resumable)
 
 
@@ -91,16 +92,8 @@ class ThreePointPlaneStep(SliceStep):
         """Evaluate the plane."""
         small, large = objectives
         plane = plane_through(weights(start).to(small.theta), small.theta, large.theta)
-        axes = self.axes(plane)
-        return slice_2d(small, plane.axes, axes, origin=plane.origin, engine=self.reading.engine, **resumable)
-
-    def axes(self, plane: ThreePointPlane) -> tuple[Tensor, Tensor]:
-        """Coordinates that enclose the three points."""
-        low, high = plane.coordinates.amin(0), plane.coordinates.amax(0)
-        room = self.margin * (high - low).max()
-        ends = zip((low - room).tolist(), (high + room).tolist(), strict=True)
-        first, second = (spaced((a, b, self.points)) for a, b in ends)
-        return first, second
+        grid = plane.grid(self.points, self.margin)
+        return slice_2d(small, plane.axes, grid, origin=plane.origin, engine=self.reading.engine, **resumable)
 
     def marks(self, networks: list[nn.Module], start: nn.Module) -> dict[str, pd.DataFrame]:
         """Where the three points lie."""

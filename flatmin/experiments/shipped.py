@@ -26,7 +26,7 @@ def experiment_file(file: Path) -> Path:
     """The file that is meant: a bare name means ``NAME.yaml`` here or in ``experiments``, else the shipped one.
 
     Raises:
-        ConfigError: If there is none, and the name is nearly that of a shipped one.
+        ConfigError: If a bare name is neither that of a file nor of a shipped one; the message has the nearest ones.
     """
     if file.is_file() or file.name != str(file) or file.suffix:
         return file
@@ -36,11 +36,23 @@ def experiment_file(file: Path) -> Path:
             return place
     if file.name in known:
         return known[file.name]
-    if near := difflib.get_close_matches(file.name, known, n=1):
-        raise ConfigError(
-            f"no experiment {file}; did you mean {near[0]}? `flatmin experiments` lists those that are shipped."
-        )
-    return file
+    here = [path.stem for path in (*Path().glob(f"*{SUFFIX}"), *Path("experiments").glob(f"*{SUFFIX}"))]
+    near = difflib.get_close_matches(file.name, dict.fromkeys([*here, *known]), n=3)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"there is no {file}{SUFFIX} here either."
+    raise ConfigError(f"no experiment {file}; {meant} `flatmin experiments` lists those that are shipped.")
+
+
+def hides_shipped(file: Path, asked: Path) -> str:
+    """Which file was read, where a name was asked for that is a shipped one's too; empty where that was read.
+
+    Args:
+        file: The file read.
+        asked: What was asked for.
+    """
+    known = shipped()
+    if str(asked) not in known or file == known[str(asked)]:
+        return ""
+    return f"read from {file}, which comes before the shipped {asked}"
 
 
 def copy_shipped(name: str, to: Path) -> Path:

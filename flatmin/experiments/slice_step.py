@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from flatmin.data.batches import Pair
 from flatmin.experiments.laboratory import Laboratory, examples_of
@@ -132,13 +131,6 @@ class SliceStep(ABC):
     def marks(self, networks: list[nn.Module], start: nn.Module) -> dict[str, pd.DataFrame]:
         """Named points of the slice, where it has any."""
         return {}
-
-
-def spaced(bounds: AlphaBounds) -> Tensor:
-    """Equally spaced coordinates, exact at 0 where they pass it."""
-    low, high, points = bounds
-    axis = torch.linspace(low, high, points, dtype=torch.float64)
-    return torch.where(axis.abs() < 1e-12 * (high - low), 0.0, axis)
 
 
 def points_table(cut: Line | Plane) -> pd.DataFrame:

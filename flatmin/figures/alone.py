@@ -38,17 +38,19 @@ def in_house(draw: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def canvas(ax: Axes | None, height: float, *, solid: bool = False) -> Axes:
-    """The axis that was given, or one in a new figure of pyplot.
+def canvas(ax: Axes | None, height: float, *, title: str = "", solid: bool = False) -> Axes:
+    """The axis that was given, or one in a new figure of pyplot; a title it has stays unless there is a new one.
 
     Raises:
         ValueError: If a surface is to be drawn on an axis of two dimensions, or the reverse.
     """
     if ax is None:
-        return panels(1, COLUMN_WIDTH, height, solid=solid)[0]
-    if isinstance(ax, Axes3D) != solid:
+        ax = panels(1, COLUMN_WIDTH, height, solid=solid)[0]
+    elif isinstance(ax, Axes3D) != solid:
         need = "one made with projection='3d'" if solid else "one of two dimensions"
         raise ValueError(f"`ax` must be {need} for this picture, got {type(ax).__name__}.")
+    if title:
+        ax.set_title(title)
     return ax
 
 
@@ -82,9 +84,10 @@ def grounds(rows: pd.DataFrame) -> list[str]:
 
 def note(ax: Axes, facts: Iterable[str], label: str | None) -> None:
     """Write small below an axis what is drawn on it; what is there already is kept."""
-    text = "; ".join(fact.rstrip(".") for fact in facts if fact)
-    if not text:
+    said = [fact.rstrip(".") for fact in facts if fact]
+    if not said:
         return
+    text = "; ".join([said[0], *map(within_a_sentence, said[1:])])
     inches = ax.get_position().width * ax.figure.get_figwidth()  # type: ignore[union-attr]
     lines = textwrap.fill(f"{label}: {text}." if label else f"{text}.", int(FACTS_PER_INCH * inches))
     for there in ax.texts:
@@ -99,3 +102,14 @@ def note(ax: Axes, facts: Iterable[str], label: str | None) -> None:
         ax.annotate(
             lines, (0, 0), xycoords="axes fraction", xytext=(0, BELOW_LABEL), textcoords="offset points", **small
         )
+
+
+def within_a_sentence(fact: str) -> str:
+    """The fact with a small first letter, unless its first word is a name.
+
+    Example:
+        >>> within_a_sentence("White line: loss 1"), within_a_sentence("BatchNorm: running averages")
+        ('white line: loss 1', 'BatchNorm: running averages')
+    """
+    first = fact.split(" ")[0]
+    return fact[:1].lower() + fact[1:] if first == first.capitalize() else fact

@@ -14,7 +14,8 @@ import pandas as pd
 import seaborn as sns
 
 from flatmin.core.errors import FlatminError
-from flatmin.figures.slices import COLORS, Grid, plane_grid
+from flatmin.figures.levels import COLORS, Grid
+from flatmin.figures.slices import plane_grid
 
 PAGE = "flatmin-surface"
 SHADES = 32

@@ -39,6 +39,7 @@ def line(
     *,
     quantity: str = "loss",
     label: str | None = None,
+    title: str = "",
     metrics: Sequence[str] = (),
     **look: Any,
 ) -> Axes:
@@ -49,6 +50,7 @@ def line(
         ax: Where to draw.
         quantity: ``"loss"``, ``"accuracy"`` or one of ``metrics``.
         label: Its name; ``"train"`` and ``"test"`` are told apart by their dash, as in every figure.
+        title: What stands above it.
         metrics: Columns of ``frame`` that may be drawn too.
         **look: How the line is drawn, if not in the house's way.
 
@@ -61,7 +63,7 @@ def line(
     known = [*QUANTITIES, *metrics]
     if quantity not in known:
         raise ValueError(f"`quantity` must be one of {', '.join(map(repr, known))}, got {quantity!r}.")
-    ax = canvas(ax, 3.0)
+    ax = canvas(ax, 3.0, title=title)
     rows = frame.sort_values("alpha")
     scale = 100.0 if quantity == "accuracy" else 1.0
     alphas, values = rows["alpha"].to_numpy(), scale * rows[quantity].to_numpy()
@@ -123,7 +125,9 @@ def drawn_heights(ax: Axes) -> NDArray[np.float64]:
 
 
 @in_house
-def climbs(climbs: Sequence[float], found: float, words: Iterable[str], ax: Axes | None = None) -> Axes:
+def climbs(
+    climbs: Sequence[float], found: float, words: Iterable[str], ax: Axes | None = None, title: str = ""
+) -> Axes:
     """Draw what each climb of a search found, the published one apart, and the result as a line.
 
     Args:
@@ -131,11 +135,12 @@ def climbs(climbs: Sequence[float], found: float, words: Iterable[str], ax: Axes
         found: The sharpness.
         words: What the result says of itself.
         ax: Where to draw.
+        title: What stands above it.
 
     Returns:
         The axis.
     """
-    ax = canvas(ax, 2.8)
+    ax = canvas(ax, 2.8, title=title)
     values = np.asarray(climbs, float)
     finite = values[np.isfinite(values)]
     for places, method, name in (
@@ -165,18 +170,19 @@ def climbs(climbs: Sequence[float], found: float, words: Iterable[str], ax: Axes
 
 
 @in_house
-def effort(frame: pd.DataFrame, ax: Axes | None = None, *, label: str | None = None) -> Axes:
+def effort(frame: pd.DataFrame, ax: Axes | None = None, *, label: str | None = None, title: str = "") -> Axes:
     """Draw the highest sharpness found against the evaluations spent, on logarithmic axes; several on one.
 
     Args:
         frame: ``evaluations``, ``sharpness``, ``spent`` and what holds for all rows.
         ax: Where to draw.
         label: Its name; ``None`` takes the climber and the start.
+        title: What stands above it.
 
     Returns:
         The axis.
     """
-    ax = canvas(ax, 3.0)
+    ax = canvas(ax, 3.0, title=title)
     first = frame.iloc[0]
     color, _ = LOOKS[sum(drawn.get_gid() == DRAWN for drawn in ax.lines) % len(LOOKS)]
     spent = [*frame["evaluations"], first["spent"]]

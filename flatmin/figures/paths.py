@@ -35,6 +35,8 @@ from flatmin.results.words import counted
 
 KINDS = {"linear": "straight path between the minima", "curved": "curved path between the minima"}
 MARKS = 19
+ALL = 30
+"""Points of a path up to which each has a marker."""
 WIDE = 3.5
 """Range of a path on which the names of both minima, each above its own, would run into each other."""
 MEDIAN = "Thin: single seeds, thick: the median"
@@ -147,7 +149,9 @@ def draw_seed_lines(axes: Axes, rows: pd.DataFrame, quantity: str, color: str, m
 
 
 def evenly(alphas: NDArray[np.float64]) -> list[int]:
-    """Return which places get a marker so that these lie evenly, however fine the path is near a minimum."""
+    """Return which places get a marker: each of few, else some that lie evenly, however fine the path is in places."""
+    if len(alphas) <= ALL:
+        return [*range(len(alphas))]
     wanted = np.linspace(alphas.min(), alphas.max(), min(MARKS, len(alphas)))
     return sorted({int(np.abs(alphas - place).argmin()) for place in wanted})
 

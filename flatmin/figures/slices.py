@@ -5,6 +5,7 @@ as different as they are. Losses below 1e-4 or above 100 nats take the end colou
 so. A cell whose loss is not finite is hatched and counted, never filled in.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import LogNorm, Normalize
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from flatmin.figures.captions import footer
 from flatmin.figures.legends import heading, regime_name
+from flatmin.figures.levels import COLORS, HIGHEST, LOWEST, Grid, color_scale, log_levels
 from flatmin.figures.style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
     REGIMES,
     blank,
     few_log_ticks,
-    finite_losses,
     looks_of,
     loss_name,
     regimes_of,
@@ -37,15 +37,10 @@ from flatmin.figures.style import (
 from flatmin.results import Tables
 from flatmin.results.words import counted
 
-Grid = NDArray[np.float64]
-
-COLORS = "mako"
-LOWEST, HIGHEST = 1e-4, 1e2
-LEVELS = 19
 SHORT_SCALE = 300.0
+"""The ratio of its ends below which a colour bar has ticks between the powers of ten."""
 NAME_WIDTH, NAME_HEIGHT = 0.3, 0.1
 """Room for the name of a point, as shares of the axes."""
-"""The ratio of its ends below which a colour bar has ticks between the powers of ten."""
 RIM = 1.0
 EDGE = [patheffects.withStroke(linewidth=2.8, foreground="0.15")]
 HALO = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -118,11 +113,9 @@ def three_point_plane(
     figure = blank(COLUMN_WIDTH, 1.0 + 3.2 * min(ratio, 1.5), compress=True)
     axes = figure.subplots()
     filled = draw_plane(axes, rows, levels)
-    named: list[tuple[float, float]] = []
-    for label, alpha, beta in points[["label", "alpha", "beta"]].itertuples(index=False):
-        place = alpha / np.ptp(rows["alpha"]), beta / np.ptp(rows["beta"])
-        mark(axes, alpha, beta, label, named=True, below=any(runs_into(place, other) for other in named))
-        named.append(place)
+    mark_named(
+        axes, rows, {label: (a, b) for label, a, b in points[["label", "alpha", "beta"]].itertuples(index=False)}
+    )
     axes.set(xlabel="α  (distance in parameter space)", ylabel="β  (distance)")
     loss_bar(figure, [axes], filled)
     heading(figure, f"start and both minima, {split} loss", network, data)
@@ -136,61 +129,16 @@ def plane_grid(rows: pd.DataFrame) -> tuple[Grid, Grid, Grid]:
     return grid.columns.to_numpy(float), grid.index.to_numpy(float), grid.to_numpy(float)
 
 
-def log_levels(losses: pd.Series) -> Grid:
-    """Return the contour levels that all panels of a figure share.
+def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid, contours: Grid | None = None) -> QuadContourSet:
+    """Draw one slice: filled contours, a white line at one nat, and hatched cells where it is not finite.
 
     Args:
-        losses: The losses of all panels.
-
-    Returns:
-        Levels in equal ratios from the lowest to the highest finite loss, within 1e-4 to 100 nats.
-
-    Raises:
-        ResultsError: If no loss is finite.
-
-    Example:
-        >>> [float(level) for level in log_levels(pd.Series([1e-9, 5.0, float("inf")]))[[0, -1]]]
-        [0.0001, 5.0]
+        axes: Where to draw.
+        rows: The slice.
+        levels: Those of the scale of colours.
+        contours: Where contours lie, if not at all of these.
     """
-    finite = finite_losses(losses)
-    low, high = np.clip([finite.min(), finite.max()], LOWEST, HIGHEST)
-    return np.geomspace(low, max(high, 1.01 * low), LEVELS)
-
-
-def own_levels(losses: pd.Series, limits: tuple[float, float] | None = None) -> Grid:
-    """Return the contour levels of planes that are no experiment's, whose losses may have any size and sign.
-
-    Args:
-        losses: The losses of all panels.
-        limits: Lowest and highest level; ``None`` takes those of the losses, within 1e-4 to 100 where that leaves any.
-
-    Returns:
-        Levels in equal ratios where they are positive, else in equal steps.
-
-    Raises:
-        ValueError: If the limits are no two rising numbers.
-        ResultsError: If no loss is finite.
-    """
-    finite = finite_losses(losses)
-    low, high = float(finite.min()), float(finite.max())
-    if limits is not None:
-        low, high = map(float, limits)
-        if not (np.isfinite([low, high]).all() and low < high):
-            raise ValueError(f"`limits` must be a lower and a higher finite number, got {limits!r}.")
-    elif low >= 0 and low < HIGHEST and high > LOWEST:
-        return log_levels(losses)
-    if low > 0:
-        return np.geomspace(low, max(high, 1.01 * low), LEVELS)
-    return np.linspace(low, high if high > low else low + 1.0, LEVELS)
-
-
-def color_scale(low: float, high: float) -> Normalize:
-    """Return the scale of the colours: logarithmic where it can be."""
-    return LogNorm(low, high) if low > 0 else Normalize(low, high)
-
-
-def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid) -> QuadContourSet:
-    """Draw one slice: filled contours, a white line at one nat, and hatched cells where it is not finite."""
+    contours = levels if contours is None else contours
     alphas, betas, losses = plane_grid(rows)
     lost = ~np.isfinite(losses)
     inside = np.ma.masked_array(np.clip(losses, levels[0], levels[-1]), lost)
@@ -198,8 +146,8 @@ def draw_plane(axes: Axes, rows: pd.DataFrame, levels: Grid) -> QuadContourSet:
     if lost.any():
         axes.pcolormesh(alphas, betas, inside, norm=norm, cmap=COLORS, shading="nearest")
         hatch_cells(axes, alphas, betas, lost)
-    filled = axes.contourf(alphas, betas, inside, levels=levels, norm=norm, cmap=COLORS, corner_mask=False)
-    axes.contour(alphas, betas, inside, levels=levels[1:-1:2], colors="white", linewidths=0.3, alpha=0.5)
+    filled = axes.contourf(alphas, betas, inside, levels=contours, norm=norm, cmap=COLORS, corner_mask=False)
+    axes.contour(alphas, betas, inside, levels=contours[1:-1:2], colors="white", linewidths=0.3, alpha=0.5)
     if levels[0] < RIM < levels[-1]:
         rim = axes.contour(alphas, betas, inside, levels=[RIM], colors="white", linewidths=1.6)
         rim.set(path_effects=EDGE)
@@ -223,6 +171,15 @@ def hatch_cells(axes: Axes, alphas: Grid, betas: Grid, lost: NDArray[np.bool_]) 
 def runs_into(place: tuple[float, float], other: tuple[float, float]) -> bool:
     """Return whether two names above points run into each other; places are shares of the axes."""
     return abs(place[0] - other[0]) < NAME_WIDTH and abs(place[1] - other[1]) < NAME_HEIGHT
+
+
+def mark_named(axes: Axes, rows: pd.DataFrame, places: Mapping[str, tuple[float, float]]) -> None:
+    """Mark points of a slice with their names, so that these do not run into each other."""
+    named: list[tuple[float, float]] = []
+    for label, (alpha, beta) in places.items():
+        place = alpha / np.ptp(rows["alpha"]), beta / np.ptp(rows["beta"])
+        mark(axes, alpha, beta, label, named=True, below=any(runs_into(place, other) for other in named))
+        named.append(place)
 
 
 def mark(axes: Axes, alpha: float, beta: float, label: str, *, named: bool = False, below: bool = False) -> None:

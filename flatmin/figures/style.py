@@ -16,12 +16,13 @@ from typing import Any, ParamSpec, cast
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from cycler import cycler
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from flatmin.core.errors import ResultsError
 from flatmin.results import Tables
@@ -91,6 +92,7 @@ def settings() -> dict[str, Any]:
         "xtick.major.width": 0.7,
         "ytick.major.width": 0.7,
         "axes.formatter.min_exponent": 4,
+        "axes.prop_cycle": cycler(color=[LOSS_COLOR, *(look.color for look in REGIMES.values()), *dict(OTHERS)]),
         "legend.fontsize": 7.5,
         "legend.frameon": False,
         "legend.handlelength": 2.2,
@@ -141,7 +143,14 @@ def loss_name() -> str:
 
 
 def house_style() -> AbstractContextManager[None]:
-    """Return a context with matplotlib's defaults and the house settings over them, whatever the user has set."""
+    """Return a context with matplotlib's defaults and the house settings over them, whatever the user has set.
+
+    Example:
+        >>> from matplotlib import rcParams
+        >>> with house_style():
+        ...     rcParams["savefig.dpi"]
+        200.0
+    """
     return cast(AbstractContextManager[None], style.context(["default", settings()]))
 
 
@@ -236,6 +245,8 @@ def blank(width: float, height: float, *, right: float = 1.0, compress: bool = F
 def few_log_ticks(axis: Axis, *, crowded: float) -> None:
     """Label a logarithmic axis at 1, 2, 5, 10, ... with numbers in full, at 1, 3, 10, ..., or at powers of ten.
 
+    Where that leaves fewer than two labels, they lie in equal steps.
+
     Args:
         axis: The axis, with what is drawn in it and its limits.
         crowded: The ratio of its ends from which labels get fewer; from ten times that, fewer still.
@@ -245,6 +256,8 @@ def few_log_ticks(axis: Axis, *, crowded: float) -> None:
     axis.set_major_locator(LogLocator(10, subs=steps, numticks=4))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_tick(value)))
+    if sum(low <= place <= high for place in axis.get_majorticklocs()) < 2:
+        axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
 
 
 def plain_tick(value: float) -> str:

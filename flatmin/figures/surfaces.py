@@ -16,13 +16,19 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from flatmin.figures.captions import batch_norm_fact, footer
 from flatmin.figures.interactive import surface_page
 from flatmin.figures.legends import heading, regime_name
-from flatmin.figures.slices import COLORS, LEVELS, Grid, color_scale, log_levels, plane_grid
+from flatmin.figures.levels import COLORS, LEVELS, Grid, color_scale, log_levels
+from flatmin.figures.slices import plane_grid
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, loss_name, regimes_of, select, styled
 from flatmin.results import Tables
 from flatmin.results.words import DATA_NAMES, LOSS, counted
 
 CUT = 10.0
-DEPTH = 0.9
+DEPTH = 0.5
+"""How far the contours lie below the surface, as a share of its height."""
+NEAR_ZERO = 0.1
+"""The share of the highest loss below which the height starts at 0."""
+CORNER = 0.1
+"""The share of a horizontal axis that has no ticks where both axes meet, lest their labels run into each other."""
 
 
 @styled
@@ -91,7 +97,7 @@ def surface_levels(losses: "pd.Series[float]") -> Grid:
 def draw_surface(axes: Axes3D, rows: pd.DataFrame, low: float, top: float) -> None:
     """Draw one slice as a surface that ends flat at ``top``; ``low`` starts the colour scale."""
     alphas, betas, losses = plane_grid(rows)
-    ground = min(low, 0.0)
+    ground = 0.0 if 0.0 < low < NEAR_ZERO * top else low
     depth = DEPTH * (top - ground)
     heights = np.where(np.isfinite(losses), np.minimum(losses, top), np.nan)
     x, y = np.meshgrid(alphas, betas)
@@ -104,14 +110,22 @@ def draw_surface(axes: Axes3D, rows: pd.DataFrame, low: float, top: float) -> No
     axes.set(xlabel="α", ylabel="β", zlim=(ground - depth, top))
     axes.set_box_aspect((1, 1, 1.05), zoom=0.93)
     axes.view_init(elev=27, azim=-55)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
-    axes.set_zticks(MaxNLocator(3, steps=(1, 2, 5, 10)).tick_values(ground, top))
+    free = CORNER * np.ptp(alphas), CORNER * np.ptp(betas)
+    axes.set_xticks(ticks(4, alphas[0], alphas[-1] - free[0]))
+    axes.set_yticks(ticks(4, betas[0] + free[1], betas[-1]))
+    axes.set_zticks(ticks(3, ground, top))
     axes.set(zlim=(ground - depth, top), zlabel=loss_name())
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
     axes.zaxis.labelpad = -1
     axes.tick_params(pad=-1)
+
+
+def ticks(most: int, low: float, high: float) -> Grid:
+    """Return some round numbers from one to the other."""
+    found: Grid = np.asarray(MaxNLocator(most, steps=(1, 2, 2.5, 5, 10)).tick_values(low, high))
+    room = 1e-9 * (high - low)
+    return found[(found >= low - room) & (found <= high + room)]
 
 
 def surface_notes(
@@ -131,7 +145,7 @@ def surface_notes(
     cut, lost = int((losses[finite] > top).sum()), int((~finite).sum())
     return [
         f"{rows['alpha'].nunique()} × {rows['beta'].nunique()} points",
-        f"{cut:,} of {counted(len(rows), 'cell')} cut at {f'{top:g} {unit}'.rstrip()}" if cut else "",
+        f"{cut:,} of {counted(len(rows), 'cell')} cut at {f'{top:.3g} {unit}'.rstrip()}" if cut else "",
         f"Colour: the same loss{' on a log scale' if log else ''}{', below the surface as contours' if floor else ''}",
         f"{lost:,} of {counted(len(rows), 'cell')} not finite, left open" if lost else "",
     ]

@@ -10,7 +10,7 @@ from torch import Tensor
 from flatmin.core import checks
 from flatmin.core.result import Result
 from flatmin.core.vectors import norm
-from flatmin.landscapes.grid import Function, vector
+from flatmin.landscapes.grid import Function, spaced, vector
 
 
 def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | None = None) -> Tensor:
@@ -83,6 +83,32 @@ class ThreePointPlane(Result):
         alphas, betas = self.coordinates.numpy().T
         return {"point": ["first", "second", "third"], "alpha": alphas, "beta": betas}
 
+    def grid(self, points: int = 21, margin: float = 0.2) -> tuple[Tensor, Tensor]:
+        """Coordinates that enclose the three points, for :func:`~flatmin.landscapes.slice_2d`.
+
+        Args:
+            points: Coordinates of either axis, at least 2.
+            margin: How far they go beyond the three points on each side, as a share of their larger extent.
+
+        Returns:
+            ``(alphas, betas)``, float64 on the CPU, in the unit of the weights.
+
+        Raises:
+            TypeError: If ``points`` is not whole, or ``margin`` no number.
+            ValueError: If ``points`` is below 2, or ``margin`` negative or not finite.
+        """
+        checks.whole("points", points, minimum=2)
+        margin = checks.within("margin", margin, ge=0.0)
+        low, high = self.coordinates.amin(0), self.coordinates.amax(0)
+        room = margin * (high - low).max()
+        first, second = zip((low - room).tolist(), (high + room).tolist(), strict=True)
+        return spaced(*first, points), spaced(*second, points)
+
+    def marks(self, first: str = "first", second: str = "second", third: str = "third") -> dict[str, Any]:
+        """Names of the three points and where they lie, for ``plot(marks=)`` of the plane sliced here."""
+        places = ((alpha, beta) for alpha, beta in self.coordinates.tolist())
+        return dict(zip((first, second, third), places, strict=True))
+
     def words(self) -> Iterator[str]:
         """Where the points lie."""
         points = (f"({alpha:.4g}, {beta:.4g})" for alpha, beta in self.coordinates.tolist())
@@ -109,8 +135,10 @@ def plane_through(first: Tensor, second: Tensor, third: Tensor) -> ThreePointPla
     Example:
         >>> plane = plane_through(torch.tensor([0.0, 0.0, 1.0]), torch.tensor([3.0, 0.0, 1.0]),
         ...                       torch.tensor([1.0, 2.0, 1.0]))
-        >>> plane.coordinates.tolist()
-        [[0.0, 0.0], [3.0, 0.0], [1.0, 2.0]]
+        >>> plane.marks("start", "small batch", "large batch")
+        {'start': (0.0, 0.0), 'small batch': (3.0, 0.0), 'large batch': (1.0, 2.0)}
+        >>> [axis.tolist() for axis in plane.grid(points=3, margin=0.5)]  # slice_2d(..., plane.axes, plane.grid(), ...)
+        [[-1.5, 1.5, 4.5], [-1.5, 1.0, 3.5]]
     """
     if not (first.ndim == 1 and first.shape == second.shape == third.shape):
         shapes = ", ".join(str(tuple(point.shape)) for point in (first, second, third))

@@ -98,6 +98,12 @@ def coordinates(name: str, values: Coordinates) -> Tensor:
     return numbers
 
 
+def spaced(low: float, high: float, points: int) -> Tensor:
+    """Equally spaced coordinates, exact at 0 where they pass it."""
+    axis = torch.linspace(low, high, points, dtype=torch.float64)
+    return torch.where(axis.abs() < 1e-12 * (high - low), 0.0, axis)
+
+
 def vector(name: str, value: Tensor, like: Tensor) -> Tensor:
     """Return ``value`` in the dtype and on the device of ``like`` if it is a finite vector of the same length.
 

@@ -88,7 +88,13 @@ class SubsetLines(Measured):
         yield from self.grounds()
 
     def plot(
-        self, ax: "Axes | None" = None, *, quantity: str = "loss", label: str | None = None, **look: Any
+        self,
+        ax: "Axes | None" = None,
+        *,
+        quantity: str = "loss",
+        label: str | None = None,
+        title: str = "",
+        **look: Any,
     ) -> "Axes":
         """Draw the mean in a band of one standard error; several can share an axis. See `Line.plot`.
 
@@ -96,6 +102,7 @@ class SubsetLines(Measured):
             ax: Where to draw; ``None`` makes a figure of pyplot.
             quantity: ``"loss"``, or ``"accuracy"`` without a band.
             label: Its name in the legend.
+            title: What stands above it.
             **look: As of ``Axes.plot``.
 
         Returns:
@@ -103,7 +110,7 @@ class SubsetLines(Measured):
         """
         from flatmin.figures import own_lines
 
-        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, **look)
+        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, title=title, **look)
 
 
 def over_subsets(measure: Callable[[Any], Any], objectives: Sequence[Any]) -> Subsets | SubsetLines:

@@ -1,6 +1,6 @@
 """What slices return: the coordinates that were evaluated, the losses there, and the checks they carry."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,13 @@ class Line(Slice):
         return f"{len(self.alphas):,} points, alpha {between(self.alphas)}"
 
     def plot(
-        self, ax: "Axes | None" = None, *, quantity: str = "loss", label: str | None = None, **look: Any
+        self,
+        ax: "Axes | None" = None,
+        *,
+        quantity: str = "loss",
+        label: str | None = None,
+        title: str = "",
+        **look: Any,
     ) -> "Axes":
         """Draw the line; several can share an axis.
 
@@ -93,6 +99,7 @@ class Line(Slice):
             ax: Where to draw; ``None`` makes a figure of pyplot.
             quantity: ``"loss"``, ``"accuracy"`` (in per cent) or the name of a metric.
             label: Its name in the legend; ``"train"`` is drawn solid and ``"test"`` dashed, others in turn.
+            title: What stands above it.
             **look: As of ``Axes.plot``, such as ``color``.
 
         Returns:
@@ -113,7 +120,7 @@ class Line(Slice):
         from flatmin.figures import own_lines
 
         names = [name for name, _ in self.metrics]
-        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, metrics=names, **look)
+        return own_lines.line(self.to_frame(), ax, quantity=quantity, label=label, title=title, metrics=names, **look)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -143,28 +150,31 @@ class Plane(Slice):
         surface: bool = False,
         limits: "tuple[float, float] | Plane | None" = None,
         title: str = "",
+        marks: Mapping[str, tuple[float, float]] | None = None,
     ) -> "Axes":
         """Draw the plane as filled contours, or as a surface; colours are logarithmic where no loss is negative.
 
-        Cells that are not finite are hatched (in a surface open), and counted below. To compare two planes, draw them
-        by :func:`flatmin.plot_side_by_side`.
+        Cells that are not finite are hatched (in a surface open), and counted below. On the map a cross marks the
+        origin, where it lies in the picture. To compare two planes, draw them by :func:`flatmin.plot_side_by_side`.
 
         Args:
             ax: Where to draw, for a surface made with ``projection="3d"``; ``None`` makes a figure of pyplot.
             surface: Draw a surface.
             limits: Lowest and highest loss of the colours, or another plane whose they are; ``None`` takes its own.
             title: What stands above it.
+            marks: Points to mark on the map by their names, each ``(alpha, beta)``, such as
+                :meth:`ThreePointPlane.marks` gives; what lies outside the picture is named below it.
 
         Returns:
             The axis.
 
         Raises:
-            ValueError: If the axis or the limits do not fit, or the plane has one row or column.
+            ValueError: If the axis, the limits or the marks do not fit, or the plane has one row or column.
             ResultsError: If no loss is finite.
         """
         from flatmin.figures import own_planes
 
-        return own_planes.plane(self.to_frame(), ax, surface=surface, limits=_ends(limits), title=title)
+        return own_planes.plane(self.to_frame(), ax, surface=surface, limits=_ends(limits), title=title, marks=marks)
 
     def to_html(
         self, path: Path | str, *, limits: "tuple[float, float] | Plane | None" = None, title: str = ""

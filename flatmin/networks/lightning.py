@@ -23,6 +23,8 @@ from flatmin.core.optimizers import OptimizerName, optimizer_named
 from flatmin.networks.convolutional import C1, C2, C3, C4
 from flatmin.networks.fully_connected import F1, F2
 
+BLANK = "\n\n"
+
 
 class LightningNetwork(pl.LightningModule):
     """One of the six networks with its loss, its optimiser and the steps of a Trainer.
@@ -47,6 +49,11 @@ class LightningNetwork(pl.LightningModule):
     """
 
     architecture: ClassVar[type[nn.Module]]
+
+    def __init_subclass__(cls) -> None:
+        """Let its help say what all of them take and log."""
+        super().__init_subclass__()
+        cls.__doc__ = f"{cls.__doc__}\n\n{inspect.cleandoc(LightningNetwork.__doc__ or '').partition(BLANK)[2]}"
 
     def __init__(
         self,
@@ -136,36 +143,36 @@ def pair(batch: Any) -> tuple[Tensor, Tensor]:
 
 
 class LightningF1(LightningNetwork):
-    """F1 for a Trainer: five hidden layers for MNIST; also takes ``input_shape`` and ``width``."""
+    """F1 for a Trainer: five hidden layers for MNIST, inputs (N, 1, 28, 28); also ``input_shape`` and ``width``."""
 
     architecture = F1
 
 
 class LightningF2(LightningNetwork):
-    """F2 for a Trainer: seven hidden layers for TIMIT; also takes ``input_shape`` and ``width``."""
+    """F2 for a Trainer: seven hidden layers for TIMIT, inputs (N, 360); also takes ``input_shape`` and ``width``."""
 
     architecture = F2
 
 
 class LightningC1(LightningNetwork):
-    """C1 for a Trainer: shallow convolutional network for CIFAR-10; also takes ``variant``."""
+    """C1 for a Trainer: shallow convolutional network for CIFAR-10, inputs (N, 3, 32, 32); also takes ``variant``."""
 
     architecture = C1
 
 
 class LightningC2(LightningNetwork):
-    """C2 for a Trainer: deep convolutional network for CIFAR-10."""
+    """C2 for a Trainer: deep convolutional network for CIFAR-10, inputs (N, 3, 32, 32)."""
 
     architecture = C2
 
 
 class LightningC3(LightningNetwork):
-    """C3 for a Trainer: C1 for CIFAR-100; also takes ``variant``."""
+    """C3 for a Trainer: C1 for CIFAR-100, inputs (N, 3, 32, 32); also takes ``variant``."""
 
     architecture = C3
 
 
 class LightningC4(LightningNetwork):
-    """C4 for a Trainer: C2 for CIFAR-100."""
+    """C4 for a Trainer: C2 for CIFAR-100, inputs (N, 3, 32, 32)."""
 
     architecture = C4

@@ -37,20 +37,36 @@ def load_weights(network: nn.Module, path: Path) -> None:
         CheckpointError: If the file cannot be read, holds more than weights or none, or names or shapes do not fit.
     """
     own = network.state_dict()
-    weights = fitted(read_weights(path), own.keys())
-    check_fit(path, weights, own)
+    content = read(path)
+    weights = fitted(weights_in(content, path), own.keys())
+    check_fit(path, weights, own, options_in(content))
     network.load_state_dict(weights, strict=False)
 
 
-def read_weights(path: Path) -> Weights:
-    """The weights in a file by their names there.
+def read(path: Path) -> object:
+    """What a file holds.
 
     Raises:
-        CheckpointError: If there is no such file, it cannot be read, holds more than weights, or none.
+        CheckpointError: If there is no such file, it cannot be read, or it holds more than weights.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}.")
-    found = _of_safetensors(path) if path.suffix == ".safetensors" else _of_torch(path)
+    return _of_safetensors(path) if path.suffix == ".safetensors" else _of_torch(path)
+
+
+def options_in(found: object) -> dict[str, object]:
+    """The numbers, strings and shapes among the hyperparameters that Lightning keeps beside the weights."""
+    kept = found.get("hyper_parameters") if isinstance(found, Mapping) else None
+    pairs = kept.items() if isinstance(kept, Mapping) else ()
+    return {str(name): value for name, value in pairs if isinstance(value, bool | int | float | str | tuple)}
+
+
+def weights_in(found: object, path: Path) -> Weights:
+    """The weights in the content of a file by their names there.
+
+    Raises:
+        CheckpointError: If it holds none.
+    """
     places = [found.get(name) for name in INSIDE] if isinstance(found, Mapping) else []
     for place in (found, *places):
         if isinstance(place, Mapping) and place and all(isinstance(value, Tensor) for value in place.values()):
@@ -116,8 +132,8 @@ def fitted(weights: Weights, known: Iterable[str]) -> Weights:
     return best
 
 
-def check_fit(path: Path, weights: Weights, own: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are not those of a network.
+def check_fit(path: Path, weights: Weights, own: Mapping[str, Tensor], options: Mapping[str, object]) -> None:
+    """Refuse weights that are not those of a network; the error has the options that the file says it was built with.
 
     Raises:
         CheckpointError: If a name is missing or unknown, or a shape is another.
@@ -131,7 +147,9 @@ def check_fit(path: Path, weights: Weights, own: Mapping[str, Tensor]) -> None:
     ]
     kinds = {"missing in the file": missing, "unknown to the network": unexpected, "of another shape": shapes}
     if problems := [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]:
-        raise CheckpointError(f"{path} does not fit the network; {'; '.join(problems)}.")
+        said = ", ".join(f"{name}={value}" for name, value in options.items())
+        built = f" Its hyper_parameters: {said:.300}." if said else ""
+        raise CheckpointError(f"{path} does not fit the network; {'; '.join(problems)}.{built}")
 
 
 def _shape(tensor: Tensor) -> str:

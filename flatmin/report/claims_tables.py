@@ -28,6 +28,10 @@ POOLED = (
     "number has half of the seeds and a claim of several fewer, so that seeds against it prove less."
 )
 
+NONE_JUDGED = (
+    "No claim of the paper is judged: none of these studies has what one takes, for one of its networks on that "
+    "network's data. The report has what they found."
+)
 SEARCH = (
     f"Sharpness is judged by the {HEADLINE.label}, where a study has that; what other readings say is in the table of "
     "the four readings."
@@ -76,8 +80,10 @@ def readings_sheet(judgements: Sequence[Judgement], studies: Sequence[StudyResul
     return Sheet("landscape", caption, pd.DataFrame(lines, columns=["", *BY_READING]), sides=sides)
 
 
-def terminal_table(judgements: Sequence[Judgement]) -> Table:
-    """What comes out of each claim, for the terminal."""
+def terminal_table(judgements: Sequence[Judgement]) -> Table | str:
+    """What comes out of each claim, for the terminal; where no claim was judged a line that says why."""
+    if all(one.verdict == NOT_RUN for one in judgements if one.counts):
+        return NONE_JUDGED
     table = Table("", "claim", "verdict", "networks", "seeds", "p (Holm)", box=SIMPLE, pad_edge=False)
     for row in overview(judgements).to_dict("records"):
         style = STYLES[row["verdict"]]

@@ -75,19 +75,20 @@ class Effort(Measured):
         yield f"epsilon {self.epsilon:g}, {space}, loss {self.base_loss:.4g}"
         yield from self.grounds()
 
-    def plot(self, ax: "Axes | None" = None, *, label: str | None = None) -> "Axes":
+    def plot(self, ax: "Axes | None" = None, *, label: str | None = None, title: str = "") -> "Axes":
         """Draw the highest sharpness found against the evaluations spent; several can share an axis.
 
         Args:
             ax: Where to draw; ``None`` makes a figure of pyplot.
             label: Its name in the legend; ``None`` takes the climber and the start.
+            title: What stands above it.
 
         Returns:
             The axis.
         """
         from flatmin.figures import own_lines
 
-        return own_lines.effort(self.to_frame(), ax, label=label)
+        return own_lines.effort(self.to_frame(), ax, label=label, title=title)
 
 
 def effort(

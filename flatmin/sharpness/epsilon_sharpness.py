@@ -122,11 +122,12 @@ class Sharpness(Measured):
         yield f"{self.share_at_bound:.0%} of the coordinates at the bound"
         yield from self.grounds()
 
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
+    def plot(self, ax: "Axes | None" = None, *, title: str = "") -> "Axes":
         """Draw what each climb of the search found: where they agree, the value rests on more than one of them.
 
         Args:
             ax: Where to draw; ``None`` makes a figure of pyplot.
+            title: What stands above it.
 
         Returns:
             The axis; below it stands what ``repr`` says.
@@ -134,7 +135,7 @@ class Sharpness(Measured):
         from flatmin.figures import own_lines
 
         ends = [100 * (loss - self.base_loss) / (1 + self.base_loss) for loss in self.climbs]
-        return own_lines.climbs(ends, self.sharpness, self.words(), ax)
+        return own_lines.climbs(ends, self.sharpness, self.words(), ax, title)
 
 
 def epsilon_sharpness(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from own_trainer import ADVICE, own_trainer
@@ -14,6 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from flatmin import Objective, epsilon_sharpness
+from flatmin.figures.sliced import line_figure
 from flatmin.networks import LightningF1
 
 pytestmark = ADVICE
@@ -179,6 +181,49 @@ def test_a_path_runs_from_one_file_to_the_other(folder: Path, flatmin: Any) -> N
     assert [float(rows[1]["loss"]), float(rows[3]["loss"])] == pytest.approx(ends, rel=1e-6)
     with np.load(folder / "p.npz", allow_pickle=False) as kept:
         assert kept["loss"].tolist() == pytest.approx([float(row["loss"]) for row in rows])
+
+
+@pytest.mark.parametrize("points", [2, 3, 8, 11, 25])
+@pytest.mark.parametrize("span", [0.3, 1.0])
+def test_the_networks_are_always_among_the_points(points: int, span: float, folder: Path, flatmin: Any) -> None:
+    arguments = ("--network", "models.py:mlp", "--data", "models.py:batches", "--points", points, "--span", span)
+    ends = [float(Objective(network(name), cross_entropy, [inputs()]).value()) for name in ("one.pt", "two.pt")]
+    for to in ((), ("--to", "two.pt")):
+        said = flatmin("slice", "one.pt", *to, *arguments, "--json")
+        found = json.loads(said.out)["slice"]
+        at = dict(zip(found["alphas"], found["loss"], strict=True))
+        assert [at[float(place)] for place in range(1 + bool(to))] == pytest.approx(ends[: 1 + bool(to)], rel=1e-6)
+        assert np.diff(found["alphas"]).min() > 0.01 and points <= len(at) <= points + 2
+        said = flatmin("slice", "one.pt", *to, *arguments)
+        shown = {line.split("│")[1].strip() for line in said.out.splitlines() if "│" in line}
+        assert {"0", "1.000"} <= shown if to else "0" in shown
+
+
+def test_the_figure_of_a_path_marks_both_networks() -> None:
+    rows = pd.DataFrame({"alpha": [-1.0, 0.0, 1.0], "loss": [1.0, 2.0, 3.0], "accuracy": [np.nan] * 3})
+    axes = line_figure(rows, [], "loss", {"small.pt": 0.0, "large.pt": 1.0}).axes[0]
+    assert [line.get_xdata() for line in axes.lines[1:]] == [[0.0, 0.0], [1.0, 1.0]]
+    assert [(text.get_text(), text.xy[0]) for text in axes.texts] == [("small.pt", 0.0), ("large.pt", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("command", "worst"),
+    [
+        (("measure",), True),
+        (("measure", "--measure", "average_case_sharpness"), False),
+        (("measure", "--measure", "average_case_sharpness", "--measure", "epsilon_sharpness"), True),
+        (("slice", "--points", 3), False),
+        (("slice", "--points", 3, "--kind", "plane"), False),
+    ],
+)
+@pytest.mark.parametrize("examples", ["7", "all"])
+def test_only_a_search_is_cautioned_about_its_worst_point(
+    command: Any, worst: bool, examples: str, folder: Path, flatmin: Any
+) -> None:
+    name, *options = command
+    arguments = ("--network", "models.py:mlp", "--data", "models.py:batches", "--examples", examples, "--json")
+    said = flatmin(name, "one.pt", *arguments, *options)
+    assert said.status == 0 and ("worst point" in str(json.loads(said.out)["cautions"])) == worst
 
 
 @pytest.mark.parametrize("kind", ["line", "plane"])

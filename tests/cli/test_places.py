@@ -16,6 +16,15 @@ def test_folder_that_is_not_there_is_refused(file, tmp_path, flatmin, monkeypatc
     assert said.err.count("\n") == 1 and not nowhere.exists()
 
 
+@pytest.mark.parametrize("command", ["measure", "slice"])
+def test_folder_that_is_not_there_is_refused_for_a_checkpoint_too(tmp_path, flatmin, monkeypatch, command):
+    monkeypatch.setenv("FLATMIN_DATA", str(tmp_path))
+    nowhere = tmp_path / "nowhere"
+    said = flatmin(command, "one.pt", "--network", "F1", "--data", "digits", "--data-root", nowhere)
+    assert said.status == 2 and said.err.startswith(f"Error: --data-root names {nowhere}, which is no folder; ")
+    assert said.err.count("\n") == 1 and not nowhere.exists()
+
+
 def test_folder_of_a_variable_is_not_made_by_a_download(tmp_path, flatmin, monkeypatch):
     monkeypatch.setenv("FLATMIN_DATA", str(tmp_path / "nowhere"))
     monkeypatch.setattr("flatmin.data.catalog.fetch", lambda *args, **kwargs: pytest.fail("downloads"))

@@ -48,14 +48,31 @@ def test_a_file_here_comes_before_the_shipped_one(elsewhere: Path) -> None:
     assert shipped.experiment_file(Path("quickstart")) == Path("quickstart")
 
 
-@pytest.mark.parametrize("file", ["gone.yaml", "folder/quickstart", "./quickstart.yaml", "xyz"])
+@pytest.mark.parametrize("file", ["gone.yaml", "folder/quickstart", "./quickstart.yaml"])
 def test_what_is_no_shipped_name_is_a_file(file: str, elsewhere: Path) -> None:
     assert shipped.experiment_file(Path(file)) == Path(file)
 
 
 def test_a_name_nearly_right_is_mended(elsewhere: Path, flatmin: Any) -> None:
     said = flatmin("run", "keskar_f1x")
-    assert said.status == 2 and said.err.startswith("Error: no experiment keskar_f1x; did you mean keskar_f1?")
+    assert said.status == 2 and said.err.startswith("Error: no experiment keskar_f1x; did you mean keskar_f1 or ")
+    Path("mine.yaml").touch()
+    assert "did you mean mine?" in flatmin("run", "mime").err
+
+
+@pytest.mark.parametrize("name", ["nope", "xyz"])
+def test_a_name_of_nothing_leads_to_the_shipped_ones(name: str, elsewhere: Path, flatmin: Any) -> None:
+    said = flatmin("run", name)
+    assert said.status == 2 and said.err.startswith(f"Error: no experiment {name}; ")
+    assert "`flatmin experiments` lists" in said.err and said.err.count("\n") == 1
+
+
+def test_a_run_says_that_a_file_here_hides_a_shipped_one(elsewhere: Path, flatmin: Any) -> None:
+    words = "which comes before the shipped quickstart"
+    assert words not in flatmin("run", "quickstart", "seeds=[0]", "--plan").out
+    Path("quickstart.yaml").write_bytes(FILES["quickstart"].read_bytes())
+    assert f"read from quickstart.yaml, {words}" in flatmin("run", "quickstart", "seeds=[0]", "--plan").out
+    assert words not in flatmin("run", "quickstart.yaml", "seeds=[0]", "--plan").out
 
 
 @pytest.mark.parametrize(

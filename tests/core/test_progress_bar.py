@@ -32,7 +32,7 @@ def test_a_bar_is_shown_in_a_terminal_and_changes_no_number(name, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with_bar = LONG[name](True)
-    assert "remaining" in terminal.getvalue()
+    assert " gone, " in terminal.getvalue() and " left" in terminal.getvalue()
     assert terminal.getvalue().rstrip().endswith(("\x1b[2K", "\x1b[?25h", "\x1b[1A"))
     assert repr(with_bar.to_record()) == repr(LONG[name](False).to_record())
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flatmin.core.errors import DataError
-from flatmin.data import NAMES, load
+from flatmin.data import NAMES, LightningData, load
 from flatmin.data.catalog import CATALOG, fetch
 
 FOLDER = "cifar-10-batches-py"
@@ -118,6 +118,7 @@ def test_changed_file_is_refused_unless_accepted(published):
 def test_roots_are_searched_in_order(tmp_path, monkeypatch, tiny_mnist, lay_out):
     places = [tmp_path / name for name in ("argument", "variable", "cache/flatmin/data")]
     monkeypatch.setenv("FLATMIN_DATA", str(places[1]))
+    places[0].mkdir()
     for place in reversed(places):
         lay_out(place / "mnist", tiny_mnist)
         found = load("mnist", root=places[0], verify=False, download=False)
@@ -153,20 +154,30 @@ def test_fetch_fills_the_named_root_though_the_set_lies_elsewhere(tmp_path, publ
 
 
 def test_changed_download_is_refused_and_leaves_nothing(tmp_path, published):
+    (new := tmp_path / "new").mkdir()
     with tarfile.open(published / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(published / FOLDER / "test_batch", "other")
     with pytest.raises(DataError, match=r"cifar10 was not found.* could not be downloaded .*does not match the known"):
-        load("cifar10", root=tmp_path / "new")
+        load("cifar10", root=new)
     assert files_under(tmp_path / "new") == []
 
 
 def test_no_network(tmp_path, published, publish):
+    (new := tmp_path / "new").mkdir()
     publish("cifar10", published, "http://127.0.0.1:9")
     with pytest.raises(
         DataError, match=r"127\.0\.0\.1:9/.* could not be downloaded to .*\(ConnectionError\).*FLATMIN_DATA"
     ):
-        load("cifar10", root=tmp_path / "new")
+        load("cifar10", root=new)
     assert files_under(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("make", [load, LightningData])
+def test_a_root_that_is_not_there_is_refused_though_the_set_lies_elsewhere(make, tmp_path, published, monkeypatch):
+    monkeypatch.setenv("FLATMIN_DATA", str(published))
+    with pytest.raises(DataError, match=r"`root` names .*nowhere, which is no folder; leave it out"):
+        make("cifar10", root=tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_folder_that_cannot_be_filled(tmp_path, published):

@@ -22,7 +22,8 @@ from flatmin.figures import (
     three_point_plane,
     training_curves,
 )
-from flatmin.figures.slices import log_levels, plane_grid
+from flatmin.figures.levels import log_levels
+from flatmin.figures.slices import plane_grid
 from flatmin.figures.style import REGIMES
 from flatmin.results import Tables
 

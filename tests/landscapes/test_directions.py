@@ -128,6 +128,24 @@ def test_the_plane_keeps_distances_and_has_right_angles():
         assert drawn == pytest.approx(float((points[i] - points[k]).double().norm()), rel=1e-6)
 
 
+@pytest.mark.parametrize(("points", "margin"), [(2, 0.0), (21, 0.2), (8, 1.0)])
+def test_the_grid_of_a_plane_through_three_points_encloses_them(points, margin):
+    plane = plane_through(torch.tensor([1.0, 0.0]), torch.tensor([4.0, 0.0]), torch.tensor([0.0, 2.0]))
+    where = plane.coordinates.numpy()  # (0, 0), (3, 0), (-1, 2): four wide, two high
+    for axis, low, high in zip(plane.grid(points, margin), where.min(0), where.max(0), strict=True):
+        assert len(axis) == points and float(axis.diff().max() - axis.diff().min()) < 1e-12
+        assert (float(axis[0]), float(axis[-1])) == pytest.approx((low - 4 * margin, high + 4 * margin))
+
+
+@pytest.mark.parametrize(
+    ("grid", "error"), [({"points": 1}, ValueError), ({"points": 2.5}, TypeError), ({"margin": -0.1}, ValueError)]
+)
+def test_a_grid_that_encloses_nothing_is_refused(grid, error):
+    plane = plane_through(*torch.eye(3))
+    with pytest.raises(error, match=next(iter(grid))):
+        plane.grid(**grid)
+
+
 def test_points_that_span_no_plane_are_refused():
     start, step = torch.ones(4), torch.tensor([1.0, 2.0, 3.0, 4.0])
     with pytest.raises(ValueError, match="on one line and span no plane"):

@@ -85,6 +85,14 @@ def test_a_checkpoint_of_lightning_fits_the_plain_network(tmp_path: Path) -> Non
     assert same(plain, network.network)
 
 
+def test_a_checkpoint_that_does_not_fit_names_the_options_it_was_built_with(tmp_path: Path) -> None:
+    trainer, network = own_trainer(tmp_path, max_epochs=0), LightningF1(width=4)
+    trainer.strategy.connect(network)
+    trainer.save_checkpoint(tmp_path / "it.ckpt")
+    with pytest.raises(CheckpointError, match=r"does not fit the network; .* Its hyper_parameters: .*width=4"):
+        load_weights(F1(width=5), tmp_path / "it.ckpt")
+
+
 def test_prefixes_that_belong_to_the_network_stay(trained: nn.Module, tmp_path: Path) -> None:
     torch.save(prefixed(trained.state_dict(), "model."), tmp_path / "it.pt")
     network = nn.ModuleDict({"model": build()})

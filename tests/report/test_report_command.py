@@ -12,6 +12,7 @@ from flatmin.cli import main
 from flatmin.experiments import load_experiment
 from flatmin.experiments.config import Resources
 from flatmin.report.quoted import quotations
+from flatmin.results import Tables
 from flatmin.studies.comparison.settings import Comparison
 
 FROZEN = Path(__file__).parents[2] / "paper" / "data"
@@ -54,6 +55,15 @@ def test_report_of_a_checkout_goes_to_paper_generated(flatmin, complete, tmp_pat
     claims = pd.read_csv(written / "claims.csv")
     held = claims[(claims["claim"] == "K2") & (claims["network"] == "F1")]
     assert held["verdict"].tolist() == ["holds"]
+
+
+def test_a_study_of_other_data_is_not_shown_as_a_table_of_what_was_not_run(undrawn, flatmin, complete, tmp_path):
+    tables = complete().tables
+    other = {name: frame.assign(data="digits") if "data" in frame else frame for name, frame in tables.frames.items()}
+    Tables(provenance=tables.provenance, **other).write(tmp_path / "results" / "mine" / "tables")
+    status, out, err = flatmin("report")
+    assert (status, err) == (0, "") and "not run" not in out
+    assert "No claim of the paper is judged" in out
 
 
 def test_same_studies_give_the_same_bytes(undrawn, flatmin, complete, tmp_path):
