@@ -14,7 +14,7 @@ from torch import Tensor
 from flatmin.core.derivatives import pulled_back
 from flatmin.objective import memory
 from flatmin.objective.accuracy import right
-from flatmin.objective.batches import Batch
+from flatmin.objective.batches import Batch, mapped
 from flatmin.objective.losses import Problem, Scored
 from flatmin.objective.network import Network
 from flatmin.objective.rewriting import Handlers
@@ -93,7 +93,7 @@ class Forward:
                 counts = right(outputs, self.problem.targets(batch), self.problem.reduction)
                 hits, asked = hits + counts.right, asked + counts.asked
                 for name, metric in self.metrics.items():
-                    sums[name] += _number(metric(outputs, *self.problem.rest(batch))) * batch.examples
+                    sums[name] += _number(metric(outputs, *_copies(self.problem.rest(batch)))) * batch.examples
         examples = sum(batch.examples for batch in self.batches)
         means = {name: value / examples for name, value in sums.items()}
         return Score(total, float(hits) / float(asked) if float(asked) else float("nan"), means)
@@ -107,7 +107,7 @@ class Forward:
         found = []
         with self._standing(theta) as run:
             for k, batch in enumerate(self.batches):
-                numbers = function(run(k).outputs, *batch.parts[1:])
+                numbers = function(run(k).outputs, *_copies(batch.parts[1:]))
                 if numbers.shape != (batch.examples,):
                     expected, got = (batch.examples,), tuple(numbers.shape)
                     raise ValueError(f"`function` must give one number an example, shape {expected}, got {got}.")
@@ -215,12 +215,16 @@ def joined(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.reshape(-1) for part in parts])
 
 
+def _copies(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(mapped(torch.clone, part) for part in parts)
+
+
 def _number(value: Any) -> float:
     return float(value.detach() if isinstance(value, Tensor) else value)
 
 
 def added(total: Tensor | None, part: Tensor, share: float) -> Tensor:
-    """A weighted sum, float64 as soon as there is more than one part."""
+    """A weighted sum, float64 as soon as there is more than one part; ``total`` may be written into."""
     if total is None:
-        return part if share == 1 else part.double() * share
-    return total + part.double() * share
+        return part if share == 1 else part.double().mul_(share)
+    return total.double().add_(part, alpha=share)

@@ -236,7 +236,7 @@ def _weighed(batches: list[Batch], weights: Weights) -> list[Batch]:
     if weights is None:
         return shared(batches, [batch.examples for batch in batches])
     if callable(weights):
-        return shared(batches, [float(weights(*batch.parts[:2])) for batch in batches])
+        return shared(batches, [float(weights(*batch.fresh()[:2])) for batch in batches])
     return shared(batches, [float(weight) for weight in weights])
 
 

@@ -71,6 +71,7 @@ class Network:
         self.recurrent = any(isinstance(layer, nn.RNNBase) for layer in self.module.modules())
         self.loads = 0
         self._written: dict[int, Tensor] = {}
+        self._firsts: dict[int, Tensor] = {}
 
     @property
     def theta(self) -> Tensor:
@@ -86,15 +87,26 @@ class Network:
     def load(self, theta: Tensor, buffers: dict[int, Tensor]) -> None:
         """Put the copy at ``theta``, its state as it was, the buffers as given."""
         self.loads += 1
-        for parameter, part in zip(self.parameters, self.layout.split(theta), strict=True):
-            parameter.data.copy_(part)
         if self.frozen_kept is not None:
             for parameter, kept in zip(self.frozen, self.frozen_kept, strict=True):
                 parameter.data.copy_(kept)
         self.state.restore()
         if buffers or self._written:
-            self.state.write(self._written | buffers)
-            self._written = {place: self.state.kept(place) for place in buffers}
+            wanted = self._written | buffers
+            self._written = {place: self._first(place) for place in buffers}
+            self.state.write(wanted)
+            for parameter in self.frozen:
+                if id(parameter) in wanted:
+                    parameter.data.copy_(wanted[id(parameter)])
+        for parameter, part in zip(self.parameters, self.layout.split(theta), strict=True):
+            parameter.data.copy_(part)  # last, for a buffer may be a view of a weight
+
+    def _first(self, place: int) -> Tensor:
+        """What a buffer or a frozen parameter, given by its identity, held at first."""
+        if place not in self._firsts:
+            frozen = {id(parameter): parameter for parameter in self.frozen}
+            self._firsts[place] = frozen[place].detach().clone() if place in frozen else self.state.kept(place)
+        return self._firsts[place]
 
     def slopes(self, loss: Tensor, *, create_graph: bool = False) -> tuple[Tensor, ...]:
         """Gradient of the loss of a batch, a part for each parameter.

@@ -292,7 +292,7 @@ class Objective:
         if isinstance(self._forward, Reestimated) and self._forward.slow():
             found.append(
                 "re-estimating BatchNorm takes a pass over the data for each layer, and products with the Hessian are "
-                "differences: the examples do not fit into memory at once"
+                f"differences: {self._forward.why_slow}"
             )
         return tuple(found)
 
@@ -416,8 +416,12 @@ class Objective:
             raise ValueError("`model` must have the parameters and buffers of the network that the objective is of.")
         other = copy.copy(self)
         other._theta = torch.cat([theirs[name].detach().reshape(-1) for name in self.shapes]).to(self._theta)
-        other._buffers = {id(t): converted(theirs[name].detach().clone(), self.device, self.dtype)
-                          for name, t in mine.items() if not isinstance(t, nn.Parameter)}  # fmt: skip
+        moving = {id(parameter) for parameter in self._network.parameters}
+        other._buffers = {
+            id(tensor): converted(theirs[name].detach().clone(), self.device, self.dtype)
+            for name, tensor in mine.items()
+            if id(tensor) not in moving
+        }
         other._forward = other._evaluator()
         return other
 
@@ -443,7 +447,8 @@ class Objective:
             return self
         other = copy.copy(self)
         parts = torch.split(statistics.detach().to(buffers[0]), [b.numel() for b in buffers])
-        other._buffers = {id(b): part.view_as(b).clone() for b, part in zip(buffers, parts, strict=True)}
+        own = {id(b): part.view_as(b).clone() for b, part in zip(buffers, parts, strict=True)}
+        other._buffers = self._buffers | own
         other._forward = other._evaluator()
         return other
 
@@ -502,10 +507,12 @@ class Objective:
         if self.has_batch_norm:
             few.decomposed = few.decomposed | differentiable_twice(batch=self.batch_norm != "running")
         try:
-            product = few.hvp(theta, vector)
+            doubted = norm(vector) and doubted_product(
+                lambda t: few.gradient(t)[1], lambda t: few.hvp(t, vector), theta, vector
+            )
         except ValueError:  # a single example has no statistics of its own
             return
-        if norm(vector) and doubted_product(lambda t: few.gradient(t)[1], product, theta, vector):
+        if doubted:
             raise RuntimeError(
                 "the second derivative of this network is wrong: a product with the Hessian is not the change of the "
                 "gradient. A layer or an autograd.Function has a backward that cannot be differentiated; use "

@@ -195,9 +195,19 @@ class Probe:
                 "random numbers are drawn: the same ones at every point "
                 f"(common random numbers, seed {network.draws.seed})"
             )
-        if network.unsteady:
-            found.cautions.append("running the network changes what it keeps: put back before every batch")
+        if network.unsteady and not self._harmless(sample, scored):
+            found.cautions.append("what the network keeps changes its next loss: it is put back before every batch")
         return scored
+
+    def _harmless(self, sample: Batch, scored: Scored) -> bool:
+        """Whether the loss is the same when nothing is put back."""
+        with self.network.running(self.handlers, graph=False):
+            self.network.load(self.theta, {})
+            losses = []
+            for _ in range(2):
+                self.network.draws.begin(0)
+                losses.append(float(self.problem(self.network.module, sample).loss.detach()))
+        return losses[0] == losses[1] == float(scored.loss.detach())
 
     @contextmanager
     def _averages_read(self, watch: Watch) -> Iterator[list[str]]:
@@ -306,7 +316,9 @@ class Probe:
         length = norm(gradient)
         ways = [gradient / length] if length else []
         ways += [way / norm(way) for way in noise[1:]]
-        doubt = doubted_gradient(lambda t: float(self.few.score(t).loss), gradient, theta, ways)
+        doubt = doubted_gradient(
+            lambda t: float(self.few.score(t).loss), lambda t: self.few.gradient(t)[1].to(theta), theta, ways
+        )
         if doubt is not None:
             found.cautions.append(
                 f"the gradient is not the slope of the loss (it says {doubt[0]:.3g} where the loss has {doubt[1]:.3g}):"

@@ -181,6 +181,13 @@ class Reestimated:
         """Whether gradients take a pass over the data for each layer."""
         return not self._fits(1.0)
 
+    @property
+    def why_slow(self) -> str:
+        """Why they do."""
+        if self._at_once is not None:
+            return "the examples do not fit into memory at once"
+        return "it is not known how to put the batches together, or to take their outputs apart"
+
     def _fits(self, graphs: float) -> bool:
         if self._at_once is None:
             return False

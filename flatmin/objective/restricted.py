@@ -12,7 +12,7 @@ from flatmin.objective.parameters import chosen
 class Restricted:
     """A function of the parameters that are selected; all others stay where the whole objective stands.
 
-    Everything else (batches, reading of BatchNorm, cautions) is that of the whole objective.
+    Batches, reading of BatchNorm and cautions are those of the whole objective.
 
     Args:
         whole: An :class:`~flatmin.objective.objective.Objective`.
@@ -30,10 +30,43 @@ class Restricted:
         self._places = torch.cat(mask).nonzero()[:, 0].to(whole.theta.device)
         self._theta: Tensor = whole.theta
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.whole, name)
+    def __repr__(self) -> str:
+        lines = repr(self.whole).splitlines()
+        return "\n".join([f"{self.size:,} of the weights ({', '.join(self._shapes)}) of the {lines[0]}", *lines[1:]])
+
+    @property
+    def batch_norm(self) -> str:
+        """Reading of BatchNorm."""
+        return str(self.whole.batch_norm)
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether there is any."""
+        return bool(self.whole.has_batch_norm)
+
+    @property
+    def examples(self) -> int:
+        """Number of examples."""
+        return int(self.whole.examples)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What the owner of a number should know."""
+        return tuple(self.whole.cautions)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what is counted beside loss and accuracy."""
+        return tuple(self.whole.metrics)
+
+    @property
+    def transposed(self) -> dict[str, int]:
+        """Groups of the weights whose filters lie along their second axis."""
+        return {name: groups for name, groups in self.whole.transposed.items() if name in self._shapes}
+
+    def restricted(self, select: Sequence[str]) -> "Restricted":
+        """This as a function of fewer parameters."""
+        return Restricted(self, select)
 
     @property
     def size(self) -> int:

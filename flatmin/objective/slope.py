@@ -1,7 +1,7 @@
 """Derivatives held against differences: is the gradient the slope of the loss, the product with the Hessian its change?
 
-A difference can be wrong where the loss has kinks. So each is taken at two steps, and only where both agree with each
-other and not with the derivative is the derivative doubted.
+A difference can be another number than the derivative where the loss has kinks. So each is taken at two steps, and only
+where both agree with each other, and not with the derivative there or anywhere between, is the derivative doubted.
 """
 
 import math
@@ -19,19 +19,20 @@ AGREEMENT = 0.02
 
 
 def doubted_gradient(
-    value: Callable[[Tensor], float], gradient: Tensor, theta: Tensor, directions: list[Tensor]
+    value: Callable[[Tensor], float], slopes: Callable[[Tensor], Tensor], theta: Tensor, directions: list[Tensor]
 ) -> tuple[float, float] | None:
     """The slope that the gradient says and the one that the loss has, along the first direction where they differ.
 
     Args:
         value: The loss at a point.
-        gradient: Its gradient at ``theta``, (size,).
+        slopes: Its gradient at a point, (size,).
         theta: The point, (size,).
         directions: Unit vectors.
 
     Returns:
         Both slopes, or nothing where they are alike as far as can be told.
     """
+    gradient = slopes(theta)
     size = norm(gradient)
     typical = size / math.sqrt(len(theta))
     for along in directions:
@@ -42,7 +43,10 @@ def doubted_gradient(
         reach = max(abs(first), abs(said), typical)
         apart = min(abs(first - said), abs(second - said))
         if abs(first - second) <= AGREEMENT * reach and apart > TOLERANCE * reach + 4 * rough:
-            return said, first
+            points = (torch.add(theta, along, alpha=by * step) for by in (-1.0, -0.5, 0.5, 1.0))
+            around = [said, *(dot(slopes(point), along) for point in points)]
+            if not min(around) - TOLERANCE * reach <= first <= max(around) + TOLERANCE * reach:
+                return said, first
         if said and _still(value, theta, along, said):
             return said, 0.0
     return None
@@ -65,17 +69,20 @@ def _slope(value: Callable[[Tensor], float], theta: Tensor, along: Tensor, step:
     return (slope, rounding) if math.isfinite(slope) else (math.nan, math.inf)
 
 
-def doubted_product(gradient: Callable[[Tensor], Tensor], product: Tensor, theta: Tensor, vector: Tensor) -> bool:
+def doubted_product(
+    gradient: Callable[[Tensor], Tensor], product_at: Callable[[Tensor], Tensor], theta: Tensor, vector: Tensor
+) -> bool:
     """Whether a product with the Hessian is another than the change of the gradient along the vector.
 
     Args:
         gradient: The gradient at a point, (size,).
-        product: What is held to be the product at ``theta``, (size,).
+        product_at: What is held to be the product at a point, (size,).
         theta: The point, (size,).
         vector: What the Hessian is multiplied with, (size,).
     """
     eps = torch.finfo(theta.dtype).eps
     step = eps ** (1 / 3) * max(1.0, norm(theta)) / norm(vector)
+    product = product_at(theta).double()
     changes = []
     for h in (step, step / 4):
         ahead, behind = (gradient(torch.add(theta, vector, alpha=by)).double() for by in (h, -h))
@@ -84,4 +91,8 @@ def doubted_product(gradient: Callable[[Tensor], Tensor], product: Tensor, theta
     first, second = changes
     size = max(norm(first), norm(product))
     alike = norm(first - second) <= AGREEMENT * size
-    return alike and norm(second - product.double()) > TOLERANCE * size + rounding
+    if not alike or norm(second - product) <= TOLERANCE * size + rounding:
+        return False
+    sides = [product_at(torch.add(theta, vector, alpha=by)).double() for by in (step / 2, -step / 2)]
+    others = [*sides, (sides[0] + sides[1]) / 2]
+    return all(norm(first - other) > TOLERANCE * max(size, norm(other)) + rounding for other in others)
