@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("measure", "value", "standard_error", "converged", "evaluations", "seconds")
 USUAL = "epsilon_sharpness"
+WIDEST = 1e6
 UNITS = {USUAL: " %"}
 
 Measures = Annotated[
@@ -93,11 +94,14 @@ def measure(
         seed=seed,
         root=root,
     )
+    from flatmin.sharpness.box import resolves
+
     with working("reading the network"):
         subject = Subject(found, checkpoint, batch_norm, found.objective(checkpoint, batch_norm))
     rows = [row for name, function in chosen.items() for row in _taken(name, function, subject)]
     searched = any(row["converged"] is not None for row in rows)
-    cautions = [*_cautions(rows), *subject.cautions(searched=searched)]
+    small = epsilon is not None and not resolves(epsilon, subject.objective.dtype)
+    cautions = [*(_unresolved(epsilon) if small else _cautions(rows)), *subject.cautions(searched=searched)]
     if output is not None:
         _write(output, rows)
     if as_json:
@@ -113,8 +117,8 @@ def _chosen(names: list[str], epsilon: float | None, seed: int) -> dict[str, Cal
     if epsilon is not None:
         if USUAL not in names:
             raise ConfigError(f"--epsilon must be left out: it is a setting of {USUAL}, which is not asked for.")
-        if not 0 < epsilon < math.inf:
-            raise ConfigError(f"--epsilon must be positive and finite, got {epsilon:g}.")
+        if not 0 < epsilon <= WIDEST:
+            raise ConfigError(f"--epsilon must be positive and at most {WIDEST:g}, got {epsilon:g}.")
     chosen: dict[str, Callable[[Any], Any]] = {}
     for name in names:
         try:
@@ -154,6 +158,13 @@ def _cautions(rows: list[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         if row["converged"] is False:
             yield f"{row['measure']} has not converged: the search ran out of iterations, and the maximum may be higher"
+
+
+def _unresolved(epsilon: float | None) -> Iterator[str]:
+    yield (
+        f"a box of {epsilon:g} is too small for the arithmetic of the network: rounding decides; from Python take "
+        "Objective(..., dtype=torch.float64)"
+    )
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ No code in a file is ever run: files of torch are read with ``weights_only=True`
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def _of_safetensors(path: Path) -> object:
 
 
 def _of_torch(path: Path) -> object:
+    _check_stored(path)
     try:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -103,6 +105,23 @@ def _of_torch(path: Path) -> object:
         raise CheckpointError(f"{path} holds no weights of torch, or is damaged.") from error
     except Exception as error:  # a damaged file can make torch raise nearly anything
         raise CheckpointError(f"{path} cannot be read as a file of torch: {_said(error)}.") from error
+
+
+def _check_stored(path: Path) -> None:
+    """Check that an archive holds no more than the file has bytes: torch compresses nothing.
+
+    Raises:
+        CheckpointError: If it does, or is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise CheckpointError(f"{path} cannot be read as a file of torch: {_said(error)}.") from error
+    if unpacked > path.stat().st_size:
+        raise CheckpointError(f"{path} is compressed, to {unpacked:,} bytes unpacked; torch writes no such file.")
 
 
 def _said(error: BaseException) -> str:
@@ -138,6 +157,10 @@ def check_fit(path: Path, weights: Weights, own: Mapping[str, Tensor], options: 
     Raises:
         CheckpointError: If a name is missing or unknown, or a shape is another.
     """
+    for name, tensor in own.items():
+        if name in weights and _sort(weights[name]) != _sort(tensor) and not name.endswith(COUNTER):
+            of = f"{weights[name].dtype} in the file, {tensor.dtype} in the network".replace("torch.", "")
+            raise CheckpointError(f"{path} does not fit the network: {_plain(name)} is {of}.")
     missing = [name for name in own if name not in weights and not name.endswith(COUNTER)]
     unexpected = [name for name in weights if name not in own]
     shapes = [
@@ -152,11 +175,20 @@ def check_fit(path: Path, weights: Weights, own: Mapping[str, Tensor], options: 
         raise CheckpointError(f"{path} does not fit the network; {'; '.join(problems)}.{built}")
 
 
+def _plain(name: str) -> str:
+    """A name that no terminal takes for a command."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
+
+
+def _sort(tensor: Tensor) -> tuple[bool, bool]:
+    return tensor.is_complex(), tensor.is_floating_point()
+
+
 def _shape(tensor: Tensor) -> str:
     return " x ".join(map(str, tensor.shape)) or "a number"
 
 
 def _listed(names: Iterable[str]) -> str:
-    names = [*names]
+    names = [*map(_plain, names)]
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -89,7 +89,7 @@ class Box:
     @property
     def resolved(self) -> bool:
         """Whether the box is wide enough for the dtype of the weights to tell its points and their losses apart."""
-        return self.epsilon >= RESOLVED * torch.finfo(self.theta.dtype).eps
+        return resolves(self.epsilon, self.theta.dtype)
 
     @property
     def dim(self) -> int:
@@ -129,3 +129,8 @@ class Box:
             if math.isinf(loss):
                 raise Unbounded
         return loss
+
+
+def resolves(epsilon: float, dtype: torch.dtype) -> bool:
+    """Whether a box of that half-width is wide enough for numbers of that kind."""
+    return epsilon >= RESOLVED * torch.finfo(dtype).eps

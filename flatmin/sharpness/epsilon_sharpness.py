@@ -71,7 +71,7 @@ class Sharpness(Measured):
         spread: How far the climbs after the published one disagree, (highest - lowest) / rise; NaN if there is none or
             the rise is infinite, 0 if nothing rose.
         converged: Whether none of these ran out of iterations; for ``"paper"``, whether it could climb no further
-            before its ten were over. Never where the box is not ``resolved``.
+            before its ten were over. Never where the box is not ``resolved`` or the loss is infinite in it.
         resolved: Whether ``epsilon`` is at least 32 machine epsilons of the objective's dtype (4e-6 in float32). Below,
             rounding decides the value: take an objective in float64.
         not_a_number: Points at which the loss was NaN; they were passed over.
@@ -227,7 +227,9 @@ def epsilon_sharpness(
         perturbation_norm=norm(perturbation),
         climbs=tuple(ends),
         spread=_spread(ends[1:], box),
-        converged=box.resolved and all(climb.stalled for climb in climbs[1:] or climbs),
+        converged=box.resolved
+        and math.isfinite(box.best_loss)
+        and all(climb.stalled for climb in climbs[1:] or climbs),
         resolved=box.resolved,
         not_a_number=box.not_a_number,
         coordinates=box.best_z.clone(),

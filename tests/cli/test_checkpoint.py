@@ -302,7 +302,7 @@ def test_bad_input_is_one_line(command: str, arguments: Any, message: str, folde
     ("command", "arguments", "message"),
     [
         ("measure", ("--measure", "sharpnes"), "--measure: there is no measure 'sharpnes'; the known ones are eps"),
-        ("measure", ("--epsilon", "-1"), "--epsilon must be positive and finite, got -1."),
+        ("measure", ("--epsilon", "-1"), "--epsilon must be positive and at most 1e+06, got -1."),
         ("measure", ("--measure", "average_case", "--epsilon", "1"), "--epsilon must be left out"),
         ("measure", ("--batch-norm", "interpolated"), "--batch-norm must be one of running, batch, reestimate, got"),
         ("slice", ("--kind", "cube"), "--kind must be one of line, plane, got 'cube'."),

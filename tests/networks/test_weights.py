@@ -1,6 +1,7 @@
 """Weights from the files that people have, into a network; code in a file never runs."""
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,28 @@ def test_a_damaged_file_is_said_to_be_so_in_one_line(name: str, content: bytes, 
 def test_a_file_that_is_not_there_is_named(path: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no file"):
         load_weights(build(), tmp_path / path)
+
+
+@pytest.mark.parametrize("other", [torch.complex64, torch.int64])
+def test_weights_of_another_sort_are_refused_by_name(other, tmp_path):
+    network = nn.Linear(3, 2)
+    path = tmp_path / "odd.pt"
+    torch.save({name: tensor.to(other) for name, tensor in network.state_dict().items()}, path)
+    with pytest.raises(CheckpointError, match=r"does not fit the network: weight is \w+ in the file, float32 in the"):
+        load_weights(network, path)
+
+
+def test_a_file_that_unpacks_to_more_than_it_has_is_refused(tmp_path):
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10**6))
+    with pytest.raises(CheckpointError, match="is compressed, to 1,000,000 bytes unpacked"):
+        load_weights(nn.Linear(3, 2), path)
+
+
+def test_names_that_a_terminal_would_obey_are_shown_plainly(tmp_path):
+    path = tmp_path / "names.pt"
+    torch.save({"\x1b[31mred\n": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match=r"\\x1b\[31mred\\n") as caught:
+        load_weights(nn.Linear(3, 2), path)
+    assert str(caught.value).isprintable()

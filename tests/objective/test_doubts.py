@@ -366,3 +366,112 @@ def test_outputs_that_torchs_losses_cannot_take_are_told() -> None:
 def test_outputs_and_targets_that_torch_would_spread_are_noticed() -> None:
     found = Objective(seeded(lambda: nn.Linear(6, 1)), F.l1_loss, [(INPUTS, INPUTS[:, 0])])
     assert any("the loss compares each with each" in caution for caution in found.cautions)
+
+
+@pytest.mark.filterwarnings("ignore:.*spectral_norm.*:FutureWarning")
+@pytest.mark.parametrize("how", ["rebound", "in a dict", "buffer", "none", "clamped", "spectral norm"])
+def test_what_a_forward_keeps_of_a_weight_does_not_hold_the_weight_back(how: str) -> None:
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+            self.kept: Any = {"w": self.layer.weight.detach()} if how == "in a dict" else self.layer.weight.detach()
+            if how == "buffer":
+                self.register_buffer("held", self.layer.weight.detach())
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            if how == "rebound":
+                self.kept = self.layer.weight.detach()
+            elif how == "in a dict":
+                self.kept["w"] = self.layer.weight.detach()
+            elif how == "buffer":
+                self.held = self.layer.weight.detach()
+            elif how == "none":
+                self.kept = None
+            elif how == "clamped":
+                self.kept.clamp_(-0.3, 0.3)
+            return self.layer(inputs)  # type: ignore[no-any-return]
+
+    def make() -> nn.Module:
+        if how != "spectral norm":
+            return Keeping()
+        normed = nn.utils.spectral_norm
+        return nn.Sequential(normed(nn.Linear(6, 8)), nn.LeakyReLU(0.2), normed(nn.Linear(8, 3)))
+
+    model = seeded(make)
+    found = Objective(model, F.cross_entropy, [(INPUTS, TARGETS)])
+    moved = seeded(make)
+    moved.eval()
+    with torch.no_grad():
+        for parameter in moved.parameters():
+            parameter.add_(0.3)
+        assert float(found.value(found.theta + 0.3)) == pytest.approx(
+            float(F.cross_entropy(moved(INPUTS), TARGETS)), rel=1e-5
+        )
+
+
+def test_another_moment_has_its_frozen_weights_and_buffers_too() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.last = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)
+            self.register_buffer("scale", torch.ones(()))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.last(self.norm(self.first(inputs)).tanh()) * self.scale  # type: ignore[no-any-return]
+
+    model, later = seeded(Scaled).eval(), seeded(Scaled).eval()
+    with torch.no_grad():
+        for parameter in later.parameters():
+            parameter.mul_(1.4)
+        later.scale.fill_(3.0)
+        later.norm.running_mean.add_(0.5)
+    for select in (None, ["first"], ["last"]):
+        found = Objective(model, F.cross_entropy, [(INPUTS, TARGETS)], select=select)
+        start, moved = float(found.value()), found.at(later)
+        expected = float(F.cross_entropy(later(INPUTS), TARGETS).detach())
+        assert float(moved.value()) == pytest.approx(expected, rel=1e-6)
+        assert float(moved.with_statistics(moved.statistics).value()) == pytest.approx(expected, rel=1e-6)
+        assert float(found.value()) == start
+
+
+def test_a_restriction_stays_one() -> None:
+    part = objective(plain).restricted(["0", "2.bias"])
+    assert not hasattr(part, "at") and not hasattr(part, "with_statistics")
+    assert list(part.restricted(["2"]).shapes) == ["2.bias"]
+    assert "59 of the weights (0.weight, 0.bias, 2.bias)" in repr(part)
+
+
+def test_what_is_asked_of_batches_gets_copies_of_them() -> None:
+    inputs, targets = INPUTS.clone(), TARGETS.clone()
+
+    def weight(x: Tensor, y: Tensor) -> float:
+        x.zero_(), y.zero_()
+        return 1.0
+
+    found = Objective(
+        seeded(plain),
+        F.cross_entropy,
+        [(inputs, targets)],
+        metrics={"wipe": lambda out, y: y.zero_().double().mean()},
+        weights=weight,
+    )
+    found.evaluate()
+    found.each(lambda out, y: y.zero_().double() + out[:, 0])
+    found.value()
+    assert torch.equal(inputs, INPUTS) and torch.equal(targets, TARGETS)
+
+
+def test_kinks_are_no_reason_to_doubt() -> None:
+    blank = torch.cat([INPUTS[:16], torch.zeros(16, 6)])
+    for seed in range(12):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(6, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 3))
+        for layer in model[::2]:
+            nn.init.zeros_(layer.bias)
+        found = Objective(model, F.cross_entropy, [(blank, TARGETS)])
+        assert found.cautions == ()
+        found.hvp(torch.randn(found.size))
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    assert Objective(model, F.cross_entropy, [(blank, TARGETS)]).hvp(torch.randn(found.size)).isfinite().all()
