@@ -145,3 +145,12 @@ def test_no_shipped_experiment_leaves_a_small_last_batch(path):
     for variation in experiment.variations.values():
         sizes += variation.batch_size if isinstance(variation.batch_size, tuple) else [variation.batch_size]
     assert not [size for size in sizes if small_tail(examples, resolved_size(size, examples))]
+
+
+def test_boxes_too_small_for_float32_are_named(make):
+    study = make(sharpness={"epsilons": [1e-3, 1e-7], "spaces": ["full"]}, effort={"epsilons": [1e-8]})
+    told = "in a box of {} is decided by rounding: float32 tells too few points apart"
+    assert [remark.text for remark in study.cautions] == [
+        "Sharpness " + told.format("1e-07"),
+        "Effort of the search " + told.format("1e-08"),
+    ]

@@ -7,11 +7,14 @@ batches of 356 96 %.
 
 from collections.abc import Iterator
 
+import torch
+
 from flatmin.core.cuts import small_tail, tail, without_small_tail
 from flatmin.core.fields import marked
 from flatmin.data import Dataset
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results.remarks import EVERYTHING, Remark
+from flatmin.sharpness.box import resolves
 from flatmin.studies.comparison.settings import Comparison
 
 ENOUGH_EXAMPLES = 5000
@@ -64,8 +67,15 @@ def of_partitions(experiment: Comparison, dataset: Dataset) -> Iterator[Remark]:
 
 
 def of_searches(experiment: Comparison, dataset: Dataset) -> Iterator[Remark]:
-    """Searches on so few examples that the maximum is theirs."""
+    """Searches on so few examples that the maximum is theirs, or in boxes so small that it is rounding's."""
     for measure, section in experiment.asked:
         enough = min(ENOUGH_EXAMPLES, len(dataset.train))
         if measure.few and section.examples and section.examples < enough:
             yield Remark(f"{measure.words} on fewer than {ENOUGH_EXAMPLES:,} examples is {measure.few}", measure.name)
+        small = [e for e in getattr(section, "epsilons", ()) if not resolves(e, torch.float32)]
+        if small:
+            boxes = ", ".join(f"{e:g}" for e in small)
+            yield Remark(
+                f"{measure.words} in a box of {boxes} is decided by rounding: float32 tells too few points apart",
+                measure.name,
+            )
