@@ -94,7 +94,7 @@ def measure(
         seed=seed,
         root=root,
     )
-    from flatmin.sharpness.box import resolves
+    from flatmin.core.precision import resolves
 
     with working("reading the network"):
         subject = Subject(found, checkpoint, batch_norm, found.objective(checkpoint, batch_norm))

@@ -37,6 +37,16 @@ else:
         return before
 
 
+RESOLVED = 32
+"""Half-widths of so many machine epsilons of the weights' dtype: below, rounding decides what a search finds. In
+float32 on small networks sharpness at a half-width of 1e-6 was off by up to 12 %, at 1e-8 six times, at 1e-9 zero."""
+
+
+def resolves(epsilon: float, dtype: torch.dtype) -> bool:
+    """Whether a box of that half-width is wide enough for numbers of that kind."""
+    return epsilon >= RESOLVED * torch.finfo(dtype).eps
+
+
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """No autocast, no inference mode, and float32 products in float32: neither TF32 nor bfloat16."""

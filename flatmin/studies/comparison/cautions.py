@@ -11,10 +11,10 @@ import torch
 
 from flatmin.core.cuts import small_tail, tail, without_small_tail
 from flatmin.core.fields import marked
+from flatmin.core.precision import resolves
 from flatmin.data import Dataset
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results.remarks import EVERYTHING, Remark
-from flatmin.sharpness.box import resolves
 from flatmin.studies.comparison.settings import Comparison
 
 ENOUGH_EXAMPLES = 5000
