@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("measure", "value", "standard_error", "converged", "evaluations", "seconds")
 USUAL = "epsilon_sharpness"
-WIDEST = 1e6
 UNITS = {USUAL: " %"}
 
 Measures = Annotated[
@@ -115,6 +114,8 @@ def _chosen(names: list[str], epsilon: float | None, seed: int) -> dict[str, Cal
     from flatmin.measures.readings import FUNCTIONS, measure_named
 
     if epsilon is not None:
+        from flatmin.core.fields import WIDEST
+
         if USUAL not in names:
             raise ConfigError(f"--epsilon must be left out: it is a setting of {USUAL}, which is not asked for.")
         if not 0 < epsilon <= WIDEST:

@@ -59,7 +59,8 @@ Epochs = Annotated[int, Field(ge=1, le=1_000_000), "epoch"]
 """A number of epochs of training, of which a budget leaves a share."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
-Length = Annotated[float, Field(gt=0, le=1e6)]
+WIDEST = 1e6
+Length = Annotated[float, Field(gt=0, le=WIDEST)]
 """How far to go from a point among the weights: what float32 can multiply them by."""
 Share = Annotated[float, Field(gt=0, le=1)]
 BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]

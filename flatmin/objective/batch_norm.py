@@ -37,6 +37,7 @@ class Moments(NamedTuple):
 
 
 Statistics = Sequence[tuple[Tensor, Tensor]]
+Averages = tuple[Tensor | None, Tensor | None]
 
 
 class Recorded(Exception):
@@ -82,32 +83,26 @@ def differentiable_twice(*, batch: bool) -> Handlers:
         The handlers.
     """
 
-    def functional(
-        input: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
+    def normalized(
+        inputs: Tensor, averages: Averages, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> Tensor:
         if not batch:
-            assert running_mean is not None and running_var is not None
-            return apply(input, running_mean, running_var, weight, bias, eps)
-        _check_count(input)
-        unit: Tensor = _Normalize.apply(input, eps)[0]  # type: ignore[no-untyped-call]
-        shape = [1, -1] + [1] * (input.ndim - 2)
+            mean, variance = averages
+            assert mean is not None and variance is not None
+            return apply(inputs, mean, variance, weight, bias, eps)
+        _check_count(inputs)
+        unit: Tensor = _Normalize.apply(inputs, eps)[0]  # type: ignore[no-untyped-call]
+        shape = [1, -1] + [1] * (inputs.ndim - 2)
         scaled = unit if weight is None else unit * weight.view(shape)
         return scaled if bias is None else scaled + bias.view(shape)
 
-    return _both(functional)
+    return _handlers(normalized)
 
 
 def by_batch() -> Handlers:
     """Each batch is normalised by its own statistics."""
 
-    def normalized(inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    def normalized(inputs: Tensor, _: Averages, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
         _check_count(inputs)
         return F.batch_norm(inputs, None, None, weight, bias, training=True, eps=eps)
 
@@ -120,7 +115,7 @@ class Counting:
     def __init__(self) -> None:
         self.calls = 0
 
-        def counted(inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        def counted(inputs: Tensor, _: Averages, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
             self.calls += 1
             return apply(inputs, *moments(inputs)[:2], weight, bias, eps)
 
@@ -145,7 +140,9 @@ class ByStatistics:
         """
         self._given, self._record, self._met = given, record, 0
 
-    def _normalized(self, inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    def _normalized(
+        self, inputs: Tensor, _: Averages, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> Tensor:
         self._met += 1
         if self._met <= len(self._given):
             return apply(inputs, *self._given[self._met - 1], weight, bias, eps)
@@ -170,8 +167,8 @@ def _check_count(inputs: Tensor) -> None:
         )
 
 
-def _handlers(normalized: Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]) -> Handlers:
-    """Answer every call by what does not look at the running averages."""
+def _handlers(normalized: Callable[[Tensor, Averages, Tensor | None, Tensor | None, float], Tensor]) -> Handlers:
+    """Answer the function and the kernel that it calls, whose arguments are in another order."""
 
     def functional(
         input: Tensor,
@@ -183,13 +180,7 @@ def _handlers(normalized: Callable[[Tensor, Tensor | None, Tensor | None, float]
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        return normalized(input, weight, bias, eps)
-
-    return _both(functional)
-
-
-def _both(functional: Callable[..., Tensor]) -> Handlers:
-    """Answer the function and the kernel that it calls, whose arguments are in another order."""
+        return normalized(input, (running_mean, running_var), weight, bias, eps)
 
     def kernel(
         input: Tensor,
@@ -202,7 +193,7 @@ def _both(functional: Callable[..., Tensor]) -> Handlers:
         eps: float,
         cudnn_enabled: bool,
     ) -> Tensor:
-        return functional(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        return normalized(input, (running_mean, running_var), weight, bias, eps)
 
     return {F.batch_norm: functional, torch.batch_norm: kernel}
 

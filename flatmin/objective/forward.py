@@ -148,10 +148,6 @@ class Forward:
         assert product is not None
         return product
 
-    def forget(self) -> None:
-        """Let go of kept graphs."""
-        self._last = self._kept = None
-
     def _first(self, run: Run, k: int) -> tuple[Tensor, ...]:
         return self.network.slopes(run(k).loss, create_graph=True)
 

@@ -206,7 +206,6 @@ class Objective:
         Layout.of(model, select)
         self.dtype = dtype or arithmetic(model)
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
-        self._half = any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters())
         module, loss = copied(model, loss, device=self.device, dtype=self.dtype)
         self._network = Network(module, select, dtype=self.dtype, device=self.device, seed=whole("seed", seed))
         self._theta = self._network.theta
@@ -219,15 +218,19 @@ class Objective:
         self._metrics = metrics
         self._buffers: dict[int, Tensor] = {}
         self.hvp_error = float("nan")
-        shuffled = isinstance(getattr(batches, "sampler", None), RandomSampler)
-        self._said = ["`batches` shuffles: it was read once, in an order that was drawn"] if shuffled else []
         if self.batch_norm == "running":
             check_running(self._network.module)
         else:
             refuse_script(self._network.module)
         probe = Probe(self._network, self._problem, self._batches, model, running=self.batch_norm == "running")
         self._found = probe.findings(weighed=weights is not None)
-        self._originals = model if self._network.owned else None
+        if any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters()):
+            self._found.cautions.append("weights in half precision are computed in float32")
+        if self._products == "finite_difference":
+            self._found.cautions.append("products with the Hessian are differences of the gradient, see hvp_error")
+        if isinstance(getattr(batches, "sampler", None), RandomSampler):
+            self._found.cautions.append("`batches` shuffles: it was read once, in an order that was drawn")
+        self._kept_alive = model if self._network.owned else None  # its tensors are known by their identity
         self.has_batch_norm = bool(batch_norm_layers(self._network.module)) or self._found.normalizes
         self._forward = self._evaluator()
 
@@ -284,11 +287,7 @@ class Objective:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What the owner of a number should know, one sentence each; empty where the network is a plain function."""
-        found = [*self._found.cautions, *self._said]
-        if self._half:
-            found.append("weights in half precision are computed in float32")
-        if self._products == "finite_difference":
-            found.append("products with the Hessian are differences of the gradient, see hvp_error")
+        found = list(self._found.cautions)
         if isinstance(self._forward, Reestimated) and self._forward.slow():
             found.append(
                 "re-estimating BatchNorm takes a pass over the data for each layer, and products with the Hessian are "

@@ -172,11 +172,6 @@ class Reestimated:
         """As :meth:`Forward.hvp`; by differences where memory allows no graph of all the data."""
         return self._way(TWICE, theta).hvp(theta, vector)
 
-    def forget(self) -> None:
-        """Let go of kept graphs."""
-        if self._at_once is not None:
-            self._at_once.forget()
-
     def slow(self) -> bool:
         """Whether gradients take a pass over the data for each layer."""
         return not self._fits(1.0)

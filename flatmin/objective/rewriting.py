@@ -84,5 +84,5 @@ NORMALIZATIONS = (F.batch_norm, torch.batch_norm)
 def _memory(tensor: Tensor) -> int:
     try:
         return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return id(tensor)

@@ -229,7 +229,6 @@ def test_a_run_that_diverges_goes_on_and_logs_nan(tmp_path: Path) -> None:
     assert all(math.isnan(trainer.callback_metrics[name]) for name in names)
 
 
-@pytest.mark.skipif(not hasattr(Objective, "of"), reason="Objective.of is not there yet")
 def test_a_step_with_the_loss_inside(tmp_path: Path) -> None:
     def step(module: Any, batch: Any) -> Tensor:
         return cross_entropy(module(batch["x"]), batch["y"])

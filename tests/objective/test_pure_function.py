@@ -38,10 +38,6 @@ def seeded(make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def in_place(module: nn.Module, inputs: Tensor) -> Tensor:
-    return inputs.sub_(0.5).div_(0.25)
-
-
 class Normalized(nn.Linear):
     def __init__(self, write: Callable[[Tensor], Tensor]) -> None:
         super().__init__(4, 3)
@@ -428,10 +424,6 @@ def test_second_derivatives_are_those_of_the_gradient(make: Callable[[], nn.Modu
         torch.testing.assert_close(product, slope, rtol=1e-4, atol=1e-5 * float(slope.norm()))
 
 
-class Transcribed(nn.Linear):
-    pass
-
-
 def ctc(outputs: Tensor, targets: Tensor) -> Tensor:
     steps = outputs.view(len(outputs), 3, 5).log_softmax(-1).transpose(0, 1)
     return F.ctc_loss(steps, targets[:, None] + 1, torch.full((len(outputs),), 3), torch.ones(len(outputs)).long())
@@ -461,18 +453,6 @@ class Rounded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Tensor:
         return outer[0]
-
-
-class Cubed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return outer[0] * 3 * x.detach() ** 2 * (1 + 0 * x.sum()) + 0 * outer[0].roll(1)
 
 
 class Applied(nn.Module):
