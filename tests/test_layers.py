@@ -12,7 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "flatmin"
 
-TRAINED = {"core", "objective", "data", "networks", "landscapes", "training", "sharpness", "measures", "results"}
+TRAINED = {
+    *("core", "objective", "data", "networks", "curvature", "landscapes", "training", "sharpness", "measures"),
+    "results",
+}
 
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
@@ -20,12 +23,13 @@ ALLOWED: dict[str, set[str]] = {
     "speech": {"core"},
     "data": {"core", "speech"},
     "networks": {"core"},
+    "curvature": {"core", "objective"},
     "landscapes": {"core", "objective"},
-    "sharpness": {"core", "objective"},
-    "measures": {"core", "objective", "sharpness"},
+    "sharpness": {"core", "objective", "curvature"},
+    "measures": {"core", "objective", "sharpness", "curvature"},
     "results": {"core", "data", "measures"},
     "training": {"core", "objective", "data"},
-    "callbacks": {"core", "objective", "measures"},
+    "callbacks": {"core", "objective", "curvature", "measures"},
     "figures": {"core", "measures", "results"},
     "report": {"core", "measures", "results", "figures"},
     "experiments": TRAINED,

@@ -114,6 +114,8 @@ class Measure(Generic[Settings]):
         by_rule: Summarised, drawn and reported by rule; ``False`` where it has tables and figures of its own.
         found: The rows of a record in a few words; by default their values.
         table: The columns of its table; by default `NAMING` and its own.
+        unchanged_by: The symmetries (`flatmin.symmetries`) that leave it as it is, up to rounding and its own standard
+            error; a test sees it move under every other.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Measure(Generic[Settings]):
     problem: Callable[[Settings, int], str] = lambda settings, size: ""
     found: Callable[[Sequence[Row]], str] | None = None
     table: tuple[str, ...] = ()
+    unchanged_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.table:

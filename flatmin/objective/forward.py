@@ -15,6 +15,7 @@ from flatmin.core.derivatives import pulled_back
 from flatmin.objective import memory
 from flatmin.objective.accuracy import right
 from flatmin.objective.batches import Batch, mapped
+from flatmin.objective.linearized import Linearized, linearized, product
 from flatmin.objective.losses import Problem, Scored
 from flatmin.objective.network import Network
 from flatmin.objective.rewriting import Handlers
@@ -35,12 +36,17 @@ class Score(NamedTuple):
     metrics: dict[str, float]
 
 
+Graphs = tuple[Tensor, ...] | Linearized
+"""What gives products of a batch: the graph of its gradient, or those of its outputs."""
+
+
 class _Kept(NamedTuple):
-    """Graphs of the gradients of the first batches at one point, and the state of the network they belong to."""
+    """Graphs of the first batches at one point, what makes them, and the state of the network they belong to."""
 
     theta: Tensor
     loads: int
-    gradients: list[tuple[Tensor, ...]]
+    made: Callable[[Scored], Graphs]
+    graphs: list[Graphs]
 
 
 class Forward:
@@ -104,15 +110,30 @@ class Forward:
         Raises:
             ValueError: If ``function`` does not give one number an example.
         """
-        found = []
         with self._standing(theta) as run:
-            for k, batch in enumerate(self.batches):
-                numbers = function(run(k).outputs, *_copies(batch.parts[1:]))
-                if numbers.shape != (batch.examples,):
-                    expected, got = (batch.examples,), tuple(numbers.shape)
-                    raise ValueError(f"`function` must give one number an example, shape {expected}, got {got}.")
-                found.append(numbers.detach().double())
+            found = [_each(function, run(k), batch).detach().double() for k, batch in enumerate(self.batches)]
         return torch.cat(found)
+
+    def each_along(self, function: Callable[..., Tensor], theta: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """One number an example and its derivative along ``vector``, float64.
+
+        The products of a cotangent with the Jacobian are linear in it; their derivative is the Jacobian's own product.
+
+        Raises:
+            RuntimeError: If torch lacks a second derivative.
+            ValueError: If ``function`` does not give one number an example.
+        """
+        along = self.network.layout.split(vector)
+        found: list[tuple[Tensor, Tensor]] = []
+        with self._twice(theta) as run:
+            for k, batch in enumerate(self.batches):
+                numbers = _each(function, run(k), batch)
+                weights = torch.zeros_like(numbers, requires_grad=True)
+                first = self.network.slopes((weights * numbers).sum(), create_graph=True)
+                (slope,) = pulled_back(first, along, [weights])
+                found.append((numbers.detach().double(), slope.double()))
+        values, derivatives = zip(*found, strict=True)
+        return torch.cat(values), torch.cat(derivatives)
 
     def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (float64) and its flat gradient; sums over batches are float64."""
@@ -135,31 +156,62 @@ class Forward:
         Raises:
             RuntimeError: If torch lacks a second derivative.
         """
-        outer = self.network.layout.split(vector)
-        product: Tensor | None = None
+        return self._product(theta, vector, self._gradients, self._along_gradients)
+
+    def gauss_newton(self, theta: Tensor, vector: Tensor) -> Tensor:
+        """Flat product of the Gauss-Newton matrix with ``vector``; graphs are kept as those of :meth:`hvp`.
+
+        Raises:
+            RuntimeError: If torch lacks a second derivative.
+            TypeError: If the outputs of the network are no tensor.
+        """
+        return self._product(theta, vector, self._linearized, self._along_outputs)
+
+    def _product(
+        self,
+        theta: Tensor,
+        vector: Tensor,
+        made: Callable[[Scored], Graphs],
+        multiplied: Callable[[Any, Sequence[Tensor], bool], tuple[Tensor, ...]],
+    ) -> Tensor:
+        along = self.network.layout.split(vector)
+        total: Tensor | None = None
         again, self._last = self._last is not None and torch.equal(self._last, theta), theta.clone()
         with self._twice(theta) as run:
-            kept = self._graphs(theta, run) if again else []
+            kept = self._graphs(theta, run, made) if again else []
             for k, batch in enumerate(self.batches):
                 held = k < len(kept)
-                first = kept[k] if held else self._first(run, k)
-                part = joined(pulled_back(first, outer, self.network.parameters, keep=held))
-                product = added(product, part, batch.share)
-        assert product is not None
-        return product
+                part = joined(multiplied(kept[k] if held else made(run(k)), along, held))
+                total = added(total, part, batch.share)
+        assert total is not None
+        return total
 
-    def _first(self, run: Run, k: int) -> tuple[Tensor, ...]:
-        return self.network.slopes(run(k).loss, create_graph=True)
+    def _gradients(self, scored: Scored) -> Graphs:
+        return self.network.slopes(scored.loss, create_graph=True)
 
-    def _graphs(self, theta: Tensor, run: Run) -> list[tuple[Tensor, ...]]:
-        """Graphs of the gradients at ``theta`` of the first batches, as many as fit into memory."""
+    def _along_gradients(self, graphs: Any, along: Sequence[Tensor], keep: bool) -> tuple[Tensor, ...]:
+        return pulled_back(graphs, along, self.network.parameters, keep=keep)
+
+    def _linearized(self, scored: Scored) -> Graphs:
+        return linearized(self.network, scored)
+
+    def _along_outputs(self, graphs: Any, along: Sequence[Tensor], keep: bool) -> tuple[Tensor, ...]:
+        return product(graphs, self.network, along)
+
+    def _graphs(self, theta: Tensor, run: Run, made: Callable[[Scored], Graphs]) -> list[Graphs]:
+        """Graphs at ``theta`` of the first batches, as many as fit into memory."""
         kept = self._kept
-        if kept is not None and kept.loads == self.network.loads and torch.equal(kept.theta, theta):
-            return kept.gradients
+        if (
+            kept is not None
+            and kept.loads == self.network.loads
+            and kept.made == made
+            and torch.equal(kept.theta, theta)
+        ):
+            return kept.graphs
         self._kept = kept = None
-        gradients = [] if self.network.unsteady else [self._first(run, k) for k in range(self._fitting())]
-        self._kept = _Kept(theta.clone(), self.network.loads, gradients)
-        return gradients
+        graphs = [] if self.network.unsteady else [made(run(k)) for k in range(self._fitting())]
+        self._kept = _Kept(theta.clone(), self.network.loads, made, graphs)
+        return graphs
 
     def _fitting(self) -> int:
         """How many batches' graphs of the gradient fit into memory."""
@@ -204,6 +256,14 @@ class Forward:
                 return self.problem(self.network.module, self.batches[k])
 
             yield run
+
+
+def _each(function: Callable[..., Tensor], scored: Scored, batch: Batch) -> Tensor:
+    numbers = function(scored.outputs, *_copies(batch.parts[1:]))
+    if numbers.shape != (batch.examples,):
+        expected, got = (batch.examples,), tuple(numbers.shape)
+        raise ValueError(f"`function` must give one number an example, shape {expected}, got {got}.")
+    return numbers
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:

@@ -155,6 +155,10 @@ class Supervised:
         """What a metric gets beside the outputs."""
         return batch.parts[1:]
 
+    def counts(self, batch: Batch) -> bool:
+        """Whether anything in a batch counts: not where all targets are ignored."""
+        return self.reduction is None or self.reduction.weight(batch) > 0
+
     def shares(self, batches: list[Batch], weights: Weights) -> list[Batch]:
         """The batches with their shares of the mean."""
         if weights is None and self.reduction is not None:
@@ -193,6 +197,11 @@ class OwnStep:
     def rest(cls, batch: Batch) -> tuple[Any, ...]:
         """What a metric gets beside the outputs."""
         return (cls.targets(batch),)
+
+    @staticmethod
+    def counts(batch: Batch) -> bool:
+        """Whether anything in a batch counts."""
+        return batch.examples > 0
 
     def shares(self, batches: list[Batch], weights: Weights) -> list[Batch]:
         """The batches with their shares of the mean."""

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from flatmin.core.checks import one_of, whole
 from flatmin.core.vectors import norm
 from flatmin.objective.accuracy import right
 from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running, differentiable_twice
-from flatmin.objective.batches import Weights, fixed, pairs
+from flatmin.objective.batches import Batch, Weights, fixed, merged, pairs
 from flatmin.objective.channels import is_convolutional
 from flatmin.objective.copying import converted, copied, unwrapped
 from flatmin.objective.differences import product_by_differences
@@ -215,6 +216,7 @@ class Objective:
         with self._network.draws.kept():  # a DataLoader draws even where it does not shuffle
             held = fixed(batches, read, self.device, self.dtype, images=images)
         self._batches = self._problem.shares(held, weights)
+        self._weighed = weights is not None
         self._metrics = metrics
         self._buffers: dict[int, Tensor] = {}
         self.hvp_error = float("nan")
@@ -303,6 +305,33 @@ class Objective:
         """This objective as a function of some parameters or layers, the others where they stand."""
         return Restricted(self, select)
 
+    def parts(self, size: int) -> "list[Objective]":
+        """The same loss on disjoint parts of the examples, each one batch of ``size``; the last has what is left.
+
+        With ``batch_norm`` other than ``"running"`` the statistics are each part's own.
+
+        Raises:
+            TypeError: If ``size`` is no ``int``.
+            ValueError: If ``size`` is below 1, the batches weigh what somebody says, or they do not fit together.
+        """
+        whole("size", size, minimum=1)
+        if self._weighed:
+            raise ValueError("an objective with `weights` has no parts: they weigh its batches, not its examples.")
+        cuts = [part.cut(first, min(first + size, part.examples)) for part, first in _starts(self._batches, size)]
+        found = [replace(cut, share=1.0) for cut in cuts if cut is not None and self._problem.counts(cut)]
+        if None in cuts or not found:
+            raise ValueError(
+                "the batches do not fit together, so they cannot be cut into parts: their tensors have other shapes, "
+                "or none has a row for each example."
+            )
+        return [self._on([cut]) for cut in found]
+
+    def _on(self, batches: list[Batch]) -> "Objective":
+        other = copy.copy(self)
+        other._batches = batches
+        other._forward = other._evaluator()
+        return other
+
     def value(self, theta: Tensor | None = None) -> Tensor:
         """Mean loss at ``theta`` (where the model stands by default), a float64 scalar."""
         self._try_again()
@@ -356,6 +385,24 @@ class Objective:
         """Gradient of the mean loss, shape (size,)."""
         return self.value_and_gradient(theta)[1]
 
+    def each_along(
+        self, function: Callable[..., Tensor], vector: Tensor, theta: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What ``function(outputs, targets)`` gives for each example, and its derivative along ``vector``, float64.
+
+        Exact, by differentiating twice: all examples at once, for about two gradients.
+
+        Raises:
+            RuntimeError: If torch has no second derivative.
+            ValueError: If it does not give one number an example.
+        """
+        self._check_differentiable()
+        at, along = self._at(theta), self._point("vector", vector)
+        if self._products == "finite_difference":
+            slope = product_by_differences(lambda t: self.each(function, t), at, along).product
+            return self.each(function, at), slope.double()
+        return self._forward.each_along(function, at, along)
+
     def value_and_gradient(self, theta: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean loss (float64 scalar) and gradient, shape (size,), in one pass.
 
@@ -389,6 +436,18 @@ class Objective:
         if not self._found.differentiable_twice:
             self._check_product(at, along)
         return self._forward.hvp(at, along).to(self.dtype)
+
+    def gauss_newton(self, vector: Tensor, theta: Tensor | None = None) -> Tensor:
+        """Product of the Gauss-Newton matrix at ``theta`` with ``vector``, both of shape (size,).
+
+        See :mod:`flatmin.objective.linearized`; :func:`flatmin.gauss_newton` makes an objective whose ``hvp`` it is.
+
+        Raises:
+            RuntimeError: If torch has no second derivative.
+            TypeError: If the outputs of the network are not known, or no tensor.
+        """
+        self._check_differentiable()
+        return self._forward.gauss_newton(self._at(theta), self._point("vector", vector)).to(self.dtype)
 
     def module_at(self, theta: Tensor | None = None) -> nn.Module:
         """A copy of the network in evaluation mode with the weights ``theta`` and this objective's BatchNorm.
@@ -529,6 +588,12 @@ class Objective:
         if vector.shape != (self.size,):
             raise ValueError(f"`{name}` must have shape ({self.size},), got {tuple(vector.shape)}.")
         return vector
+
+
+def _starts(batches: list[Batch], size: int) -> list[tuple[Batch, int]]:
+    """Where parts begin: in the union of the batches, or in the only one."""
+    union = batches[0] if len(batches) == 1 else merged(batches)
+    return [] if union is None else [(union, first) for first in range(0, union.examples, size)]
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -98,6 +98,22 @@ class Layered(Forward):
         """Flat product of the Hessian with ``vector``, by differences of the gradient."""
         return product_by_differences(lambda t: self.gradient(t)[1].to(theta), theta, vector).product
 
+    def each_along(self, function: Callable[..., Tensor], theta: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """One number an example and its derivative along ``vector``, by differences."""
+        slope = product_by_differences(lambda t: self.each(function, t), theta, vector).product
+        return self.each(function, theta), slope.double()
+
+    def gauss_newton(self, theta: Tensor, vector: Tensor) -> Tensor:
+        """There is none: the outputs are not all in one graph.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(
+            "the Gauss-Newton matrix with batch_norm='reestimate' needs all examples in memory at once; take fewer "
+            "examples, or batch_norm='batch'."
+        )
+
     @contextmanager
     def _standing(self, theta: Tensor, **options: Any) -> Iterator[Run]:
         with super()._standing(theta, **options) as run:
@@ -171,6 +187,14 @@ class Reestimated:
     def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
         """As :meth:`Forward.hvp`; by differences where memory allows no graph of all the data."""
         return self._way(TWICE, theta).hvp(theta, vector)
+
+    def each_along(self, function: Callable[..., Tensor], theta: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`Forward.each_along`; by differences where memory allows no graph of all the data."""
+        return self._way(TWICE, theta).each_along(function, theta, vector)
+
+    def gauss_newton(self, theta: Tensor, vector: Tensor) -> Tensor:
+        """As :meth:`Forward.gauss_newton`."""
+        return self._way(TWICE, theta).gauss_newton(theta, vector)
 
     def slow(self) -> bool:
         """Whether gradients take a pass over the data for each layer."""

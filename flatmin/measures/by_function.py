@@ -1,0 +1,71 @@
+"""A measure that is a public function of an objective: its declaration follows from the function's settings."""
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from itertools import product
+from typing import Any
+
+from flatmin.measures.measure import AlongTraining, Asked, Measure, MeasureSettings, Row, Specimen
+
+
+def by_function(
+    where: str,
+    *,
+    settings: type[MeasureSettings],
+    several: Mapping[str, str] | None = None,
+    passes: Callable[[Any], float],
+    columns: tuple[str, ...],
+    name: str | None = None,
+    **declared: Any,
+) -> Measure[Any]:
+    """Declare a measure by the function that takes it.
+
+    What the settings have beyond those of every measure are the function's arguments; a record holds a row for each
+    combination of those of which there may be several.
+
+    Args:
+        where: ``module:function``; ``function(objective, **arguments)`` gives a result with ``to_record()``.
+        settings: What can be asked.
+        several: The settings that hold several values, each with the argument it stands for: ``{"sigmas": "sigma"}``.
+        passes: Work of one call, in passes over the examples, from the settings.
+        columns: What the table holds of a result.
+        name: Of the measure and of its table; that of the function unless it is given.
+        declared: What else there is to know of it, see `Measure`.
+
+    Returns:
+        The declaration.
+    """
+    module, function = where.split(":")
+    name = name or function
+    grid = dict(several or {})
+    usual = {*AlongTraining.model_fields}
+    own = [field for field in settings.model_fields if field not in usual]
+    single = [field for field in own if field not in grid]
+
+    def plan(settings: Any, available: int, examples: int) -> Iterator[Asked]:
+        for batch_norm in settings.batch_norm:
+            combinations = [dict(zip(grid.values(), values, strict=True)) for values in product(*_values(settings))]
+            yield Asked(
+                label=f"{name}-{batch_norm}",
+                batch_norm=batch_norm,
+                examples=examples,
+                batch_size=min(settings.batch_size, examples),
+                passes=float(passes(settings)) * len(combinations),
+                setup={"each": combinations, "all": {field: getattr(settings, field) for field in single}},
+            )
+
+    def _values(settings: Any) -> list[list[Any]]:
+        return [sorted(getattr(settings, field)) for field in grid]
+
+    def run(subject: Specimen, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
+        taken = getattr(import_module(module), function)
+        rows, each = list[Row](), asked.setup["each"]
+        for arguments in each:
+            record = taken(subject.objective, **arguments, **asked.setup["all"]).to_record()
+            rows.append({column: (record | arguments)[column] for column in columns})
+            advance(1 / len(each))
+        return rows
+
+    declared.setdefault("by", tuple(grid.values()))
+    declared.setdefault("value", "value")
+    return Measure(name=name, settings=settings, columns=columns, plan=plan, run=run, **declared)
