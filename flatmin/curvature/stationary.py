@@ -81,8 +81,8 @@ def find_critical_point(
     Both methods make :math:`\tfrac12 \|g\|^2` small. ``"gradient_norm"`` is L-BFGS on it, whose gradient is
     :math:`H g`: a gradient and a product a step. ``"levenberg_marquardt"`` takes steps
     :math:`-(H^2 + \mu I)^{-1} H g`, Newton's where :math:`\mu` is small, which shrinks as long as the gradient does; it
-    writes the Hessian out at each step, and needs few where that is far from singular. Where :math:`H g = 0` and g is not, both stop at a point that is no critical
-    one; the result says so.
+    writes the Hessian out at each step, and needs few where that is far from singular. Where :math:`H g = 0`
+    and g is not, both stop at a point that is no critical one; the result says so.
 
     Args:
         objective: ``theta``, ``size``, ``value_and_gradient`` and ``hvp``; in float64, or the gradient stays as long as
