@@ -6,6 +6,9 @@ The loss as a function of the weights
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
+Networks of the same function
+    transformed
+
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
@@ -16,7 +19,7 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines, Transformed
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -40,6 +43,7 @@ _HOMES = {
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
+    "Transformed": "flatmin.symmetries",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
     "effort": "flatmin.sharpness.effort",
@@ -54,6 +58,7 @@ _HOMES = {
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
+    "transformed": "flatmin.symmetries",
 }
 _ROOMS = ("data", "networks")
 __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
@@ -70,6 +75,7 @@ __all__ = [
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
+    "Transformed",
     "__version__",
     "average_case_sharpness",
     "by_layer",
@@ -85,6 +91,7 @@ __all__ = [
     "slice_1d",
     "slice_2d",
     "slice_path",
+    "transformed",
 ]
 
 if TYPE_CHECKING:
@@ -114,3 +121,4 @@ if TYPE_CHECKING:
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.symmetries import Transformed, transformed
