@@ -135,6 +135,7 @@ def test_package_stays_in_its_rooms(package):
     "module",
     [
         "flatmin",
+        "flatmin.cli.attack",
         "flatmin.cli.data",
         "flatmin.cli.figures",
         "flatmin.cli.measure",

@@ -8,7 +8,15 @@ from torch import Generator, Tensor, nn
 
 
 class NoPlace(ValueError):
-    """A network, or its batches, have nothing that a symmetry could act on; the message is the reason."""
+    """A network, or its batches, have nothing that a symmetry could act on.
+
+    Attributes:
+        reason: Why.
+    """
+
+    def __init__(self, reason: str, symmetry: str = "") -> None:
+        super().__init__(f"`symmetry` {symmetry!r} has no place in the network: {reason}." if symmetry else reason)
+        self.reason = reason
 
 
 class Acted(NamedTuple):

@@ -12,7 +12,7 @@ from flatmin.objective.batches import mapped, pairs, tensors
 from flatmin.objective.copying import converted, copied, uncompiled, unwrapped
 from flatmin.objective.losses import forward, scores_of
 from flatmin.objective.refusing import refuse
-from flatmin.symmetries.symmetry import Symmetry
+from flatmin.symmetries.symmetry import NoPlace, Symmetry
 
 EXACT = 1e-8
 """How far outputs may differ in float64, as a share of the largest."""
@@ -76,7 +76,8 @@ def transformed(
 
     Raises:
         TypeError: If an argument is of the wrong kind, or the network gives no tensor.
-        ValueError: If an argument is out of range, there is no such symmetry, or the network has no place for it.
+        ValueError: If an argument is out of range, or there is no such symmetry.
+        NoPlace: If the network has no place for it; a ValueError.
         RuntimeError: If the network would be another function.
 
     Example:
@@ -101,8 +102,8 @@ def transformed(
     before, after = (uncompiled(one).eval() for one in (before, after))
     try:
         acted = chosen.act(after, held, amount, torch.Generator().manual_seed(seed))
-    except ValueError as error:
-        raise type(error)(f"`symmetry` {chosen.name!r} has no place in the network: {error}.") from None
+    except NoPlace as error:
+        raise NoPlace(error.reason, chosen.name) from None
     new = held if acted.batches is None else acted.batches
     reference = _outputs(before, held)
     if acted.order is not None:
