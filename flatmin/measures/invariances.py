@@ -1,7 +1,6 @@
 """What leaves a measure as it is: two numbers of it compared, and the table of what every measure declares."""
 
 import math
-from collections.abc import Iterator
 from typing import Literal
 
 from flatmin.measures.readings import Reading
@@ -11,6 +10,18 @@ SAME = 1e-3
 SAME_FOUND = 1e-2
 """The same of what a search found, which ends a little short of the maximum."""
 ERRORS = 2.0
+
+HEAD = """# What leaves a measure unchanged
+
+Each of these changes leaves the function of a network as it is. A measure that moves all the same says something beside
+the function: of two networks with the same outputs it can make either the sharper one.
+
+`yes`: the measure, with its usual settings, stays as it was, up to rounding and its own standard error. `no`: it was seen
+to move. Both are tested for every measure (`tests/measures/test_invariances.py`); `flatmin attack` shows it for a network
+of your own.
+
+Written by `python -m flatmin.measures.invariances > docs/invariances.md` from what the measures declare.
+"""
 
 Judged = Literal["unchanged", "within error", "moved", "not finite"]
 
@@ -38,29 +49,32 @@ def judged(before: Reading, after: Reading) -> Judged:
 
 
 def table() -> str:
-    """Every measure and what leaves it unchanged, in Markdown: generated from the declarations.
-
-    Example:
-        >>> table().splitlines()[0][:40]
-        '| measure | bases of attention heads | s'
-    """
+    """Every measure and what leaves it unchanged, in Markdown: generated from the declarations."""
     from flatmin.measures import measures
     from flatmin.symmetries import symmetries
 
     known = symmetries()
+    rows = [
+        ["measure", *(f"`{name}`" for name in known)],
+        ["---", *(":-:" for _ in known)],
+        *(
+            [f"{one.words} (`{one.name}`)", *("yes" if name in one.unchanged_by else "no" for name in known)]
+            for one in measures().values()
+            if one.by_rule or one.unchanged_by
+        ),
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
-    def lines() -> Iterator[str]:
-        yield "| ".join(("| measure ", *(f"{symmetry.words} " for symmetry in known.values()), "")).rstrip()
-        yield "| --- " + "| :-: " * len(known) + "|"
-        for measure in measures().values():
-            if measure.unchanged_by or measure.by_rule:
-                marks = ("yes " if name in measure.unchanged_by else "no " for name in known)
-                yield "| ".join((f"| {measure.words} (`{measure.name}`) ", *marks, "")).rstrip()
 
-    return "\n".join(lines()) + "\n"
+def page() -> str:
+    """``docs/invariances.md``, all of it."""
+    from flatmin.symmetries import symmetries
+
+    meant = "".join(f"- `{one.name}`: {one.words}; {one.source}.\n" for one in symmetries().values())
+    return f"{HEAD}\n{meant}\n{table()}"
 
 
 if __name__ == "__main__":
     import sys
 
-    sys.stdout.write(table())
+    sys.stdout.write(page())
