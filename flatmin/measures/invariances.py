@@ -16,9 +16,9 @@ HEAD = """# What leaves a measure unchanged
 Each of these changes leaves the function of a network as it is. A measure that moves all the same says something beside
 the function: of two networks with the same outputs it can make either the sharper one.
 
-`yes`: the measure, with its usual settings, stays as it was, up to rounding and its own standard error. `no`: it was seen
-to move. Both are tested for every measure (`tests/measures/test_invariances.py`); `flatmin attack` shows it for a network
-of your own.
+`yes`: the measure, with its usual settings, stays as it was, up to rounding and its own standard error. `no`: it was
+seen to move. Both are tested for every measure (`tests/measures/test_invariances.py`); `flatmin attack` shows it for a
+network of your own.
 
 Written by `python -m flatmin.measures.invariances > docs/invariances.md` from what the measures declare.
 """

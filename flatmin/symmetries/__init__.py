@@ -4,10 +4,11 @@ from functools import cache
 
 from flatmin.core.declared import declared
 from flatmin.symmetries.attention import attention_of
+from flatmin.symmetries.over_amounts import over_amounts
 from flatmin.symmetries.symmetry import NoPlace, Symmetry
 from flatmin.symmetries.transform import Transformed, transformed
 
-__all__ = ["NoPlace", "Symmetry", "Transformed", "attention_of", "symmetries", "transformed"]
+__all__ = ["NoPlace", "Symmetry", "Transformed", "attention_of", "over_amounts", "symmetries", "transformed"]
 
 
 @cache
