@@ -11,6 +11,8 @@ from torch import Generator, nn
 from flatmin.symmetries.symmetry import Acted, NoPlace, Symmetry
 from flatmin.symmetries.tracing import AVERAGING, IDLE, Traced
 
+SOFTMAX = {"LogSoftmax", "Softmax", "log_softmax", "softmax"}
+
 
 @torch.no_grad()
 def act(model: nn.Module, batches: list[Any], amount: float, generator: Generator) -> Acted:
@@ -19,7 +21,7 @@ def act(model: nn.Module, batches: list[Any], amount: float, generator: Generato
     Raises:
         NoPlace: If it is not known which one that is, or it has one output.
     """
-    last: Any = Traced(model).last(IDLE | AVERAGING)
+    last: Any = Traced(model).last(IDLE | AVERAGING | SOFTMAX)
     if last is None or getattr(last, "groups", 1) != 1:
         raise NoPlace("its outputs are not those of one Linear or convolutional layer with weights of its own")
     if len(last.weight) < 2:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flatmin.symmetries.symmetry import NoPlace
-from flatmin.symmetries.tracing import EQUIVARIANT, HOMOGENEOUS, NORMALIZING, WEIGHED, Traced, Way
+from flatmin.symmetries.tracing import EQUIVARIANT, HOMOGENEOUS, NORMALIZING, WEIGHED, Traced, Way, is_a
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def normalized_layers(model: nn.Module) -> list[tuple[Any, Any]]:
     """
     traced = Traced(model)
     ways = traced.ways(HOMOGENEOUS, starts=(*WEIGHED, *NORMALIZING))
-    if not (found := [(way.source, way.end) for way in ways if type(way.end) in NORMALIZING]):
+    if not (found := [(way.source, way.end) for way in ways if is_a(way.end, NORMALIZING)]):
         raise NoPlace("no layer with weights of its own feeds a BatchNorm" + _in_parts(traced))
     return found
 
@@ -104,7 +104,7 @@ def _in_parts(traced: Traced) -> str:
 
 def _places(traced: Traced, ways: Iterator[Way]) -> Iterator[Place]:
     for way in ways:
-        if type(way.end) in WEIGHED and traced.usable(way.end) and (block := _block(way)):
+        if is_a(way.end, WEIGHED) and traced.usable(way.end) and (block := _block(way)):
             yield Place(way.source, way.end, block, way.carried)
 
 
@@ -124,7 +124,7 @@ def _block(way: Way) -> int:
 
 
 def _rows(layer: Any) -> int:
-    return int(layer.num_features if type(layer) in NORMALIZING else len(layer.weight))
+    return int(layer.num_features if is_a(layer, NORMALIZING) else len(layer.weight))
 
 
 def _columns(layer: Any) -> int:

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 
-WEIGHED: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMALIZING: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-TRANSFORMERS: tuple[type[nn.Module], ...] = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+from flatmin.objective.copying import copied
+
+Kinds = tuple[type[nn.Module], ...]
+WEIGHED: Kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMALIZING: Kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+TRANSFORMERS: Kinds = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 IDLE = {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "dropout", "contiguous"}
 """What does nothing once a network is evaluated: modules, functions and methods by name."""
 FLATTENING = {"Flatten", "flatten", "view", "reshape", "mean"}
@@ -31,6 +35,22 @@ EQUIVARIANT = {
     *("tanh", "sigmoid", "gelu", "silu", "elu", "selu", "celu", "softplus", "relu6", "hardtanh", "hardswish", "mish"),
 }
 """What treats all channels alike, each by itself."""
+
+
+def is_a(layer: nn.Module, kinds: Kinds) -> bool:
+    """Whether a layer is one of these, or derived from it and computes the same."""
+    names = ("forward", "_conv_forward")
+    own = type(layer)
+    return any(
+        isinstance(layer, kind) and all(getattr(own, name, None) is getattr(kind, name, None) for name in names)
+        for kind in kinds
+    )
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Layers of a known kind are not looked into, whoever derived them."""
+        return is_a(m, WEIGHED + NORMALIZING) or super().is_leaf_module(m, module_qualified_name)
 
 
 @dataclass(frozen=True)
@@ -60,7 +80,7 @@ class Traced:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self._uses = Counter(id(p) for module in model.modules() for p in module._parameters.values() if p is not None)
-        self._graphs = list(_graphs(model))
+        self._graphs = list(_graphs(model, _twin(model)))
         self._transformers: list[Any] = [module for module in model.modules() if type(module) in TRANSFORMERS]
         self._calls = Counter(
             id(root.get_submodule(str(node.target)))
@@ -80,7 +100,7 @@ class Traced:
         """Whether the network was traced as a whole."""
         return bool(self._graphs) and self._graphs[0][0] is self.model
 
-    def ways(self, passes: set[str], *, starts: tuple[type[nn.Module], ...], carrying: bool = False) -> Iterator[Way]:
+    def ways(self, passes: set[str], *, starts: Kinds, carrying: bool = False) -> Iterator[Way]:
         """All ways from a layer that is used once to the next.
 
         Args:
@@ -91,7 +111,7 @@ class Traced:
         for root, graph in self._graphs:
             for node in graph.nodes:
                 layer = _module(root, node)
-                if layer is None or type(layer) not in starts or not self.usable(layer):
+                if layer is None or not is_a(layer, starts) or not self.usable(layer):
                     continue
                 if way := self._way(root, node, layer, passes, carrying):
                     yield way
@@ -112,14 +132,14 @@ class Traced:
     def last(self, passes: set[str]) -> nn.Module | None:
         """The layer whose outputs are the network's, but for what may be passed; ``None`` if it is not known."""
         if not self.whole:
-            weighed = [module for module in self.model.modules() if type(module) in WEIGHED]
+            weighed = [module for module in self.model.modules() if is_a(module, WEIGHED)]
             return weighed[-1] if weighed and self.usable(weighed[-1]) else None
         root, graph = self._graphs[0]
         (output,) = [node for node in graph.nodes if node.op == "output"]
         node = output.args[0]
         while isinstance(node, fx.Node):
             layer = _module(root, node)
-            if layer is not None and type(layer) in WEIGHED:
+            if layer is not None and is_a(layer, WEIGHED):
                 return layer if self.usable(layer) and len(_readers(node)) == 1 else None
             if not (_passed(root, node, passes) or _flattens(root, node)) or len(_readers(node)) != 1:
                 return None
@@ -135,21 +155,28 @@ class Traced:
                 flattened = True
             elif _passed(root, node, passes):
                 continue
-            elif carrying and layer is not None and type(layer) in NORMALIZING and self._calls[id(layer)] == 1:
+            elif carrying and layer is not None and is_a(layer, NORMALIZING) and self._calls[id(layer)] == 1:
                 carried.append(layer)
-            elif layer is not None and node.args and type(layer) in (*WEIGHED, *NORMALIZING):
+            elif layer is not None and node.args and is_a(layer, WEIGHED + NORMALIZING):
                 return Way(source, layer, flattened, tuple(carried)) if self._calls[id(layer)] == 1 else None
             else:
                 return None
         return None
 
 
-def _graphs(model: nn.Module) -> Iterator[tuple[nn.Module, fx.Graph]]:
+def _twin(model: nn.Module) -> nn.Module:
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    twin: nn.Module = copied(model, device=device, dtype=torch.float64)[0]
+    return twin
+
+
+def _graphs(model: nn.Module, twin: nn.Module) -> Iterator[tuple[nn.Module, fx.Graph]]:
+    """The graphs of a network's parts, traced on a twin of it: a forward may write into its network."""
     try:
-        yield model, fx.Tracer().trace(model)
+        yield model, _Tracer().trace(twin)
     except Exception:  # a forward that branches on its data, or any code that a tracer cannot follow
-        for child in model.children():
-            yield from _graphs(child)
+        for child, other in zip(model.children(), twin.children(), strict=True):
+            yield from _graphs(child, other)
 
 
 def _activation(layer: Any) -> str:

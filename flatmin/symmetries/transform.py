@@ -19,6 +19,9 @@ EXACT = 1e-8
 ROUNDINGS = 1e4
 """How many machine epsilons outputs may differ once the weights are rounded to their own arithmetic."""
 
+OTHER_WEIGHTS = "its layers are used in a way that was not seen, it draws random numbers, or the amount is too large"
+OTHER_BATCHES = "what the network gives for an example depends on the batch that it is in, or on random numbers"
+
 
 @dataclass(frozen=True, eq=False)
 class Transformed:
@@ -108,10 +111,11 @@ def transformed(
     reference = _outputs(before, held)
     if acted.order is not None:
         reference = [tensor[acted.order.to(tensor.device)] for tensor in reference]
-    _check(chosen, _difference(reference, _outputs(after, new), shifts=chosen.shifts), EXACT)
+    why = OTHER_WEIGHTS if acted.order is None else OTHER_BATCHES
+    _check(chosen, _difference(reference, _outputs(after, new), shifts=chosen.shifts), EXACT, why)
     coarsest = _as_it_was(after, model)
     difference = _difference(reference, _outputs(after, new), shifts=chosen.shifts)
-    _check(chosen, difference, max(EXACT, ROUNDINGS * coarsest))
+    _check(chosen, difference, max(EXACT, ROUNDINGS * coarsest), why)
     return Transformed(after, new, chosen.name, float(amount), acted.places, difference)
 
 
@@ -165,11 +169,11 @@ def _beside_shift(difference: Tensor) -> float:
     return min(float((difference - difference.mean(axis, keepdim=True)).abs().max()) for axis in (1, -1))
 
 
-def _check(symmetry: Symmetry, difference: float, most: float) -> None:
+def _check(symmetry: Symmetry, difference: float, most: float, why: str) -> None:
     if not difference <= most:
         raise RuntimeError(
             f"`symmetry` {symmetry.name!r} gives another function: outputs differ by {difference:.1e} of the largest, "
-            f"more than {most:.1e}; the network uses its layers in a way that was not seen, or the amount is too large."
+            f"more than {most:.1e}; {why}."
         )
 
 

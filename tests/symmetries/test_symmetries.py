@@ -211,6 +211,64 @@ def test_another_function_is_never_handed_out(network, batches):
         transformed(network("mlp"), batches("mlp"), symmetry="layer_rescaling", amount=1e45)
 
 
+def test_a_cut_that_the_outputs_see_is_refused():
+    model = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, 3))
+    with pytest.raises(RuntimeError, match="depends on the batch that it is in"):
+        transformed(model, [(torch.randn(12, 5), torch.zeros(12))], symmetry="partition")
+
+
+class Derived(nn.Linear):
+    """A layer of one's own that computes what it is derived from."""
+
+
+class Other(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+class Writing(nn.Module):
+    """Counts its calls, and its outputs depend on them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(5, 6), nn.Linear(6, 3)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.second(torch.relu(self.first(x))) * (1 + self.calls)
+
+
+SEEN = {
+    "layers that are derived": lambda: nn.Sequential(Derived(5, 6), nn.ReLU(), Derived(6, 3)),
+    "a forward that writes": Writing,
+    "a compiled network": lambda: torch.compile(
+        nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3)), backend="eager"
+    ),
+    "frozen layers": lambda: nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3)).requires_grad_(False),
+    "half precision": lambda: nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3)).bfloat16(),
+}
+
+
+@pytest.mark.parametrize("kind", SEEN)
+def test_networks_of_other_sorts_have_places_too(kind):
+    model = SEEN[kind]()
+    before = [tensor.clone() for tensor in model.state_dict().values()]
+    found = transformed(model, [(torch.randn(4, 5), torch.zeros(4))], symmetry="node_rescaling", amount=2.0)
+    assert found.places == 1 and [p.dtype for p in found.model.parameters()] == [p.dtype for p in model.parameters()]
+    assert all(torch.equal(new, old) for new, old in zip(model.state_dict().values(), before, strict=True))
+    with pytest.raises(NoPlace):
+        transformed(nn.Sequential(Other(5, 6), nn.ReLU(), Other(6, 3)), [torch.randn(4, 5)])
+
+
+def test_a_shift_before_a_softmax_leaves_all_outputs_as_they_are():
+    model = nn.Sequential(nn.Linear(5, 3), nn.LogSoftmax(-1))
+    inputs = torch.randn(4, 5)
+    found = transformed(model, [(inputs, torch.zeros(4))], symmetry="logit_shift").model
+    torch.testing.assert_close(found(inputs), model(inputs), atol=1e-5, rtol=1e-5)
+    assert (found[0].bias - model[0].bias).min() > 9
+
+
 @pytest.mark.parametrize(
     ("wrong", "error", "said"),
     [
