@@ -94,9 +94,13 @@ class Attacked:
         self.done[symmetry] = f"{changed}, outputs equal to {found.difference:.1e} of the largest"
         facts = {"symmetry": symmetry, "amount": found.amount, "outputs": found.difference}
         for name, function in self.functions.items():
-            taken = self._taken(name, function, after, symmetry)
-            for before, now in zip(self.before[name], taken, strict=True):
-                self.rows.append(facts | self._row(name, symmetry, before, now))
+            try:
+                taken = {one.name: one for one in self._taken(name, function, after, symmetry)}
+            except ConfigError as error:
+                self.left_out[f"{name} after {symmetry}"] = str(error).removesuffix(".")
+                continue
+            pairs = [(one, taken[one.name]) for one in self.before[name] if one.name in taken]
+            self.rows += [facts | self._row(name, symmetry, *pair) for pair in pairs]
 
     def _transformed(self, symmetry: str) -> "tuple[Transformed, Subject]":
         """The network after a symmetry, which neither its outputs nor its loss have seen."""

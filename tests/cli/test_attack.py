@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from flatmin import Objective, epsilon_sharpness
 from flatmin.networks import F1
+from flatmin.symmetries import symmetries
 
 MODELS = """
 import torch
@@ -113,6 +114,32 @@ def test_a_dear_measure_is_left_out_with_its_price(
     assert {row["measure"] for row in told["measures"]} >= {"epsilon_sharpness"}
 
 
-def test_help_has_examples(flatmin: Any) -> None:
+def test_a_measure_that_cannot_be_taken_is_left_out_unless_it_was_asked_for(
+    model: nn.Module, flatmin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_before(objective: Any) -> float:
+        if float(objective.theta.abs().max()) > 50:
+            raise ValueError("the weights are too large")
+        return 1.0
+
+    def never(objective: Any) -> float:
+        raise ValueError("it has no meaning here")
+
+    for function, left_out, asked in (
+        (never, {"average_case": "taking average_case: ValueError: it has no meaning here"}, 2),
+        (only_before, {"average_case after layer_rescaling": "taking average_case after layer_rescaling: "}, 0),
+    ):
+        known = {"epsilon_sharpness": lambda objective, seed: 1.0, "average_case": function}
+        monkeypatch.setattr("flatmin.measures.readings.measure_named", lambda name, known=known: known.get(name, never))
+        options = ("--symmetry", "layer_rescaling", "--amount", "1e4", "--json")
+        told = json.loads(flatmin("attack", "it.pt", *NET, *options).out)
+        assert [row["measure"] for row in told["measures"]] == ["epsilon_sharpness"]
+        for name, reason in left_out.items():
+            assert told["left_out"][name].startswith(reason)
+        assert flatmin("attack", "it.pt", *NET, "--measure", "average_case", *options).status == asked
+
+
+def test_help_names_every_symmetry_and_has_examples(flatmin: Any) -> None:
     said = flatmin("attack", "--help")
     assert said.status == 0 and "flatmin attack last.ckpt --network F1 --data mnist" in said.out
+    assert all(name in said.out.replace("\n", " ") for name in symmetries())
