@@ -1,5 +1,6 @@
 """R1, after Dinh et al. (2017): a rescaling moves the sharpness by orders of magnitude and the function not at all."""
 
+import copy
 import math
 
 import pytest
@@ -49,6 +50,27 @@ def test_sharpness_moves_by_far_and_the_function_does_not_in_float32(model, batc
     assert max(float((one - own).abs().max() / own.abs().max()) for one in outputs) < 1e-5
     assert min(sharpness[0], sharpness[4]) > 10 * sharpness[2]
     assert relative == pytest.approx([relative[2]] * 5, rel=1e-3)
+
+
+@pytest.mark.parametrize("amount", [1e-2, 1e2])
+def test_the_hessian_is_that_of_dinh_and_its_largest_eigenvalue_moves_by_far(amount, model, batch):
+    model = copy.deepcopy(model).double()
+    found = transformed(model, [batch], symmetry="layer_rescaling", amount=amount).model
+
+    def hessian(network):
+        sizes = [p.numel() for p in network.parameters()]
+
+        def loss(vector):
+            w, b, v, c = (part.view_as(p) for part, p in zip(vector.split(sizes), network.parameters(), strict=True))
+            return cross_entropy(torch.relu(batch[0].double() @ w.T + b) @ v.T + c, batch[1])
+
+        return torch.autograd.functional.hessian(loss, nn.utils.parameters_to_vector(network.parameters()).detach())
+
+    before, after = hessian(model), hessian(found)
+    by = (1 / amount, 1 / amount, amount, 1.0)
+    scale = torch.cat([torch.full((p.numel(),), d).double() for p, d in zip(model.parameters(), by, strict=True)])
+    torch.testing.assert_close(after, scale[:, None] * before * scale, rtol=1e-7, atol=1e-9)
+    assert torch.linalg.eigvalsh(after)[-1] > 100 * torch.linalg.eigvalsh(before)[-1]
 
 
 def test_a_measure_over_amounts_is_that_of_each_network(model, batch):
