@@ -6,6 +6,13 @@ The loss as a function of the weights
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
+How it is curved
+    top_eigenvalues, trace, diagonal, spectral_density, spectrum, hessian
+    gauss_newton, empirical_fisher, linear_operator
+
+What kind of point it is
+    critical_point, escape, find_critical_point
+
 Networks of the same function
     transformed
 
@@ -19,7 +26,11 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines, Transformed
+    Sharpness, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
+    Spectrum, CriticalPoint, Escape, Stationary, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+
+A network of the same function, as `transformed` returns it
+    Transformed
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -33,22 +44,38 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
+    "CriticalPoint": "flatmin.curvature",
+    "Density": "flatmin.curvature",
+    "Diagonal": "flatmin.curvature",
     "Effort": "flatmin.sharpness",
+    "Eigenvalues": "flatmin.curvature",
+    "Escape": "flatmin.curvature",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
     "Plane": "flatmin.landscapes",
     "Rise": "flatmin.sharpness",
     "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
+    "Spectrum": "flatmin.curvature",
+    "Stationary": "flatmin.curvature",
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
+    "Trace": "flatmin.curvature",
     "Transformed": "flatmin.symmetries",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
+    "critical_point": "flatmin.curvature",
+    "diagonal": "flatmin.curvature",
     "effort": "flatmin.sharpness.effort",
+    "empirical_fisher": "flatmin.curvature",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
+    "escape": "flatmin.curvature",
     "filter_normalized": "flatmin.landscapes",
+    "find_critical_point": "flatmin.curvature",
+    "gauss_newton": "flatmin.curvature",
+    "hessian": "flatmin.curvature",
+    "linear_operator": "flatmin.curvature",
     "load": "flatmin.core.result",
     "over_subsets": "flatmin.landscapes",
     "path_between": "flatmin.landscapes",
@@ -58,6 +85,10 @@ _HOMES = {
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
+    "spectral_density": "flatmin.curvature",
+    "spectrum": "flatmin.curvature",
+    "top_eigenvalues": "flatmin.curvature",
+    "trace": "flatmin.curvature",
     "transformed": "flatmin.symmetries",
 }
 _ROOMS = ("data", "networks")
@@ -65,23 +96,39 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 
 __all__ = [
     "AverageCase",
+    "CriticalPoint",
+    "Density",
+    "Diagonal",
     "Effort",
+    "Eigenvalues",
+    "Escape",
     "Line",
     "Objective",
     "Plane",
     "Rise",
     "Sharpness",
     "SharpnessCallback",
+    "Spectrum",
+    "Stationary",
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
+    "Trace",
     "Transformed",
     "__version__",
     "average_case_sharpness",
     "by_layer",
+    "critical_point",
+    "diagonal",
     "effort",
+    "empirical_fisher",
     "epsilon_sharpness",
+    "escape",
     "filter_normalized",
+    "find_critical_point",
+    "gauss_newton",
+    "hessian",
+    "linear_operator",
     "load",
     "over_subsets",
     "path_between",
@@ -91,6 +138,10 @@ __all__ = [
     "slice_1d",
     "slice_2d",
     "slice_path",
+    "spectral_density",
+    "spectrum",
+    "top_eigenvalues",
+    "trace",
     "transformed",
 ]
 
@@ -99,6 +150,28 @@ if TYPE_CHECKING:
     from flatmin import networks as networks
     from flatmin.callbacks.sharpness import SharpnessCallback
     from flatmin.core.result import load
+    from flatmin.curvature import (
+        CriticalPoint,
+        Density,
+        Diagonal,
+        Eigenvalues,
+        Escape,
+        Spectrum,
+        Stationary,
+        Trace,
+        critical_point,
+        diagonal,
+        empirical_fisher,
+        escape,
+        find_critical_point,
+        gauss_newton,
+        hessian,
+        linear_operator,
+        spectral_density,
+        spectrum,
+        top_eigenvalues,
+        trace,
+    )
     from flatmin.figures.own_planes import plot_side_by_side
     from flatmin.landscapes import (
         Line,

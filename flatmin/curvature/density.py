@@ -1,4 +1,4 @@
-"""The spectral density of the Hessian by stochastic Lanczos quadrature, and the whole spectrum of a small network."""
+"""The spectral density of the Hessian by stochastic Lanczos quadrature."""
 
 import math
 from collections.abc import Iterator
@@ -88,19 +88,19 @@ class Density(Measured):
         yield from self.grounds()
 
     def plot(self, *, width: float | None = None, ax: "Axes | None" = None, label: str | None = None) -> "Axes":
-        """Draw the density on logarithmic axes, symmetric about 0 along the eigenvalues, with a band of its error.
+        """Draw the density, in a band of its standard error over the probes.
 
         Args:
-            width: Of the Gaussians; a hundredth of the range by default, in the units of the transformed axis.
+            width: Standard deviation to which each point is widened; a 150th of the range by default.
             ax: Axes to draw on; new ones by default.
             label: For a legend.
 
         Returns:
             The axes.
         """
-        from flatmin.figures.spectra import density_drawn
+        from flatmin.figures.spectra import spectrum_drawn
 
-        return density_drawn(self, width=width, ax=ax, label=label)
+        return spectrum_drawn(self.to_frame(), None if width is None else positive("width", width), ax, label)
 
 
 def spectral_density(
@@ -114,8 +114,8 @@ def spectral_density(
 ) -> Density:
     r"""The spectral density of the Hessian by stochastic Lanczos quadrature.
 
-    For a random unit vector v, :math:`v^\top g(H) v` is on average :math:`\mathrm{tr}\, g(H) / n`; Lanczos' process from
-    v gives the Gauss rule for it: the eigenvalues of its tridiagonal matrix as nodes, the squares of the first
+    For a random unit vector v, :math:`v^\top g(H) v` is on average :math:`\mathrm{tr}\, g(H) / n`; Lanczos' process
+    from v gives the Gauss rule for it: the eigenvalues of its tridiagonal matrix as nodes, the squares of the first
     components of its eigenvectors as weights, exact for polynomials up to degree 2 ``steps`` - 1 (Golub and Meurant;
     Ghorbani et al., 2019). Every vector is made orthogonal to all before, so that no node is a copy.
 

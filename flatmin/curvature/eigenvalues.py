@@ -67,7 +67,7 @@ class Eigenvalues(Measured):
         yield f"{self.which} eigenvalue{'s' * (len(self.values) > 1)} {shown}{', ...' * (len(self.values) > 6)}"
         yield f"residuals at most {float(self.residuals.max()):.2g}"
         if not self.converged:
-            yield f"NOT CONVERGED to {self.tolerance:g} of each value: allow more products, or they are no symmetric matrix's"
+            yield f"NOT CONVERGED to {self.tolerance:g} of each value: allow more products (they may be too noisy)"
         yield f"{self.products:,} products with the Hessian"
         if not self.copies and len(self.values) > 1:
             yield "further copies of a multiple eigenvalue were not looked for"
@@ -244,11 +244,13 @@ def _begun(at: Tensor, start: Tensor | None, generator: torch.Generator) -> Tens
     drawn = torch.randn(at.numel(), generator=generator, dtype=torch.float64).to(at)
     if start is None:
         return drawn
-    rows = torch.atleast_2d(torch.as_tensor(start)).to(at)
+    rows = torch.as_tensor(start).to(at)
+    rows = rows if rows.ndim == 2 else rows.reshape(1, -1)
     if rows.ndim != 2 or rows.shape[1] != at.numel():
         raise ValueError(f"`start` must hold vectors of shape ({at.numel()},), got {tuple(rows.shape)}.")
-    total = (rows.double() / rows.double().norm(dim=1, keepdim=True)).sum(0)
-    return (total / total.norm() + MIXED * drawn.double() / norm(drawn)).to(at)
+    total = (rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)).sum(0)
+    near = torch.div(total, norm(total)) + torch.mul(drawn.double(), MIXED / norm(drawn))
+    return near.to(at)
 
 
 def _limit(at: Tensor, k: int, vectors: int | None) -> int:

@@ -1,7 +1,7 @@
 r"""A symmetric operator on a growing orthonormal basis: the process of Lanczos with full re-orthogonalisation.
 
-After j products, :math:`H Q = Q M + \beta \, q_{j+1} e_j^\top`. All of M is kept, not the three diagonals that it has in
-exact arithmetic: what else there is, rounding or an operator that is not symmetric, is part of the residuals.
+After j products, :math:`H Q = Q M + \beta \, q_{j+1} e_j^\top`. All of M is kept, not the three diagonals that it has
+in exact arithmetic: what else there is, rounding or an operator that is not symmetric, is part of the residuals.
 """
 
 import math
@@ -164,7 +164,7 @@ class Lanczos:
         drawn = torch.randn(size, generator=self._generator, dtype=torch.float64).to(self._basis.device)
         rest, _ = self._basis.orthogonalized(drawn)
         rest, _ = self._basis.orthogonalized(rest / rest.norm())
-        return (rest / rest.norm()).to(self._basis.dtype)
+        return torch.div(rest, norm(rest)).to(self._basis.dtype)
 
     def _grow(self) -> None:
         if self._basis.count > len(self._full):

@@ -45,7 +45,7 @@ def gauss_newton(objective: Any) -> View:
         objective: An :class:`~flatmin.objective.objective.Objective` whose network gives its outputs as a tensor.
 
     Returns:
-        What :func:`~flatmin.curvature.eigenvalues.top_eigenvalues`, :func:`~flatmin.curvature.trace.trace` and the
+        What :func:`~flatmin.curvature.eigenvalues.top_eigenvalues`, :func:`~flatmin.curvature.traces.trace` and the
         others take.
 
     Raises:
@@ -71,8 +71,8 @@ def empirical_fisher(objective: Any, each: Callable[..., Tensor]) -> View:
 
     .. math:: F = \frac{1}{N} \sum_i g_i g_i^\top
 
-    with :math:`g_i` the gradient of the loss of example i at its own target. It is no second derivative of the loss, and
-    far from Fisher's information where the network does not fit its targets (Kunstner et al., 2019).
+    with :math:`g_i` the gradient of the loss of example i at its own target. It is no second derivative of the loss,
+    and far from Fisher's information where the network does not fit its targets (Kunstner et al., 2019).
 
     Args:
         objective: An :class:`~flatmin.objective.objective.Objective`.

@@ -403,9 +403,7 @@ class Objective:
             return self.each(function, at), slope.double()
         return self._forward.each_along(function, at, along)
 
-    def each_pulled(
-        self, function: Callable[..., Tensor], weights: Tensor, theta: Tensor | None = None
-    ) -> Tensor:
+    def each_pulled(self, function: Callable[..., Tensor], weights: Tensor, theta: Tensor | None = None) -> Tensor:
         """Gradient of the sum of ``function(outputs, targets)`` over the examples, each times its weight, (size,).
 
         Raises:
@@ -413,7 +411,8 @@ class Objective:
         """
         self._check_differentiable()
         if weights.shape != (self.examples,):
-            raise ValueError(f"`weights` must hold one number an example, ({self.examples},), got {tuple(weights.shape)}.")
+            expected, got = (self.examples,), tuple(weights.shape)
+            raise ValueError(f"`weights` must hold one number an example, {expected}, got {got}.")
         return self._forward.each_pulled(function, self._at(theta), weights).to(self.dtype)
 
     def value_and_gradient(self, theta: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -73,7 +73,7 @@ def diagonal(
 
     .. math:: \mathrm{diag}\, H = \mathrm{diag}(H - P H P) + E_z\, z \odot P H P z
 
-    Bekas, Kokiopoulou and Saad (2007), with the vectors of :func:`~flatmin.curvature.trace.trace` taken out first. A
+    Bekas, Kokiopoulou and Saad (2007), with the vectors of :func:`~flatmin.curvature.traces.trace` taken out first. A
     single entry needs many probes: its variance is the sum of the squares in its row. Sums over layers need few.
 
     Args:
@@ -137,4 +137,4 @@ def diagonal(
 
 
 def _summed(entries: Tensor, sizes: list[int]) -> Tensor:
-    return torch.stack([part.sum() for part in entries.split(sizes)]).cpu()
+    return torch.stack([part.sum() for part in torch.split(entries, sizes)]).cpu()

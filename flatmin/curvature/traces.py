@@ -142,7 +142,7 @@ def trace(
 
 
 def _widened(deflated: Deflated, relative_error: float, products: int, advance: Advance) -> Deflated:
-    """Deflate as long as a vector saves more than one probe: the variance falls by twice what each adds to the square."""
+    """Deflate as long as a vector saves more than one probe: the variance falls by twice what it adds to the square."""
     most, gains = min(WIDEST, products // 2), list[float]()
     while deflated.count < most and not deflated.whole and deflated.fits():
         before = deflated.square
