@@ -13,6 +13,9 @@ How it is curved
 What kind of point it is
     critical_point, escape, find_critical_point
 
+Networks of the same function
+    transformed
+
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
@@ -25,6 +28,9 @@ Several subsets, several planes, files of results
 Results, for annotations (each has to_frame, to_record and save, most have plot)
     Sharpness, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
     Spectrum, CriticalPoint, Escape, Stationary, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+
+A network of the same function, as `transformed` returns it
+    Transformed
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -56,6 +62,7 @@ _HOMES = {
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
     "Trace": "flatmin.curvature",
+    "Transformed": "flatmin.symmetries",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
     "critical_point": "flatmin.curvature",
@@ -82,6 +89,7 @@ _HOMES = {
     "spectrum": "flatmin.curvature",
     "top_eigenvalues": "flatmin.curvature",
     "trace": "flatmin.curvature",
+    "transformed": "flatmin.symmetries",
 }
 _ROOMS = ("data", "networks")
 __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
@@ -106,6 +114,7 @@ __all__ = [
     "Subsets",
     "ThreePointPlane",
     "Trace",
+    "Transformed",
     "__version__",
     "average_case_sharpness",
     "by_layer",
@@ -133,6 +142,7 @@ __all__ = [
     "spectrum",
     "top_eigenvalues",
     "trace",
+    "transformed",
 ]
 
 if TYPE_CHECKING:
@@ -184,3 +194,4 @@ if TYPE_CHECKING:
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.symmetries import Transformed, transformed
