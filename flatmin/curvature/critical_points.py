@@ -95,8 +95,9 @@ def critical_point(
     r"""The kind of point by gradient and eigenvalues of the Hessian.
 
     An eigenvalue counts as zero up to ``tolerance`` times the longest one, :math:`\lambda`; the gradient up to the same
-    number, which is what a step of length ``tolerance`` along the sharpest direction makes of it. Zero eigenvalues decide: a network has directions that change nothing
-    (dead neurons, rescalings), so that the strict sign test calls hardly any point of one a minimum.
+    number, which is what a step of length ``tolerance`` along the sharpest direction makes of it. Zero eigenvalues
+    decide: a network has directions that change nothing (dead neurons, rescalings), so that the strict sign test calls
+    hardly any point of one a minimum.
 
     Up to ``limit`` weights all eigenvalues are computed; of a larger network the two ends (which tell a saddle), and
     the numbers in between by :func:`~flatmin.curvature.density.spectral_density`.

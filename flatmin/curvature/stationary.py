@@ -78,12 +78,12 @@ def find_critical_point(
 ) -> Stationary:
     r"""Go to where the gradient is zero.
 
-    Two methods make :math:`\tfrac12 \|g\|^2` small, and end at a minimum, a maximum or a saddle, whichever is near. ``"gradient_norm"`` is L-BFGS on it, whose gradient is
-    :math:`H g`: a gradient and a product a step. ``"levenberg_marquardt"`` takes steps
-    :math:`-(H^2 + \mu I)^{-1} H g`, Newton's where :math:`\mu` is small, which shrinks as long as the gradient does; it
-    writes the Hessian out at each step, and needs few where that is far from singular. Where :math:`H g = 0`
-    and g is not, both stop at a point that is no critical one, and networks are full of such places (Frye et al.,
-    2021); the result says so. ``"saddle_free_newton"`` makes the loss small, by steps
+    Two methods make :math:`\tfrac12 \|g\|^2` small, and end at a minimum, a maximum or a saddle, whichever is near.
+    ``"gradient_norm"`` is L-BFGS on it, whose gradient is :math:`H g`: a gradient and a product a step.
+    ``"levenberg_marquardt"`` takes steps :math:`-(H^2 + \mu I)^{-1} H g`, Newton's where :math:`\mu` is small, which
+    shrinks as long as the gradient does; it writes the Hessian out at each step, and needs few where that is far from
+    singular. Where :math:`H g = 0` and g is not, both stop at a point that is no critical one, and networks are full of
+    such places (Frye et al., 2021); the result says so. ``"saddle_free_newton"`` makes the loss small, by steps
     :math:`-(|H| + \mu I)^{-1} g`, which leave saddles (Dauphin et al., 2014), and ends at a minimum, if there is one:
     cross-entropy on examples that a network can tell apart has none.
 
