@@ -4,7 +4,7 @@ The loss as a function of the weights
     Objective
 
 How sharp it is
-    epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
+    epsilon_sharpness, worst_case_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -16,7 +16,7 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, WorstCase, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -40,6 +40,7 @@ _HOMES = {
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
+    "WorstCase": "flatmin.sharpness",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
     "effort": "flatmin.sharpness.effort",
@@ -54,6 +55,7 @@ _HOMES = {
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
+    "worst_case_sharpness": "flatmin.sharpness.worst_case",
 }
 _ROOMS = ("data", "networks")
 __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
@@ -70,6 +72,7 @@ __all__ = [
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
+    "WorstCase",
     "__version__",
     "average_case_sharpness",
     "by_layer",
@@ -85,6 +88,7 @@ __all__ = [
     "slice_1d",
     "slice_2d",
     "slice_path",
+    "worst_case_sharpness",
 ]
 
 if TYPE_CHECKING:
@@ -108,9 +112,10 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness
+    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness, WorstCase
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.sharpness.worst_case import worst_case_sharpness

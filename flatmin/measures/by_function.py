@@ -13,6 +13,7 @@ def by_function(
     *,
     settings: type[MeasureSettings],
     several: Mapping[str, str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     passes: Callable[[Any], float],
     columns: tuple[str, ...],
     name: str | None = None,
@@ -27,6 +28,7 @@ def by_function(
         where: ``module:function``; ``function(objective, **arguments)`` gives a result with ``to_record()``.
         settings: What can be asked.
         several: The settings that hold several values, each with the argument it stands for: ``{"sigmas": "sigma"}``.
+        fixed: Arguments that make the measure what it is, and that nobody is asked for: ``{"adaptive": True}``.
         passes: Work of one call, in passes over the examples, from the settings.
         columns: What the table holds of a result.
         name: Of the measure and of its table; that of the function unless it is given.
@@ -37,7 +39,7 @@ def by_function(
     """
     module, function = where.split(":")
     name = name or function
-    grid = dict(several or {})
+    grid, always = dict(several or {}), dict(fixed or {})
     usual = {*AlongTraining.model_fields}
     own = [field for field in settings.model_fields if field not in usual]
     single = [field for field in own if field not in grid]
@@ -51,7 +53,7 @@ def by_function(
                 examples=examples,
                 batch_size=min(settings.batch_size, examples),
                 passes=float(passes(settings)) * len(combinations),
-                setup={"each": combinations, "all": {field: getattr(settings, field) for field in single}},
+                setup={"each": combinations, "all": always | {field: getattr(settings, field) for field in single}},
             )
 
     def _values(settings: Any) -> list[list[Any]]:

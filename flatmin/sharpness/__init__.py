@@ -4,6 +4,7 @@ from flatmin.sharpness.average_case import AverageCase, average_case_sharpness
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
 from flatmin.sharpness.held_out import Rise, rise_on
+from flatmin.sharpness.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "METHODS",
@@ -11,8 +12,10 @@ __all__ = [
     "Effort",
     "Rise",
     "Sharpness",
+    "WorstCase",
     "average_case_sharpness",
     "effort",
     "epsilon_sharpness",
     "rise_on",
+    "worst_case_sharpness",
 ]
