@@ -1,7 +1,7 @@
 """flatmin: sharp and flat minima of neural networks, after Keskar et al. (2017).
 
 The loss as a function of the weights
-    Objective
+    Objective, logit_normalized
 
 How sharp it is
     epsilon_sharpness, worst_case_sharpness, average_case_sharpness, effort, rise_on, by_layer
@@ -47,6 +47,7 @@ _HOMES = {
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
     "load": "flatmin.core.result",
+    "logit_normalized": "flatmin.objective.normalized_logits",
     "over_subsets": "flatmin.landscapes",
     "path_between": "flatmin.landscapes",
     "plane_through": "flatmin.landscapes",
@@ -80,6 +81,7 @@ __all__ = [
     "epsilon_sharpness",
     "filter_normalized",
     "load",
+    "logit_normalized",
     "over_subsets",
     "path_between",
     "plane_through",
@@ -111,6 +113,7 @@ if TYPE_CHECKING:
         slice_2d,
         slice_path,
     )
+    from flatmin.objective.normalized_logits import logit_normalized
     from flatmin.objective.objective import Objective
     from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness, WorstCase
     from flatmin.sharpness.average_case import average_case_sharpness

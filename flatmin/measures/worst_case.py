@@ -26,7 +26,9 @@ class WorstCaseSettings(AlongTraining):
     steps: Annotated[Count, Field(le=100_000)] = 20
 
 
-def in_a_ball(name: str, settings: type[WorstCaseSettings], *, words: str, noun: str, **fixed: Any) -> Measure[Any]:
+def in_a_ball(
+    name: str, settings: type[WorstCaseSettings], *, words: str, noun: str, made: str | None = None, **fixed: Any
+) -> Measure[Any]:
     """Declare the largest rise in one kind of ball."""
     return by_function(
         "flatmin.sharpness:worst_case_sharpness",
@@ -36,10 +38,11 @@ def in_a_ball(name: str, settings: type[WorstCaseSettings], *, words: str, noun:
         settings=settings,
         several={"rhos": "rho"},
         fixed=fixed,
+        made=made,
         passes=lambda asked: 3.0 * (asked.steps + 1),
         columns=("rho", "value", "base_loss", "left_to_gain", "converged", "evaluations"),
         unit="largest rise of the loss",
-        needs=("value", "value_and_gradient"),
+        needs=("value", "value_and_gradient", *([made] if made else [])),
         few="biased upwards: the worst point is theirs",
         unchanged_by=ADAPTIVE if fixed["adaptive"] else STANDARD,
     )

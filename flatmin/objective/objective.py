@@ -22,6 +22,7 @@ from flatmin.objective.forward import Forward
 from flatmin.objective.losses import OwnStep, Problem, Supervised
 from flatmin.objective.module import Standing
 from flatmin.objective.network import Network, arithmetic
+from flatmin.objective.normalized_logits import LogitNormalized
 from flatmin.objective.parameters import Layout, transposed_filters
 from flatmin.objective.probe import Probe
 from flatmin.objective.reestimate import Reestimated, reestimated
@@ -325,6 +326,19 @@ class Objective:
                 "or none has a row for each example."
             )
         return [self._on([cut]) for cut in found]
+
+    def logit_normalized(self) -> "Objective":
+        """The same objective of normalised logits, see :mod:`flatmin.objective.normalized_logits`.
+
+        Raises:
+            ValueError: If the loss is the user's own step, or none of classes.
+        """
+        if not isinstance(self._problem, Supervised):
+            raise ValueError("logits cannot be normalised within the user's own step(model, batch).")
+        other = copy.copy(self)
+        other._problem = Supervised(LogitNormalized(self._problem.given), self.device, self.dtype)
+        other._forward = other._evaluator()
+        return other
 
     def _on(self, batches: list[Batch]) -> "Objective":
         other = copy.copy(self)
