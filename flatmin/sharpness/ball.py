@@ -1,14 +1,14 @@
-r"""The function that a worst-case sharpness maximises: the loss over a ball around theta, in units of its radius.
+r"""The function that a worst-case sharpness maximises: the loss over a ball around theta.
 
-Points are :math:`\theta + c \circ u` with :math:`\|u\|_p \le \rho`. Steps, projections and the test of a maximum are
-taken in u, where the ball is round whatever c is: with :math:`c = |\theta|` a search visits the same functions after
-an element-wise rescaling of the weights.
+Points are :math:`\theta + \delta(u)` with :math:`\|u\|_p \le \rho`; mostly :math:`\delta(u) = c \circ u`. Steps,
+projections and the test of a maximum are taken in u, where the ball is round whatever c is: with :math:`c = |\theta|` a
+search visits the same functions after an element-wise rescaling of the weights.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -53,6 +53,53 @@ NORMS = {
 }
 
 
+class Paths(Protocol):
+    """How u leads from theta to a point of the ball."""
+
+    def perturbation(self, u: Tensor) -> Tensor:
+        """What is added to the weights."""
+        ...
+
+    def pulled(self, u: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient in u, from that in the weights at the point."""
+        ...
+
+    def admissible(self, u: Tensor) -> Tensor:
+        """The nearest u that is one."""
+        ...
+
+    def reach(self, norm: Norm) -> float:
+        """The longest perturbation of a small ball, by its radius."""
+        ...
+
+
+class Straight:
+    """Straight lines of their own scale in each weight.
+
+    Args:
+        scale: c, (size,).
+    """
+
+    def __init__(self, scale: Tensor) -> None:
+        self.scale = scale
+
+    def perturbation(self, u: Tensor) -> Tensor:
+        """C u."""
+        return self.scale * u
+
+    def pulled(self, u: Tensor, gradient: Tensor) -> Tensor:
+        """C times the gradient, wherever u is."""
+        return self.scale * gradient
+
+    def admissible(self, u: Tensor) -> Tensor:
+        """Every u is."""
+        return u
+
+    def reach(self, norm: Norm) -> float:
+        """That of the norm."""
+        return norm.reach(self.scale)
+
+
 @dataclass(frozen=True)
 class Peak:
     """The highest point of a search.
@@ -77,7 +124,7 @@ class Ball:
     Attributes:
         objective: The loss.
         theta: The middle.
-        scale: c, (size,).
+        paths: From u to the points.
         rho: The radius.
         norm: Of u.
         base_loss: Loss at theta.
@@ -89,7 +136,7 @@ class Ball:
 
     objective: Any
     theta: Tensor
-    scale: Tensor
+    paths: Paths
     rho: float
     norm: Norm
     base_loss: float
@@ -99,7 +146,7 @@ class Ball:
     highest: Peak = field(init=False)
 
     @classmethod
-    def around(cls, objective: Any, *, rho: float, norm: str, adaptive: bool) -> Self:
+    def around(cls, objective: Any, paths: Paths, *, rho: float, norm: str) -> Self:
         """The ball around where an objective stands.
 
         Raises:
@@ -109,16 +156,16 @@ class Ball:
         loss, gradient = objective.value_and_gradient(theta)
         if not math.isfinite(loss):
             raise RuntimeError(f"the loss at theta must be finite, got {float(loss)}.")
-        scale = theta.abs() if adaptive else torch.ones_like(theta)
-        return cls(objective, theta, scale, rho, NORMS[norm], float(loss), scale * gradient)
+        slope = paths.pulled(torch.zeros_like(theta), gradient)
+        return cls(objective, theta, paths, rho, NORMS[norm], float(loss), slope)
 
     def __post_init__(self) -> None:
         self.highest = Peak(self.base_loss, torch.zeros_like(self.theta), self.base_slope)
 
     def value_and_slope(self, u: Tensor) -> tuple[float, Tensor]:
         """Loss and its gradient in u; minus infinity and zeros where it is NaN."""
-        value, gradient = self.objective.value_and_gradient(self.theta + self.scale * u)
-        loss, slope = float(value), self.scale * torch.nan_to_num(gradient)
+        value, gradient = self.objective.value_and_gradient(self.theta + self.paths.perturbation(u))
+        loss, slope = float(value), self.paths.pulled(u, torch.nan_to_num(gradient))
         self.evaluations += 1
         if math.isnan(loss):
             self.not_a_number += 1
@@ -129,8 +176,8 @@ class Ball:
 
     def random_point(self, generator: torch.Generator) -> Tensor:
         """A point inside, in a random direction; the same on every device."""
-        direction = torch.randn(self.theta.shape, generator=generator, dtype=torch.float64)
-        return (self.rho / 2 * self.norm.steepest(direction)).to(self.theta)
+        direction = torch.randn(self.theta.shape, generator=generator, dtype=torch.float64).to(self.theta)
+        return self.rho / 2 * self.norm.steepest(self.paths.admissible(direction))
 
     def left_to_gain(self, peak: Peak) -> float:
         """How far the tangent plane at a point rises within the ball: 0 at a maximum, and of a concave loss a bound."""
@@ -140,5 +187,5 @@ class Ball:
     def resolved(self) -> bool:
         """Whether the arithmetic tells the points of the ball apart, and the highest loss from that at theta."""
         unit = RESOLVED * torch.finfo(self.theta.dtype).eps
-        wide = self.rho * self.norm.reach(self.scale) >= unit * norm(self.theta)
+        wide = self.rho * self.paths.reach(self.norm) >= unit * norm(self.theta)
         return wide and not 0 < self.highest.loss - self.base_loss < unit * abs(self.base_loss)
