@@ -4,7 +4,7 @@ The loss as a function of the weights
     Objective, logit_normalized
 
 How sharp it is
-    epsilon_sharpness, worst_case_sharpness, average_case_sharpness, effort, rise_on, by_layer
+    epsilon_sharpness, worst_case_sharpness, geodesic_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -16,7 +16,7 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, WorstCase, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, WorstCase, Geodesic, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
     "Effort": "flatmin.sharpness",
+    "Geodesic": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
     "Plane": "flatmin.landscapes",
@@ -46,6 +47,7 @@ _HOMES = {
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
+    "geodesic_sharpness": "flatmin.sharpness.geodesic",
     "load": "flatmin.core.result",
     "logit_normalized": "flatmin.objective.normalized_logits",
     "over_subsets": "flatmin.landscapes",
@@ -64,6 +66,7 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 __all__ = [
     "AverageCase",
     "Effort",
+    "Geodesic",
     "Line",
     "Objective",
     "Plane",
@@ -80,6 +83,7 @@ __all__ = [
     "effort",
     "epsilon_sharpness",
     "filter_normalized",
+    "geodesic_sharpness",
     "load",
     "logit_normalized",
     "over_subsets",
@@ -115,10 +119,11 @@ if TYPE_CHECKING:
     )
     from flatmin.objective.normalized_logits import logit_normalized
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness, WorstCase
+    from flatmin.sharpness import AverageCase, Effort, Geodesic, Rise, Sharpness, WorstCase
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+    from flatmin.sharpness.geodesic import geodesic_sharpness
     from flatmin.sharpness.held_out import rise_on
     from flatmin.sharpness.worst_case import worst_case_sharpness

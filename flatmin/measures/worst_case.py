@@ -12,6 +12,8 @@ STANDARD = ("logit_shift", "partition", "permutation")
 """A shift moves the ball along, and its size does not depend on the weights."""
 ADAPTIVE = ("layer_rescaling", "node_rescaling", "batch_norm_scale", "partition", "permutation")
 """The ball is rescaled with the weights."""
+COLUMNS = ("rho", "value", "base_loss", "left_to_gain", "converged", "evaluations")
+BIASED = "biased upwards: the worst point is theirs"
 
 
 class WorstCaseSettings(AlongTraining):
@@ -24,6 +26,11 @@ class WorstCaseSettings(AlongTraining):
 
     rhos: Several[Length] = (0.05,)
     steps: Annotated[Count, Field(le=100_000)] = 20
+
+
+def passes(asked: WorstCaseSettings) -> float:
+    """Of one search, each step of which takes a gradient."""
+    return 3.0 * (asked.steps + 1)
 
 
 def in_a_ball(
@@ -39,10 +46,10 @@ def in_a_ball(
         several={"rhos": "rho"},
         fixed=fixed,
         made=made,
-        passes=lambda asked: 3.0 * (asked.steps + 1),
-        columns=("rho", "value", "base_loss", "left_to_gain", "converged", "evaluations"),
+        passes=passes,
+        columns=COLUMNS,
         unit="largest rise of the loss",
         needs=("value", "value_and_gradient", *([made] if made else [])),
-        few="biased upwards: the worst point is theirs",
+        few=BIASED,
         unchanged_by=ADAPTIVE if fixed["adaptive"] else STANDARD,
     )

@@ -273,6 +273,17 @@ class Objective:
         return {name: groups[name] for name in self._network.layout.shapes if name in groups}
 
     @property
+    def heads(self) -> dict[str, int]:
+        """Heads of each :class:`torch.nn.MultiheadAttention` of which all weights move, by its name."""
+        layers = dict(self._network.module.named_modules())
+        return {
+            name: layer.num_heads
+            for name, layer in layers.items()
+            if isinstance(layer, nn.MultiheadAttention)
+            and all(own in self._network.layout.shapes for own, _ in layer.named_parameters(prefix=name))
+        }
+
+    @property
     def batches(self) -> list[Any]:
         """The fixed batches: ``(inputs, targets, ...)``, or as they came where the loss is the user's own."""
         return [batch.parts if isinstance(self._problem, Supervised) else batch.parts[0] for batch in self._batches]
