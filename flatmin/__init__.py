@@ -1,10 +1,10 @@
 """flatmin: sharp and flat minima of neural networks, after Keskar et al. (2017).
 
 The loss as a function of the weights
-    Objective
+    Objective, logit_normalized
 
 How sharp it is
-    epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
+    epsilon_sharpness, worst_case_sharpness, geodesic_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
 How it is curved
     top_eigenvalues, trace, diagonal, spectral_density, spectrum, hessian
@@ -26,7 +26,7 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
+    Sharpness, WorstCase, Geodesic, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
     Spectrum, CriticalPoint, Escape, Stationary, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 A network of the same function, as `transformed` returns it
@@ -50,6 +50,7 @@ _HOMES = {
     "Effort": "flatmin.sharpness",
     "Eigenvalues": "flatmin.curvature",
     "Escape": "flatmin.curvature",
+    "Geodesic": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
     "Plane": "flatmin.landscapes",
@@ -63,6 +64,7 @@ _HOMES = {
     "ThreePointPlane": "flatmin.landscapes",
     "Trace": "flatmin.curvature",
     "Transformed": "flatmin.symmetries",
+    "WorstCase": "flatmin.sharpness",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
     "critical_point": "flatmin.curvature",
@@ -74,9 +76,11 @@ _HOMES = {
     "filter_normalized": "flatmin.landscapes",
     "find_critical_point": "flatmin.curvature",
     "gauss_newton": "flatmin.curvature",
+    "geodesic_sharpness": "flatmin.sharpness.geodesic",
     "hessian": "flatmin.curvature",
     "linear_operator": "flatmin.curvature",
     "load": "flatmin.core.result",
+    "logit_normalized": "flatmin.objective.normalized_logits",
     "over_subsets": "flatmin.landscapes",
     "path_between": "flatmin.landscapes",
     "plane_through": "flatmin.landscapes",
@@ -90,6 +94,7 @@ _HOMES = {
     "top_eigenvalues": "flatmin.curvature",
     "trace": "flatmin.curvature",
     "transformed": "flatmin.symmetries",
+    "worst_case_sharpness": "flatmin.sharpness.worst_case",
 }
 _ROOMS = ("data", "networks")
 __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
@@ -102,6 +107,7 @@ __all__ = [
     "Effort",
     "Eigenvalues",
     "Escape",
+    "Geodesic",
     "Line",
     "Objective",
     "Plane",
@@ -115,6 +121,7 @@ __all__ = [
     "ThreePointPlane",
     "Trace",
     "Transformed",
+    "WorstCase",
     "__version__",
     "average_case_sharpness",
     "by_layer",
@@ -127,9 +134,11 @@ __all__ = [
     "filter_normalized",
     "find_critical_point",
     "gauss_newton",
+    "geodesic_sharpness",
     "hessian",
     "linear_operator",
     "load",
+    "logit_normalized",
     "over_subsets",
     "path_between",
     "plane_through",
@@ -143,6 +152,7 @@ __all__ = [
     "top_eigenvalues",
     "trace",
     "transformed",
+    "worst_case_sharpness",
 ]
 
 if TYPE_CHECKING:
@@ -187,11 +197,21 @@ if TYPE_CHECKING:
         slice_2d,
         slice_path,
     )
+    from flatmin.objective.normalized_logits import logit_normalized
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness
+    from flatmin.sharpness import (
+        AverageCase,
+        Effort,
+        Geodesic,
+        Rise,
+        Sharpness,
+        WorstCase,
+    )
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+    from flatmin.sharpness.geodesic import geodesic_sharpness
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.sharpness.worst_case import worst_case_sharpness
     from flatmin.symmetries import Transformed, transformed

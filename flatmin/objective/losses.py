@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from flatmin.objective.batches import TARGETS, Batch, Weights, mapped, shared, tensors
 from flatmin.objective.copying import converted, moved
+from flatmin.objective.normalized_logits import LogitNormalized
 
 _CLASSES = (F.cross_entropy, F.nll_loss)
 _NUMBERS = (
@@ -75,7 +76,16 @@ class Reduction(NamedTuple):
 
 
 def reduction_of(loss: Callable[..., Any]) -> Reduction | None:
-    """How one of torch's own losses reduces; ``None`` for any other."""
+    """How one of torch's own losses reduces; ``None`` for any other.
+
+    Raises:
+        ValueError: If it normalises logits, and is none of classes.
+    """
+    if isinstance(loss, LogitNormalized):
+        inner = reduction_of(loss.loss)
+        if inner is not None and inner.of_numbers:
+            raise ValueError(f"logits are normalised for a loss of classes, got {inner.function.__name__}.")
+        return inner
     settings: dict[str, Any] = {}
     function = loss
     while isinstance(function, partial) and not function.args:

@@ -22,6 +22,7 @@ from flatmin.objective.forward import Forward
 from flatmin.objective.losses import OwnStep, Problem, Supervised
 from flatmin.objective.module import Standing
 from flatmin.objective.network import Network, arithmetic
+from flatmin.objective.normalized_logits import LogitNormalized
 from flatmin.objective.parameters import Layout, transposed_filters
 from flatmin.objective.probe import Probe
 from flatmin.objective.reestimate import Reestimated, reestimated
@@ -272,6 +273,17 @@ class Objective:
         return {name: groups[name] for name in self._network.layout.shapes if name in groups}
 
     @property
+    def heads(self) -> dict[str, int]:
+        """Heads of each :class:`torch.nn.MultiheadAttention` of which all weights move, by its name."""
+        layers = dict(self._network.module.named_modules())
+        return {
+            name: layer.num_heads
+            for name, layer in layers.items()
+            if isinstance(layer, nn.MultiheadAttention)
+            and all(own in self._network.layout.shapes for own, _ in layer.named_parameters(prefix=name))
+        }
+
+    @property
     def batches(self) -> list[Any]:
         """The fixed batches: ``(inputs, targets, ...)``, or as they came where the loss is the user's own."""
         return [batch.parts if isinstance(self._problem, Supervised) else batch.parts[0] for batch in self._batches]
@@ -325,6 +337,19 @@ class Objective:
                 "or none has a row for each example."
             )
         return [self._on([cut]) for cut in found]
+
+    def logit_normalized(self) -> "Objective":
+        """The same objective of normalised logits, see :mod:`flatmin.objective.normalized_logits`.
+
+        Raises:
+            ValueError: If the loss is the user's own step, or none of classes.
+        """
+        if not isinstance(self._problem, Supervised):
+            raise ValueError("logits cannot be normalised within the user's own step(model, batch).")
+        other = copy.copy(self)
+        other._problem = Supervised(LogitNormalized(self._problem.given), self.device, self.dtype)
+        other._forward = other._evaluator()
+        return other
 
     def _on(self, batches: list[Batch]) -> "Objective":
         other = copy.copy(self)

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from flatmin.core.checks import one_of, positive, seed_of
 from flatmin.core.precision import resolves
-from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace
+from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace, Shares
+
+BOXES = ("published", "relative")
 
 
 class Unbounded(Exception):
@@ -38,7 +40,7 @@ class Box:
     """
 
     objective: Any
-    space: FullSpace | RandomSubspace
+    space: FullSpace | Shares | RandomSubspace
     theta: Tensor
     epsilon: float
     base_loss: float
@@ -51,30 +53,44 @@ class Box:
 
     @classmethod
     def around(
-        cls, objective: Any, point: Tensor, *, epsilon: float, subspace_dim: int | None, distribution: str, seed: int
+        cls,
+        objective: Any,
+        point: Tensor,
+        *,
+        epsilon: float,
+        subspace_dim: int | None,
+        distribution: str,
+        seed: int,
+        box: str = "published",
     ) -> Self:
         """The box of :func:`~flatmin.sharpness.epsilon_sharpness`, after the same checks.
 
         Raises:
             TypeError: If a number is of the wrong kind.
-            ValueError: If ``epsilon`` is not positive, ``subspace_dim`` out of range or the distribution unknown.
+            ValueError: If ``epsilon`` is not positive, ``subspace_dim`` out of range, a name unknown, or the box
+                relative in a subspace.
             RuntimeError: If the loss at the point is not finite, or not above -1.
         """
         positive("epsilon", epsilon)
         one_of("distribution", distribution, DISTRIBUTIONS)
+        one_of("box", box, BOXES)
         seed_of("seed", seed)
+        if box == "relative" and subspace_dim is not None:
+            raise ValueError(
+                "`box` must be 'published' in a random subspace, whose coordinates are no shares of weights."
+            )
         base_loss = float(objective.value(point))
         if not -1 < base_loss < math.inf:
             raise RuntimeError(f"the loss at theta must be finite and above -1, got {base_loss}: see the formula.")
-        space = (
-            FullSpace(point)
-            if subspace_dim is None
-            else RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)
-        )
+        space: FullSpace | Shares | RandomSubspace
+        if subspace_dim is not None:
+            space = RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)
+        else:
+            space = Shares(point) if box == "relative" else FullSpace(point)
         return cls(objective, space, point, float(epsilon), base_loss)
 
     def __post_init__(self) -> None:
-        self.half_width = (self.epsilon * (self.space.coordinates(self.theta).abs() + 1)).to(self.theta.dtype)
+        self.half_width = (self.epsilon * self.space.widths(self.theta)).to(self.theta.dtype)
         self.best_loss = self.base_loss
         self.best_z = torch.zeros_like(self.half_width)
         self.rises = [(self.evaluations, self.base_loss)]

@@ -75,8 +75,9 @@ class Sharpness(Measured):
         resolved: Whether ``epsilon`` is at least 32 machine epsilons of the objective's dtype (4e-6 in float32). Below,
             rounding decides the value: take an objective in float64.
         not_a_number: Points at which the loss was NaN; they were passed over.
-        coordinates: z of the worst point, (dim,).
+        coordinates: z of the worst point, (dim,); shares of the weights where the box is relative.
         perturbation: A z of the worst point, (size,): ``theta + perturbation`` has the loss ``worst_loss``.
+        box: ``"published"`` or ``"relative"``.
     """
 
     sharpness: float
@@ -97,6 +98,7 @@ class Sharpness(Measured):
     not_a_number: int
     coordinates: Tensor
     perturbation: Tensor
+    box: str = "published"
     long = ("coordinates", "perturbation")
     unit = "%"
 
@@ -117,7 +119,8 @@ class Sharpness(Measured):
         if self.not_a_number:
             yield f"{self.not_a_number:,} of {self.evaluations:,} losses were NOT A NUMBER and passed over"
         space = "full space" if self.subspace_dim is None else f"{self.subspace_dim} random dimensions"
-        yield f"epsilon {self.epsilon:g}, {space}, method {self.method!r}, {self.evaluations:,} evaluations"
+        share = " of each weight" if self.box == "relative" else ""
+        yield f"epsilon {self.epsilon:g}{share}, {space}, method {self.method!r}, {self.evaluations:,} evaluations"
         yield f"loss {self.base_loss:.4g}, at worst {self.worst_loss:.4g}"
         yield f"{self.share_at_bound:.0%} of the coordinates at the bound"
         yield from self.grounds()
@@ -144,6 +147,7 @@ def epsilon_sharpness(
     epsilon: float = 1e-3,
     subspace_dim: int | None = None,
     method: str = "strong",
+    box: str = "published",
     distribution: str = "normal",
     theta: Tensor | None = None,
     starts: Sequence[Tensor] = (),
@@ -155,7 +159,9 @@ def epsilon_sharpness(
     .. math:: \phi = 100 \cdot \frac{\max_{z \in C_\epsilon} f(\theta + A z) - f(\theta)}{1 + f(\theta)}
 
     :math:`C_\epsilon` is :math:`|z_i| \le \epsilon \, (|(A^+ \theta)_i| + 1)`. Keskar et al. (2017), Metric 2.1. The
-    box has an absolute part (the 1), so :math:`\phi` changes when a network is rescaled without changing its function.
+    box has an absolute part (the 1), so :math:`\phi` changes when a network is rescaled without changing its function
+    (Dinh et al., 2017). The relative box :math:`|z_i| \le \epsilon\,|\theta_i|` does without and has no such fault; it
+    is narrower, mostly by far, and weights that are 0 stay: the two are not to be compared at one epsilon.
 
     The maximum of a non-convex function cannot be guaranteed, and the maximiser decides the value:
 
@@ -172,6 +178,7 @@ def epsilon_sharpness(
         epsilon: Relative half-width of the box; the paper has 1e-3 and 5e-4.
         subspace_dim: Columns of a random A (the paper has 100); ``None`` searches the full space, A = I.
         method: ``"strong"`` or ``"paper"``.
+        box: ``"published"``, or ``"relative"`` for one without the 1; that in the full space alone.
         distribution: Of the entries of a random A, see :class:`~flatmin.sharpness.subspace.RandomSubspace`.
         theta: The point; ``None`` means ``objective.theta``.
         starts: Further starts of ``"strong"``, vectors z of the box's dimension (moved into the box): given the
@@ -185,7 +192,7 @@ def epsilon_sharpness(
     Raises:
         TypeError: If ``objective`` is none, a network say, or a number is of the wrong kind.
         ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not
-            fit, the seed has more than 32 bits or a name is unknown.
+            fit, the seed has more than 32 bits, a name is unknown or the box is relative in a random subspace.
         RuntimeError: If the loss at ``theta`` is not finite, or not above -1.
 
     Example:
@@ -203,37 +210,38 @@ def epsilon_sharpness(
         raise ValueError(f"`theta` must have shape {tuple(objective.theta.shape)}, got {tuple(point.shape)}.")
     shown = evaluations_shown(objective, "sharpness", None, shown=progress)
     with full_precision(point.device), shown as watched:
-        box = Box.around(
-            watched, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed
+        searched = Box.around(
+            watched, point, epsilon=epsilon, subspace_dim=subspace_dim, distribution=distribution, seed=seed, box=box
         )
         for start in starts:
-            if start.shape != (box.dim,):
-                raise ValueError(f"`starts` must hold vectors of shape ({box.dim},), got {tuple(start.shape)}.")
-        climbs = _climbs(box, method, starts, seed=seed)
-        share_at_bound, perturbation = box.at_bound(box.best_z), box.space.forward(box.best_z)
+            if start.shape != (searched.dim,):
+                raise ValueError(f"`starts` must hold vectors of shape ({searched.dim},), got {tuple(start.shape)}.")
+        climbs = _climbs(searched, method, starts, seed=seed)
+        share_at_bound, perturbation = searched.at_bound(searched.best_z), searched.space.forward(searched.best_z)
     ends = [climb.loss for climb in climbs]
     return Sharpness(
-        sharpness=box.sharpness(box.best_loss),
-        base_loss=box.base_loss,
-        worst_loss=box.best_loss,
-        epsilon=box.epsilon,
+        sharpness=searched.sharpness(searched.best_loss),
+        base_loss=searched.base_loss,
+        worst_loss=searched.best_loss,
+        epsilon=searched.epsilon,
         method=method,
         subspace_dim=subspace_dim,
         **Measured.ground(objective),
         seed=seed,
-        evaluations=box.evaluations,
+        evaluations=searched.evaluations,
         iterations=sum(climb.iterations for climb in climbs),
         share_at_bound=share_at_bound,
         perturbation_norm=norm(perturbation),
         climbs=tuple(ends),
-        spread=_spread(ends[1:], box),
-        converged=box.resolved
-        and math.isfinite(box.best_loss)
+        spread=_spread(ends[1:], searched),
+        converged=searched.resolved
+        and math.isfinite(searched.best_loss)
         and all(climb.stalled for climb in climbs[1:] or climbs),
-        resolved=box.resolved,
-        not_a_number=box.not_a_number,
-        coordinates=box.best_z.clone(),
+        resolved=searched.resolved,
+        not_a_number=searched.not_a_number,
+        coordinates=searched.best_z.clone(),
         perturbation=perturbation,
+        box=box,
     )
 
 

@@ -31,9 +31,32 @@ class FullSpace:
         """A' g."""
         return gradient
 
-    def coordinates(self, theta: Tensor) -> Tensor:
-        """A+ theta."""
-        return theta
+    def widths(self, theta: Tensor) -> Tensor:
+        """Half-widths of the published box, as multiples of epsilon."""
+        return theta.abs() + 1
+
+
+class Shares:
+    """A = diag |theta|: the box moves every weight by a share of itself, and a weight of 0 not at all.
+
+    It is a cube whatever the weights are, so that a search in it is as blind to a rescaling of them as its maximum.
+    """
+
+    def __init__(self, theta: Tensor) -> None:
+        self.dim = theta.numel()
+        self._scale = theta.abs()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """A z."""
+        return self._scale * z
+
+    def transpose(self, gradient: Tensor) -> Tensor:
+        """A' g."""
+        return self._scale * gradient
+
+    def widths(self, theta: Tensor) -> Tensor:
+        """Half-widths of the box, as multiples of epsilon: 1 each."""
+        return torch.ones_like(theta)
 
 
 class RandomSubspace:
@@ -92,6 +115,10 @@ class RandomSubspace:
             right += (part @ block).double()
         solution: Tensor = torch.linalg.solve(gram * scale[:, None] * scale, right * scale)
         return solution
+
+    def widths(self, theta: Tensor) -> Tensor:
+        """Half-widths of the published box, as multiples of epsilon."""
+        return self.coordinates(theta).abs() + 1
 
     def _blocks(self) -> Iterator[Tensor]:
         return iter(self._kept) if self._kept is not None else self._drawn()

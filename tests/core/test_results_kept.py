@@ -35,6 +35,8 @@ FOUND = {
     "sharpness": lambda: flatmin.epsilon_sharpness(BOWL),
     "sharpness in a subspace": lambda: flatmin.epsilon_sharpness(BOWL, subspace_dim=2, method="paper"),
     "average": lambda: flatmin.average_case_sharpness(BOWL, pairs=1),
+    "geodesic": lambda: flatmin.geodesic_sharpness(BOWL, rho=0.1, pairs=[]),
+    "worst case": lambda: flatmin.worst_case_sharpness(BOWL, rho=0.1),
     "effort": lambda: flatmin.effort(BOWL),
     "subsets": lambda: flatmin.over_subsets(flatmin.average_case_sharpness, PARTS),
     "lines of subsets": lambda: flatmin.over_subsets(lambda part: flatmin.slice_1d(part, AXES[0], [0.0, 1.0]), PARTS),

@@ -46,6 +46,20 @@ def test_relative_noise_by_hand():
     assert found.standard_error == pytest.approx(np.std(rises, ddof=1) / math.sqrt(2))
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_uniform_noise_fills_the_box(relative):
+    theta = torch.tensor([2.0, -0.5, 0.0], dtype=torch.float64)
+    bowl = QuadraticObjective([1.0, 4.0, 10.0], theta=theta, linear=-torch.tensor([2.0, -2.0, 0.0]))
+    found = average_case_sharpness(bowl, sigma=0.3, relative=relative, distribution="uniform", pairs=4000)
+    exact = 0.3**2 / 6 * (4 + 1 if relative else 1 + 4 + 10)
+    assert abs(found.value - exact) < 3 * found.standard_error < 0.1 * exact
+    assert f"uniform noise up to 0.3{' of each weight' if relative else ''}," in repr(found)
+    furthest = []
+    box = FunctionObjective(lambda point: furthest.append(float((point - theta).abs().max())) or point.sum(), theta)
+    average_case_sharpness(box, sigma=0.3, distribution="uniform", pairs=200)
+    assert 0.29 < max(furthest) <= 0.3
+
+
 @pytest.fixture
 def network():
     torch.manual_seed(0)
@@ -84,6 +98,7 @@ def test_one_pair_has_no_error_and_an_infinite_loss_is_not_averaged_away():
     [
         ({"sigma": 0.0}, ValueError, "`sigma` must be"),
         ({"sigma": math.nan}, ValueError, "`sigma` must be"),
+        ({"distribution": "cauchy"}, ValueError, "`distribution` must be one of 'normal', 'uniform'"),
         ({"pairs": 0}, ValueError, "`pairs` must be"),
         ({"pairs": 2.5}, TypeError, "`pairs` must be"),
         ({"seed": 2**32}, ValueError, "`seed` must be below"),
