@@ -4,7 +4,7 @@ The loss as a function of the weights
     Objective
 
 How sharp it is
-    epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
+    epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer, pac_bayes_sigma
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -16,7 +16,7 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, AverageCase, Rise, Effort, PacBayesSigma, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -33,6 +33,7 @@ _HOMES = {
     "Effort": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
+    "PacBayesSigma": "flatmin.sharpness",
     "Plane": "flatmin.landscapes",
     "Rise": "flatmin.sharpness",
     "Sharpness": "flatmin.sharpness",
@@ -47,6 +48,7 @@ _HOMES = {
     "filter_normalized": "flatmin.landscapes",
     "load": "flatmin.core.result",
     "over_subsets": "flatmin.landscapes",
+    "pac_bayes_sigma": "flatmin.sharpness.pac_bayes",
     "path_between": "flatmin.landscapes",
     "plane_through": "flatmin.landscapes",
     "plot_side_by_side": "flatmin.figures.own_planes",
@@ -63,6 +65,7 @@ __all__ = [
     "Effort",
     "Line",
     "Objective",
+    "PacBayesSigma",
     "Plane",
     "Rise",
     "Sharpness",
@@ -78,6 +81,7 @@ __all__ = [
     "filter_normalized",
     "load",
     "over_subsets",
+    "pac_bayes_sigma",
     "path_between",
     "plane_through",
     "plot_side_by_side",
@@ -108,9 +112,10 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness
+    from flatmin.sharpness import AverageCase, Effort, PacBayesSigma, Rise, Sharpness
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.sharpness.pac_bayes import pac_bayes_sigma

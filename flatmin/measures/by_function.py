@@ -13,6 +13,7 @@ def by_function(
     *,
     settings: type[MeasureSettings],
     several: Mapping[str, str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     passes: Callable[[Any], float],
     columns: tuple[str, ...],
     name: str | None = None,
@@ -27,6 +28,7 @@ def by_function(
         where: ``module:function``; ``function(objective, **arguments)`` gives a result with ``to_record()``.
         settings: What can be asked.
         several: The settings that hold several values, each with the argument it stands for: ``{"sigmas": "sigma"}``.
+        fixed: Arguments that are no settings, such as the kind that this measure is of.
         passes: Work of one call, in passes over the examples, from the settings.
         columns: What the table holds of a result.
         name: Of the measure and of its table; that of the function unless it is given.
@@ -51,7 +53,10 @@ def by_function(
                 examples=examples,
                 batch_size=min(settings.batch_size, examples),
                 passes=float(passes(settings)) * len(combinations),
-                setup={"each": combinations, "all": {field: getattr(settings, field) for field in single}},
+                setup={
+                    "each": combinations,
+                    "all": {field: getattr(settings, field) for field in single} | dict(fixed or {}),
+                },
             )
 
     def _values(settings: Any) -> list[list[Any]]:
