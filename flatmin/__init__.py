@@ -4,7 +4,8 @@ The loss as a function of the weights
     Objective
 
 How sharp it is
-    epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer, pac_bayes_sigma
+    epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer, pac_bayes_sigma,
+    local_learning_coefficient
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -16,7 +17,8 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, PacBayesSigma, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, Line, Plane, ThreePointPlane,
+    Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
     "Effort": "flatmin.sharpness",
+    "LearningCoefficient": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
     "PacBayesSigma": "flatmin.sharpness",
@@ -47,6 +50,7 @@ _HOMES = {
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
     "load": "flatmin.core.result",
+    "local_learning_coefficient": "flatmin.sharpness.learning_coefficient",
     "over_subsets": "flatmin.landscapes",
     "pac_bayes_sigma": "flatmin.sharpness.pac_bayes",
     "path_between": "flatmin.landscapes",
@@ -63,6 +67,7 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 __all__ = [
     "AverageCase",
     "Effort",
+    "LearningCoefficient",
     "Line",
     "Objective",
     "PacBayesSigma",
@@ -80,6 +85,7 @@ __all__ = [
     "epsilon_sharpness",
     "filter_normalized",
     "load",
+    "local_learning_coefficient",
     "over_subsets",
     "pac_bayes_sigma",
     "path_between",
@@ -112,10 +118,11 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, PacBayesSigma, Rise, Sharpness
+    from flatmin.sharpness import AverageCase, Effort, LearningCoefficient, PacBayesSigma, Rise, Sharpness
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.sharpness.learning_coefficient import local_learning_coefficient
     from flatmin.sharpness.pac_bayes import pac_bayes_sigma

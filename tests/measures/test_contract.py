@@ -75,6 +75,7 @@ def asked(measure):
 
 SMALL = {
     "sharpness": {"methods": ("paper",), "draws": 1, "subspace_dim": 3},
+    "local_learning_coefficient": {"draws": 8, "burn_in": 4},
     "effort": {"evaluations": 5, "batch_norm": ("batch",)},
 }
 """What makes a measure cheap; the defaults serve where there is nothing to cut."""
