@@ -5,7 +5,7 @@ The loss as a function of the weights
 
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer, pac_bayes_sigma,
-    local_learning_coefficient
+    local_learning_coefficient, low_pass, local_entropy, fisher_rao, relative_flatness
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -17,8 +17,8 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, Line, Plane, ThreePointPlane,
-    Subsets, SubsetLines
+    Sharpness, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, LowPass, LocalEntropy,
+    FisherRao, RelativeFlatness, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -33,11 +33,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
     "Effort": "flatmin.sharpness",
+    "FisherRao": "flatmin.sharpness",
     "LearningCoefficient": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
+    "LocalEntropy": "flatmin.sharpness",
+    "LowPass": "flatmin.sharpness",
     "Objective": "flatmin.objective.objective",
     "PacBayesSigma": "flatmin.sharpness",
     "Plane": "flatmin.landscapes",
+    "RelativeFlatness": "flatmin.sharpness",
     "Rise": "flatmin.sharpness",
     "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
@@ -49,13 +53,17 @@ _HOMES = {
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
+    "fisher_rao": "flatmin.sharpness.fisher_rao",
     "load": "flatmin.core.result",
+    "local_entropy": "flatmin.sharpness.local_entropy",
     "local_learning_coefficient": "flatmin.sharpness.learning_coefficient",
+    "low_pass": "flatmin.sharpness.low_pass",
     "over_subsets": "flatmin.landscapes",
     "pac_bayes_sigma": "flatmin.sharpness.pac_bayes",
     "path_between": "flatmin.landscapes",
     "plane_through": "flatmin.landscapes",
     "plot_side_by_side": "flatmin.figures.own_planes",
+    "relative_flatness": "flatmin.sharpness.relative_flatness",
     "rise_on": "flatmin.sharpness.held_out",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
@@ -67,11 +75,15 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 __all__ = [
     "AverageCase",
     "Effort",
+    "FisherRao",
     "LearningCoefficient",
     "Line",
+    "LocalEntropy",
+    "LowPass",
     "Objective",
     "PacBayesSigma",
     "Plane",
+    "RelativeFlatness",
     "Rise",
     "Sharpness",
     "SharpnessCallback",
@@ -84,13 +96,17 @@ __all__ = [
     "effort",
     "epsilon_sharpness",
     "filter_normalized",
+    "fisher_rao",
     "load",
+    "local_entropy",
     "local_learning_coefficient",
+    "low_pass",
     "over_subsets",
     "pac_bayes_sigma",
     "path_between",
     "plane_through",
     "plot_side_by_side",
+    "relative_flatness",
     "rise_on",
     "slice_1d",
     "slice_2d",
@@ -118,11 +134,26 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, LearningCoefficient, PacBayesSigma, Rise, Sharpness
+    from flatmin.sharpness import (
+        AverageCase,
+        Effort,
+        FisherRao,
+        LearningCoefficient,
+        LocalEntropy,
+        LowPass,
+        PacBayesSigma,
+        RelativeFlatness,
+        Rise,
+        Sharpness,
+    )
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+    from flatmin.sharpness.fisher_rao import fisher_rao
     from flatmin.sharpness.held_out import rise_on
     from flatmin.sharpness.learning_coefficient import local_learning_coefficient
+    from flatmin.sharpness.local_entropy import local_entropy
+    from flatmin.sharpness.low_pass import low_pass
     from flatmin.sharpness.pac_bayes import pac_bayes_sigma
+    from flatmin.sharpness.relative_flatness import relative_flatness

@@ -5,6 +5,7 @@ from importlib import import_module
 from itertools import product
 from typing import Any
 
+from flatmin.core.errors import FlatminError
 from flatmin.measures.measure import AlongTraining, Asked, Measure, MeasureSettings, Row, Specimen
 
 
@@ -14,6 +15,7 @@ def by_function(
     settings: type[MeasureSettings],
     several: Mapping[str, str] | None = None,
     fixed: Mapping[str, Any] | None = None,
+    made: str | None = None,
     passes: Callable[[Any], float],
     columns: tuple[str, ...],
     name: str | None = None,
@@ -28,7 +30,8 @@ def by_function(
         where: ``module:function``; ``function(objective, **arguments)`` gives a result with ``to_record()``.
         settings: What can be asked.
         several: The settings that hold several values, each with the argument it stands for: ``{"sigmas": "sigma"}``.
-        fixed: Arguments that are no settings, such as the kind that this measure is of.
+        fixed: Arguments that make the measure what it is, and that nobody is asked for: ``{"adaptive": True}``.
+        made: A method that gives the objective of which it is taken, from the one on the examples asked for.
         passes: Work of one call, in passes over the examples, from the settings.
         columns: What the table holds of a result.
         name: Of the measure and of its table; that of the function unless it is given.
@@ -39,7 +42,7 @@ def by_function(
     """
     module, function = where.split(":")
     name = name or function
-    grid = dict(several or {})
+    grid, always = dict(several or {}), dict(fixed or {})
     usual = {*AlongTraining.model_fields}
     own = [field for field in settings.model_fields if field not in usual]
     single = [field for field in own if field not in grid]
@@ -53,10 +56,7 @@ def by_function(
                 examples=examples,
                 batch_size=min(settings.batch_size, examples),
                 passes=float(passes(settings)) * len(combinations),
-                setup={
-                    "each": combinations,
-                    "all": {field: getattr(settings, field) for field in single} | dict(fixed or {}),
-                },
+                setup={"each": combinations, "all": always | {field: getattr(settings, field) for field in single}},
             )
 
     def _values(settings: Any) -> list[list[Any]]:
@@ -65,10 +65,14 @@ def by_function(
     def run(subject: Specimen, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
         taken = getattr(import_module(module), function)
         rows, each = list[Row](), asked.setup["each"]
-        for arguments in each:
-            record = taken(subject.objective, **arguments, **asked.setup["all"]).to_record()
-            rows.append({column: (record | arguments)[column] for column in columns})
-            advance(1 / len(each))
+        try:
+            objective = getattr(subject.objective, made)() if made else subject.objective
+            for arguments in each:
+                record = taken(objective, **arguments, **asked.setup["all"]).to_record()
+                rows.append({column: (record | arguments)[column] for column in columns})
+                advance(1 / len(each))
+        except ValueError as error:
+            raise FlatminError(f"measure {name}: {error}") from error
         return rows
 
     declared.setdefault("by", tuple(grid.values()))

@@ -3,22 +3,34 @@
 from flatmin.sharpness.average_case import AverageCase, average_case_sharpness
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
+from flatmin.sharpness.fisher_rao import FisherRao, fisher_rao
 from flatmin.sharpness.held_out import Rise, rise_on
 from flatmin.sharpness.learning_coefficient import LearningCoefficient, local_learning_coefficient
+from flatmin.sharpness.local_entropy import LocalEntropy, local_entropy
+from flatmin.sharpness.low_pass import LowPass, low_pass
 from flatmin.sharpness.pac_bayes import PacBayesSigma, pac_bayes_sigma
+from flatmin.sharpness.relative_flatness import RelativeFlatness, relative_flatness
 
 __all__ = [
     "METHODS",
     "AverageCase",
     "Effort",
+    "FisherRao",
     "LearningCoefficient",
+    "LocalEntropy",
+    "LowPass",
     "PacBayesSigma",
+    "RelativeFlatness",
     "Rise",
     "Sharpness",
     "average_case_sharpness",
     "effort",
     "epsilon_sharpness",
+    "fisher_rao",
+    "local_entropy",
     "local_learning_coefficient",
+    "low_pass",
     "pac_bayes_sigma",
+    "relative_flatness",
     "rise_on",
 ]
