@@ -5,7 +5,8 @@ The loss as a function of the weights
 
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer, pac_bayes_sigma,
-    local_learning_coefficient, low_pass, local_entropy, fisher_rao, relative_flatness
+    local_learning_coefficient, low_pass, local_entropy, fisher_rao, relative_flatness,
+    path_norm, spectral_bound, parameter_norm
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -18,7 +19,8 @@ Several subsets, several planes, files of results
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
     Sharpness, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, LowPass, LocalEntropy,
-    FisherRao, RelativeFlatness, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    FisherRao, RelativeFlatness, PathNorm, SpectralBound, ParameterNorm, Line, Plane, ThreePointPlane, Subsets,
+    SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -40,11 +42,14 @@ _HOMES = {
     "LowPass": "flatmin.sharpness",
     "Objective": "flatmin.objective.objective",
     "PacBayesSigma": "flatmin.sharpness",
+    "ParameterNorm": "flatmin.sharpness",
+    "PathNorm": "flatmin.sharpness",
     "Plane": "flatmin.landscapes",
     "RelativeFlatness": "flatmin.sharpness",
     "Rise": "flatmin.sharpness",
     "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
+    "SpectralBound": "flatmin.sharpness",
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
@@ -60,7 +65,9 @@ _HOMES = {
     "low_pass": "flatmin.sharpness.low_pass",
     "over_subsets": "flatmin.landscapes",
     "pac_bayes_sigma": "flatmin.sharpness.pac_bayes",
+    "parameter_norm": "flatmin.sharpness.controls",
     "path_between": "flatmin.landscapes",
+    "path_norm": "flatmin.sharpness.controls",
     "plane_through": "flatmin.landscapes",
     "plot_side_by_side": "flatmin.figures.own_planes",
     "relative_flatness": "flatmin.sharpness.relative_flatness",
@@ -68,6 +75,7 @@ _HOMES = {
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
+    "spectral_bound": "flatmin.sharpness.controls",
 }
 _ROOMS = ("data", "networks")
 __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
@@ -82,11 +90,14 @@ __all__ = [
     "LowPass",
     "Objective",
     "PacBayesSigma",
+    "ParameterNorm",
+    "PathNorm",
     "Plane",
     "RelativeFlatness",
     "Rise",
     "Sharpness",
     "SharpnessCallback",
+    "SpectralBound",
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
@@ -103,7 +114,9 @@ __all__ = [
     "low_pass",
     "over_subsets",
     "pac_bayes_sigma",
+    "parameter_norm",
     "path_between",
+    "path_norm",
     "plane_through",
     "plot_side_by_side",
     "relative_flatness",
@@ -111,6 +124,7 @@ __all__ = [
     "slice_1d",
     "slice_2d",
     "slice_path",
+    "spectral_bound",
 ]
 
 if TYPE_CHECKING:
@@ -142,12 +156,16 @@ if TYPE_CHECKING:
         LocalEntropy,
         LowPass,
         PacBayesSigma,
+        ParameterNorm,
+        PathNorm,
         RelativeFlatness,
         Rise,
         Sharpness,
+        SpectralBound,
     )
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
+    from flatmin.sharpness.controls import parameter_norm, path_norm, spectral_bound
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.fisher_rao import fisher_rao

@@ -1,6 +1,7 @@
 """Sharpness measures: functions of an objective that return a number and what it rests on."""
 
 from flatmin.sharpness.average_case import AverageCase, average_case_sharpness
+from flatmin.sharpness.controls import ParameterNorm, PathNorm, SpectralBound, parameter_norm, path_norm, spectral_bound
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
 from flatmin.sharpness.fisher_rao import FisherRao, fisher_rao
@@ -20,9 +21,12 @@ __all__ = [
     "LocalEntropy",
     "LowPass",
     "PacBayesSigma",
+    "ParameterNorm",
+    "PathNorm",
     "RelativeFlatness",
     "Rise",
     "Sharpness",
+    "SpectralBound",
     "average_case_sharpness",
     "effort",
     "epsilon_sharpness",
@@ -31,6 +35,9 @@ __all__ = [
     "local_learning_coefficient",
     "low_pass",
     "pac_bayes_sigma",
+    "parameter_norm",
+    "path_norm",
     "relative_flatness",
     "rise_on",
+    "spectral_bound",
 ]

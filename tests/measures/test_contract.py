@@ -49,7 +49,7 @@ def subject():
         generator = torch.Generator().manual_seed(0)
         inputs, targets = torch.randn(ALL, 4, generator=generator), torch.arange(ALL) % 3
         torch.manual_seed(0)
-        model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+        model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
 
         def on(first, count):
             objective = Objective(
