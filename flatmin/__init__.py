@@ -6,7 +6,7 @@ The loss as a function of the weights
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer, pac_bayes_sigma,
     local_learning_coefficient, low_pass, local_entropy, fisher_rao, relative_flatness,
-    path_norm, spectral_bound, parameter_norm
+    path_norm, spectral_bound, parameter_norm, rounding_rise
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -19,8 +19,8 @@ Several subsets, several planes, files of results
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
     Sharpness, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, LowPass, LocalEntropy,
-    FisherRao, RelativeFlatness, PathNorm, SpectralBound, ParameterNorm, Line, Plane, ThreePointPlane, Subsets,
-    SubsetLines
+    FisherRao, RelativeFlatness, PathNorm, SpectralBound, ParameterNorm, RoundingRise, Line, Plane, ThreePointPlane,
+    Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -47,6 +47,7 @@ _HOMES = {
     "Plane": "flatmin.landscapes",
     "RelativeFlatness": "flatmin.sharpness",
     "Rise": "flatmin.sharpness",
+    "RoundingRise": "flatmin.sharpness",
     "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
     "SpectralBound": "flatmin.sharpness",
@@ -72,6 +73,7 @@ _HOMES = {
     "plot_side_by_side": "flatmin.figures.own_planes",
     "relative_flatness": "flatmin.sharpness.relative_flatness",
     "rise_on": "flatmin.sharpness.held_out",
+    "rounding_rise": "flatmin.sharpness.rounding",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
@@ -95,6 +97,7 @@ __all__ = [
     "Plane",
     "RelativeFlatness",
     "Rise",
+    "RoundingRise",
     "Sharpness",
     "SharpnessCallback",
     "SpectralBound",
@@ -121,6 +124,7 @@ __all__ = [
     "plot_side_by_side",
     "relative_flatness",
     "rise_on",
+    "rounding_rise",
     "slice_1d",
     "slice_2d",
     "slice_path",
@@ -160,6 +164,7 @@ if TYPE_CHECKING:
         PathNorm,
         RelativeFlatness,
         Rise,
+        RoundingRise,
         Sharpness,
         SpectralBound,
     )
@@ -175,3 +180,4 @@ if TYPE_CHECKING:
     from flatmin.sharpness.low_pass import low_pass
     from flatmin.sharpness.pac_bayes import pac_bayes_sigma
     from flatmin.sharpness.relative_flatness import relative_flatness
+    from flatmin.sharpness.rounding import rounding_rise

@@ -11,6 +11,7 @@ from flatmin.sharpness.local_entropy import LocalEntropy, local_entropy
 from flatmin.sharpness.low_pass import LowPass, low_pass
 from flatmin.sharpness.pac_bayes import PacBayesSigma, pac_bayes_sigma
 from flatmin.sharpness.relative_flatness import RelativeFlatness, relative_flatness
+from flatmin.sharpness.rounding import RoundingRise, rounding_rise
 
 __all__ = [
     "METHODS",
@@ -25,6 +26,7 @@ __all__ = [
     "PathNorm",
     "RelativeFlatness",
     "Rise",
+    "RoundingRise",
     "Sharpness",
     "SpectralBound",
     "average_case_sharpness",
@@ -39,5 +41,6 @@ __all__ = [
     "path_norm",
     "relative_flatness",
     "rise_on",
+    "rounding_rise",
     "spectral_bound",
 ]
