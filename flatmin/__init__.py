@@ -8,6 +8,16 @@ How sharp it is
     local_learning_coefficient, low_pass, local_entropy, fisher_rao, relative_flatness,
     path_norm, spectral_bound, parameter_norm, rounding_rise
 
+How it is curved
+    top_eigenvalues, trace, diagonal, spectral_density, spectrum, hessian
+    gauss_newton, empirical_fisher, linear_operator
+
+What kind of point it is
+    critical_point, escape, find_critical_point
+
+Networks of the same function
+    transformed
+
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
@@ -18,9 +28,12 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, LowPass, LocalEntropy,
-    FisherRao, RelativeFlatness, PathNorm, SpectralBound, ParameterNorm, RoundingRise, Line, Plane, ThreePointPlane,
-    Subsets, SubsetLines
+    Sharpness, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, LowPass, LocalEntropy, FisherRao,
+    RelativeFlatness, PathNorm, SpectralBound, ParameterNorm, RoundingRise, Eigenvalues, Trace, Diagonal, Density,
+    Spectrum, CriticalPoint, Escape, Stationary, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+
+A network of the same function, as `transformed` returns it
+    Transformed
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -34,7 +47,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
+    "CriticalPoint": "flatmin.curvature",
+    "Density": "flatmin.curvature",
+    "Diagonal": "flatmin.curvature",
     "Effort": "flatmin.sharpness",
+    "Eigenvalues": "flatmin.curvature",
+    "Escape": "flatmin.curvature",
     "FisherRao": "flatmin.sharpness",
     "LearningCoefficient": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
@@ -51,15 +69,27 @@ _HOMES = {
     "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
     "SpectralBound": "flatmin.sharpness",
+    "Spectrum": "flatmin.curvature",
+    "Stationary": "flatmin.curvature",
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
+    "Trace": "flatmin.curvature",
+    "Transformed": "flatmin.symmetries",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
+    "critical_point": "flatmin.curvature",
+    "diagonal": "flatmin.curvature",
     "effort": "flatmin.sharpness.effort",
+    "empirical_fisher": "flatmin.curvature",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
+    "escape": "flatmin.curvature",
     "filter_normalized": "flatmin.landscapes",
+    "find_critical_point": "flatmin.curvature",
     "fisher_rao": "flatmin.sharpness.fisher_rao",
+    "gauss_newton": "flatmin.curvature",
+    "hessian": "flatmin.curvature",
+    "linear_operator": "flatmin.curvature",
     "load": "flatmin.core.result",
     "local_entropy": "flatmin.sharpness.local_entropy",
     "local_learning_coefficient": "flatmin.sharpness.learning_coefficient",
@@ -78,13 +108,23 @@ _HOMES = {
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
     "spectral_bound": "flatmin.sharpness.controls",
+    "spectral_density": "flatmin.curvature",
+    "spectrum": "flatmin.curvature",
+    "top_eigenvalues": "flatmin.curvature",
+    "trace": "flatmin.curvature",
+    "transformed": "flatmin.symmetries",
 }
 _ROOMS = ("data", "networks")
 __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 
 __all__ = [
     "AverageCase",
+    "CriticalPoint",
+    "Density",
+    "Diagonal",
     "Effort",
+    "Eigenvalues",
+    "Escape",
     "FisherRao",
     "LearningCoefficient",
     "Line",
@@ -101,16 +141,28 @@ __all__ = [
     "Sharpness",
     "SharpnessCallback",
     "SpectralBound",
+    "Spectrum",
+    "Stationary",
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
+    "Trace",
+    "Transformed",
     "__version__",
     "average_case_sharpness",
     "by_layer",
+    "critical_point",
+    "diagonal",
     "effort",
+    "empirical_fisher",
     "epsilon_sharpness",
+    "escape",
     "filter_normalized",
+    "find_critical_point",
     "fisher_rao",
+    "gauss_newton",
+    "hessian",
+    "linear_operator",
     "load",
     "local_entropy",
     "local_learning_coefficient",
@@ -129,6 +181,11 @@ __all__ = [
     "slice_2d",
     "slice_path",
     "spectral_bound",
+    "spectral_density",
+    "spectrum",
+    "top_eigenvalues",
+    "trace",
+    "transformed",
 ]
 
 if TYPE_CHECKING:
@@ -136,6 +193,28 @@ if TYPE_CHECKING:
     from flatmin import networks as networks
     from flatmin.callbacks.sharpness import SharpnessCallback
     from flatmin.core.result import load
+    from flatmin.curvature import (
+        CriticalPoint,
+        Density,
+        Diagonal,
+        Eigenvalues,
+        Escape,
+        Spectrum,
+        Stationary,
+        Trace,
+        critical_point,
+        diagonal,
+        empirical_fisher,
+        escape,
+        find_critical_point,
+        gauss_newton,
+        hessian,
+        linear_operator,
+        spectral_density,
+        spectrum,
+        top_eigenvalues,
+        trace,
+    )
     from flatmin.figures.own_planes import plot_side_by_side
     from flatmin.landscapes import (
         Line,
@@ -181,3 +260,4 @@ if TYPE_CHECKING:
     from flatmin.sharpness.pac_bayes import pac_bayes_sigma
     from flatmin.sharpness.relative_flatness import relative_flatness
     from flatmin.sharpness.rounding import rounding_rise
+    from flatmin.symmetries import Transformed, transformed
