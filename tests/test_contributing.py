@@ -32,7 +32,7 @@ from flatmin.core.kind import kinds
 from flatmin.data.sets import names
 from flatmin.measures import measures
 
-assert {{"hessian_trace", "parabola", "fashion_mnist"}} <= {{*measures(), *kinds(), *names()}}
+assert {{"margin", "parabola", "fashion_mnist"}} <= {{*measures(), *kinds(), *names()}}
 assert "torch" not in sys.modules, "torch is imported before anything runs"
 
 import pytest
@@ -139,25 +139,25 @@ def test_the_examples_import_downwards(tmp_path):
     spec.loader.exec_module(layers)
     write_examples(tmp_path)
     layers.PACKAGE = tmp_path / "flatmin"
-    assert {found.room for found in layers.imports()} == {"measures", "studies", "data"}
+    assert {found.room for found in layers.imports()} == {"sharpness", "measures", "studies", "data"}
     layers.test_imports_point_downwards()
     for package in layers.HOMES:
         layers.test_package_stays_in_its_rooms(package)
 
 
 def measure(copy: Path, said: dict[str, str]) -> None:
-    """From one file to table, figure and summary."""
-    assert "17 passed" in said["pytest tests/measures -k hessian_trace"]
-    text, folder = said["flatmin run trace.yaml"], copy / "results" / "trace"
+    """From one function to table, figure and summary."""
+    assert "17 passed" in said["pytest tests/measures -k margin"]
+    text, folder = said["flatmin run margin.yaml"], copy / "results" / "margin"
     assert "batches: small batch 16, large batch 719\n" in text and "2 epochs of adam" in text
-    assert {path.stem for path in (folder / "tables").glob("*.csv")} == {"curves", "minima", "hessian_trace"}
-    rows = pd.read_csv(folder / "tables" / "hessian_trace.csv")
-    assert list(rows.columns[-3:]) == ["probes", "trace", "standard_error"]
-    assert set(rows["examples"]) == {200} and set(rows["probes"]) == {20} and set(rows["seed"]) == {0, 1}
+    assert {path.stem for path in (folder / "tables").glob("*.csv")} == {"curves", "minima", "margin"}
+    rows = pd.read_csv(folder / "tables" / "margin.csv")
+    assert list(rows.columns[-3:]) == ["quantile", "value", "wrong"]
+    assert set(rows["examples"]) == {200} and set(rows["quantile"]) == {0.1} and set(rows["seed"]) == {0, 1}
     assert rows["epoch"].dropna().value_counts().to_dict() == {0.0: 4, 1.0: 4} and rows["epoch"].isna().sum() == 4
-    figure = {path.suffix for path in (folder / "figures").glob("hessian_trace_F1_digits_batch.*")}
-    assert figure == {".csv", ".pdf", ".png"} and "\n trace of the Hessian " in text
-    assert "{trace of the Hessian}" in (folder / "figures" / "summary.tex").read_text(encoding="utf-8")
+    figure = {path.suffix for path in (folder / "figures").glob("margin_F1_digits_batch.*")}
+    assert figure == {".csv", ".pdf", ".png"} and "\n margin of the right class " in text
+    assert "{margin of the right class}" in (folder / "figures" / "summary.tex").read_text(encoding="utf-8")
     assert pd.read_csv(folder / "figures" / "training_curves_F1_digits.csv")["epoch"].max() == 2
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flatmin.cli.brought import Subject, working
-from flatmin.core.errors import ConfigError
+from flatmin.core.errors import ConfigError, FlatminError
 from flatmin.results.words import counted, significant
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Attacked:
         for name, function in functions.items():
             try:
                 self.before[name] = self._taken(name, function, self.subject, "")
-            except ConfigError as error:
+            except FlatminError as error:
                 if named:
                     raise
                 self.left_out[name] = str(error).removesuffix(".")
@@ -96,7 +96,7 @@ class Attacked:
         for name, function in self.functions.items():
             try:
                 taken = {one.name: one for one in self._taken(name, function, after, symmetry)}
-            except ConfigError as error:
+            except FlatminError as error:
                 self.left_out[f"{name} after {symmetry}"] = str(error).removesuffix(".")
                 continue
             pairs = [(one, taken[one.name]) for one in self.before[name] if one.name in taken]

@@ -49,7 +49,7 @@ def subject():
         generator = torch.Generator().manual_seed(0)
         inputs, targets = torch.randn(ALL, 4, generator=generator), torch.arange(ALL) % 3
         torch.manual_seed(0)
-        model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+        model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
 
         def on(first, count):
             objective = Objective(
@@ -75,6 +75,7 @@ def asked(measure):
 
 SMALL = {
     "sharpness": {"methods": ("paper",), "draws": 1, "subspace_dim": 3},
+    "local_learning_coefficient": {"draws": 8, "burn_in": 4},
     "effort": {"evaluations": 5, "batch_norm": ("batch",)},
 }
 """What makes a measure cheap; the defaults serve where there is nothing to cut."""
