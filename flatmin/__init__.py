@@ -6,6 +6,9 @@ The loss as a function of the weights
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
+During training: an optimiser's own step, and what it does
+    critical_sharpness, update_of
+
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
@@ -16,7 +19,7 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, AverageCase, CriticalSharpness, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -30,6 +33,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
+    "CriticalSharpness": "flatmin.sharpness",
     "Effort": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
@@ -42,6 +46,7 @@ _HOMES = {
     "ThreePointPlane": "flatmin.landscapes",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
+    "critical_sharpness": "flatmin.sharpness.critical",
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
@@ -54,12 +59,14 @@ _HOMES = {
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
+    "update_of": "flatmin.objective.updates",
 }
 _ROOMS = ("data", "networks")
 __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 
 __all__ = [
     "AverageCase",
+    "CriticalSharpness",
     "Effort",
     "Line",
     "Objective",
@@ -73,6 +80,7 @@ __all__ = [
     "__version__",
     "average_case_sharpness",
     "by_layer",
+    "critical_sharpness",
     "effort",
     "epsilon_sharpness",
     "filter_normalized",
@@ -85,6 +93,7 @@ __all__ = [
     "slice_1d",
     "slice_2d",
     "slice_path",
+    "update_of",
 ]
 
 if TYPE_CHECKING:
@@ -108,9 +117,11 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness
+    from flatmin.objective.updates import update_of
+    from flatmin.sharpness import AverageCase, CriticalSharpness, Effort, Rise, Sharpness
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
+    from flatmin.sharpness.critical import critical_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.held_out import rise_on

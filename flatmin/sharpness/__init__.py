@@ -1,6 +1,7 @@
 """Sharpness measures: functions of an objective that return a number and what it rests on."""
 
 from flatmin.sharpness.average_case import AverageCase, average_case_sharpness
+from flatmin.sharpness.critical import CriticalSharpness, critical_sharpness
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
 from flatmin.sharpness.held_out import Rise, rise_on
@@ -8,10 +9,12 @@ from flatmin.sharpness.held_out import Rise, rise_on
 __all__ = [
     "METHODS",
     "AverageCase",
+    "CriticalSharpness",
     "Effort",
     "Rise",
     "Sharpness",
     "average_case_sharpness",
+    "critical_sharpness",
     "effort",
     "epsilon_sharpness",
     "rise_on",
