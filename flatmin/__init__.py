@@ -7,7 +7,7 @@ How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
 During training: an optimiser's own step, and what it does
-    critical_sharpness, update_of
+    critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -19,7 +19,8 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, CriticalSharpness, Rise, Effort, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, AverageCase, CriticalSharpness, GradientNoise, Rise, Effort, Line, Plane, ThreePointPlane, Subsets,
+    SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -35,6 +36,7 @@ _HOMES = {
     "AverageCase": "flatmin.sharpness",
     "CriticalSharpness": "flatmin.sharpness",
     "Effort": "flatmin.sharpness",
+    "GradientNoise": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
     "Plane": "flatmin.landscapes",
@@ -50,6 +52,7 @@ _HOMES = {
     "effort": "flatmin.sharpness.effort",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "filter_normalized": "flatmin.landscapes",
+    "gradient_noise_scale": "flatmin.sharpness.gradient_noise",
     "load": "flatmin.core.result",
     "over_subsets": "flatmin.landscapes",
     "path_between": "flatmin.landscapes",
@@ -59,6 +62,7 @@ _HOMES = {
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
+    "smith_le_noise_scale": "flatmin.sharpness.gradient_noise",
     "update_of": "flatmin.objective.updates",
 }
 _ROOMS = ("data", "networks")
@@ -68,6 +72,7 @@ __all__ = [
     "AverageCase",
     "CriticalSharpness",
     "Effort",
+    "GradientNoise",
     "Line",
     "Objective",
     "Plane",
@@ -84,6 +89,7 @@ __all__ = [
     "effort",
     "epsilon_sharpness",
     "filter_normalized",
+    "gradient_noise_scale",
     "load",
     "over_subsets",
     "path_between",
@@ -93,6 +99,7 @@ __all__ = [
     "slice_1d",
     "slice_2d",
     "slice_path",
+    "smith_le_noise_scale",
     "update_of",
 ]
 
@@ -118,10 +125,11 @@ if TYPE_CHECKING:
     )
     from flatmin.objective.objective import Objective
     from flatmin.objective.updates import update_of
-    from flatmin.sharpness import AverageCase, CriticalSharpness, Effort, Rise, Sharpness
+    from flatmin.sharpness import AverageCase, CriticalSharpness, Effort, GradientNoise, Rise, Sharpness
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.critical import critical_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+    from flatmin.sharpness.gradient_noise import gradient_noise_scale, smith_le_noise_scale
     from flatmin.sharpness.held_out import rise_on
