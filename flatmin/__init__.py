@@ -7,7 +7,8 @@ How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
 During training: an optimiser's own step, and what it does
-    critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale
+    critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale, preconditioned, scales_of,
+    stability_threshold, threshold_of
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -58,11 +59,15 @@ _HOMES = {
     "path_between": "flatmin.landscapes",
     "plane_through": "flatmin.landscapes",
     "plot_side_by_side": "flatmin.figures.own_planes",
+    "preconditioned": "flatmin.objective.preconditioned",
     "rise_on": "flatmin.sharpness.held_out",
+    "scales_of": "flatmin.objective.preconditioned",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
     "smith_le_noise_scale": "flatmin.sharpness.gradient_noise",
+    "stability_threshold": "flatmin.sharpness.stability",
+    "threshold_of": "flatmin.sharpness.stability",
     "update_of": "flatmin.objective.updates",
 }
 _ROOMS = ("data", "networks")
@@ -95,11 +100,15 @@ __all__ = [
     "path_between",
     "plane_through",
     "plot_side_by_side",
+    "preconditioned",
     "rise_on",
+    "scales_of",
     "slice_1d",
     "slice_2d",
     "slice_path",
     "smith_le_noise_scale",
+    "stability_threshold",
+    "threshold_of",
     "update_of",
 ]
 
@@ -124,6 +133,7 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
+    from flatmin.objective.preconditioned import preconditioned, scales_of
     from flatmin.objective.updates import update_of
     from flatmin.sharpness import AverageCase, CriticalSharpness, Effort, GradientNoise, Rise, Sharpness
     from flatmin.sharpness.average_case import average_case_sharpness
@@ -133,3 +143,4 @@ if TYPE_CHECKING:
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.gradient_noise import gradient_noise_scale, smith_le_noise_scale
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.sharpness.stability import stability_threshold, threshold_of
