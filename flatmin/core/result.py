@@ -33,12 +33,12 @@ class Result:
 
     Attributes:
         kinds: Every kind of result by its name.
-        vectors: Fields as long as the weights: they are kept in files, but are in no table and no record.
+        long: Fields as long as the weights: they are kept in files, but are in no table and no record.
         unit: Of the number that ``float()`` gives.
     """
 
     kinds: ClassVar[dict[str, type["Result"]]] = {}
-    vectors: ClassVar[tuple[str, ...]] = ()
+    long: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
@@ -54,7 +54,7 @@ class Result:
         Result.kinds[cls.__name__] = cls
 
     @property
-    def values(self) -> dict[str, Any]:
+    def contents(self) -> dict[str, Any]:
         """All fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -67,13 +67,13 @@ class Result:
         import pandas as pd
 
         rows = self.rows()
-        single = {name: v for name, v in self.values.items() if v is None or isinstance(v, bool | int | float | str)}
+        single = {name: v for name, v in self.contents.items() if v is None or isinstance(v, bool | int | float | str)}
         length = len(next(iter(rows.values()), "1"))
         return pd.DataFrame(rows | {name: [v] * length for name, v in single.items() if name not in rows})
 
     def to_record(self) -> dict[str, Any]:
         """All fields but vectors as long as the weights, as numbers, strings and lists, for JSON."""
-        return {name: _listed(value) for name, value in self.values.items() if name not in self.vectors}
+        return {name: _listed(value) for name, value in self.contents.items() if name not in self.long}
 
     def save(self, path: Path | str) -> Path:
         """Write all fields to one file, which `flatmin.load` reads; no pickle, and whole or not at all.
@@ -88,13 +88,13 @@ class Result:
             ResultsError: If it cannot be written.
         """
         path = Path(path)
-        content = packed({"kind": type(self).__name__, "flatmin": __version__}, self.values)
+        content = packed({"kind": type(self).__name__, "flatmin": __version__}, self.contents)
         write_files(path.parent, {path.name: content})
         return path
 
     def words(self) -> Iterator[str]:
         """What matters, one phrase after the other."""
-        for name, value in self.values.items():
+        for name, value in self.contents.items():
             yield f"{name} {_short(value)}"
 
     def __repr__(self) -> str:

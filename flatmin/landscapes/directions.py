@@ -76,7 +76,7 @@ class ThreePointPlane(Result):
     origin: Tensor
     axes: tuple[Tensor, Tensor]
     coordinates: Tensor
-    vectors = ("origin", "axes")
+    long = ("origin", "axes")
 
     def rows(self) -> dict[str, Any]:
         """A row a point."""

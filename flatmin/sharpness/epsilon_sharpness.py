@@ -97,7 +97,7 @@ class Sharpness(Measured):
     not_a_number: int
     coordinates: Tensor
     perturbation: Tensor
-    vectors = ("coordinates", "perturbation")
+    long = ("coordinates", "perturbation")
     unit = "%"
 
     def __float__(self) -> float:
