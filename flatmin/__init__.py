@@ -8,7 +8,7 @@ How sharp it is
 
 During training: an optimiser's own step, and what it does
     critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale, preconditioned, scales_of,
-    stability_threshold, threshold_of
+    preconditioned_sharpness, stability_threshold, threshold_of
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -20,8 +20,8 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, CriticalSharpness, GradientNoise, Rise, Effort, Line, Plane, ThreePointPlane, Subsets,
-    SubsetLines
+    Sharpness, AverageCase, CriticalSharpness, GradientNoise, PreconditionedSharpness, Rise, Effort, Line, Plane,
+    ThreePointPlane, Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -41,6 +41,7 @@ _HOMES = {
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
     "Plane": "flatmin.landscapes",
+    "PreconditionedSharpness": "flatmin.sharpness.effective",
     "Rise": "flatmin.sharpness",
     "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
@@ -60,6 +61,7 @@ _HOMES = {
     "plane_through": "flatmin.landscapes",
     "plot_side_by_side": "flatmin.figures.own_planes",
     "preconditioned": "flatmin.objective.preconditioned",
+    "preconditioned_sharpness": "flatmin.sharpness.effective",
     "rise_on": "flatmin.sharpness.held_out",
     "scales_of": "flatmin.objective.preconditioned",
     "slice_1d": "flatmin.landscapes",
@@ -81,6 +83,7 @@ __all__ = [
     "Line",
     "Objective",
     "Plane",
+    "PreconditionedSharpness",
     "Rise",
     "Sharpness",
     "SharpnessCallback",
@@ -101,6 +104,7 @@ __all__ = [
     "plane_through",
     "plot_side_by_side",
     "preconditioned",
+    "preconditioned_sharpness",
     "rise_on",
     "scales_of",
     "slice_1d",
@@ -139,6 +143,7 @@ if TYPE_CHECKING:
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.critical import critical_sharpness
+    from flatmin.sharpness.effective import PreconditionedSharpness, preconditioned_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.gradient_noise import gradient_noise_scale, smith_le_noise_scale

@@ -76,6 +76,11 @@ class CriticalSharpness(Measured):
         """Whether the step is finite, positive and beyond rounding."""
         return self.resolved and 0 < self.step < math.inf
 
+    @property
+    def warm_start(self) -> float | None:
+        """The step that the next search may try first; ``None`` where there is none."""
+        return self.step if self.converged else None
+
     def words(self) -> Iterator[str]:
         """The value, whether it tells anything, what it rests on."""
         whose = "relative critical sharpness" if self.relative else "critical sharpness"

@@ -1,5 +1,7 @@
 """The largest curvature that an optimiser stands: above it a quadratic loss throws it out, however near it starts."""
 
+import math
+
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from flatmin.core.checks import positive, within
@@ -27,7 +29,7 @@ def stability_threshold(
     :math:`\beta_1 = 0.9` (Cohen et al., 2022).
 
     Args:
-        learning_rate: :math:`\eta`.
+        learning_rate: :math:`\eta`; nothing throws out what does not move, so that of 0 is infinite.
         momentum: :math:`\beta`; that of Adam is :math:`\beta_1`.
         nesterov: Nesterov's momentum instead of the heavy ball's.
         averaged: The momentum is a running mean of gradients, as Adam's, not their running sum.
@@ -43,12 +45,12 @@ def stability_threshold(
         >>> stability_threshold(0.5), round(stability_threshold(1.0, momentum=0.9, averaged=True), 9)
         (4.0, 38.0)
     """
-    positive("learning_rate", learning_rate)
+    within("learning_rate", learning_rate, ge=0, lt=math.inf)
     within("momentum", momentum, ge=0, lt=1)
     if nesterov and averaged:
         raise ValueError("`nesterov` and `averaged` must not both be asked for.")
     share = 1 + 2 * momentum if nesterov else 1 - momentum if averaged else 1
-    return (2 + 2 * momentum) / (share * learning_rate)
+    return (2 + 2 * momentum) / (share * learning_rate) if learning_rate else math.inf
 
 
 def threshold_of(optimizer: Optimizer, *, learning_rate: float | None = None) -> float:

@@ -62,6 +62,10 @@ def test_below_it_steps_come_to_rest_and_above_they_leave(made, line, scale):
     assert ends[0.99] < 1e-7 and ends[1.01] > 1e-3
 
 
+def test_what_does_not_move_stands_everything():
+    assert stability_threshold(0.0, momentum=0.9) == float("inf")
+
+
 def test_of_groups_with_several_rates_one_is_named():
     groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in (0.1, 0.2)]
     optimizer = torch.optim.SGD(groups, lr=1.0)
@@ -73,7 +77,7 @@ def test_of_groups_with_several_rates_one_is_named():
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: stability_threshold(0.0), ValueError, "`learning_rate` must be positive"),
+        (lambda: stability_threshold(-1.0), ValueError, r"`learning_rate` must lie in \[0, inf\)"),
         (lambda: stability_threshold(1.0, momentum=1.0), ValueError, r"`momentum` must lie in \[0, 1\)"),
         (lambda: stability_threshold(1.0, nesterov=True, averaged=True), ValueError, "must not both be asked for"),
         (
