@@ -6,9 +6,16 @@ The loss as a function of the weights
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
 
-During training: an optimiser's own step, and what it does
-    critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale, preconditioned, scales_of,
-    preconditioned_sharpness, stability_threshold, threshold_of
+How it is curved
+    top_eigenvalues, trace, diagonal, spectral_density, spectrum, hessian
+    gauss_newton, empirical_fisher, linear_operator
+
+What kind of point it is
+    critical_point, escape, find_critical_point
+
+What an optimiser meets: its own step, its own coordinates, what it stands
+    critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale
+    preconditioned, scales_of, preconditioned_sharpness, stability_threshold, threshold_of
 
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
@@ -20,8 +27,9 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, CriticalSharpness, GradientNoise, PreconditionedSharpness, Rise, Effort, Line, Plane,
-    ThreePointPlane, Subsets, SubsetLines
+    Sharpness, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
+    CriticalSharpness, GradientNoise, PreconditionedSharpness, Spectrum, CriticalPoint, Escape, Stationary, Line,
+    Plane, ThreePointPlane, Subsets, SubsetLines
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -35,8 +43,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
+    "CriticalPoint": "flatmin.curvature",
     "CriticalSharpness": "flatmin.sharpness",
+    "Density": "flatmin.curvature",
+    "Diagonal": "flatmin.curvature",
     "Effort": "flatmin.sharpness",
+    "Eigenvalues": "flatmin.curvature",
+    "Escape": "flatmin.curvature",
     "GradientNoise": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
@@ -45,16 +58,27 @@ _HOMES = {
     "Rise": "flatmin.sharpness",
     "Sharpness": "flatmin.sharpness",
     "SharpnessCallback": "flatmin.callbacks.sharpness",
+    "Spectrum": "flatmin.curvature",
+    "Stationary": "flatmin.curvature",
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
+    "Trace": "flatmin.curvature",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
+    "critical_point": "flatmin.curvature",
     "critical_sharpness": "flatmin.sharpness.critical",
+    "diagonal": "flatmin.curvature",
     "effort": "flatmin.sharpness.effort",
+    "empirical_fisher": "flatmin.curvature",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
+    "escape": "flatmin.curvature",
     "filter_normalized": "flatmin.landscapes",
+    "find_critical_point": "flatmin.curvature",
+    "gauss_newton": "flatmin.curvature",
     "gradient_noise_scale": "flatmin.sharpness.gradient_noise",
+    "hessian": "flatmin.curvature",
+    "linear_operator": "flatmin.curvature",
     "load": "flatmin.core.result",
     "over_subsets": "flatmin.landscapes",
     "path_between": "flatmin.landscapes",
@@ -68,8 +92,12 @@ _HOMES = {
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
     "smith_le_noise_scale": "flatmin.sharpness.gradient_noise",
+    "spectral_density": "flatmin.curvature",
+    "spectrum": "flatmin.curvature",
     "stability_threshold": "flatmin.sharpness.stability",
     "threshold_of": "flatmin.sharpness.stability",
+    "top_eigenvalues": "flatmin.curvature",
+    "trace": "flatmin.curvature",
     "update_of": "flatmin.objective.updates",
 }
 _ROOMS = ("data", "networks")
@@ -77,8 +105,13 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 
 __all__ = [
     "AverageCase",
+    "CriticalPoint",
     "CriticalSharpness",
+    "Density",
+    "Diagonal",
     "Effort",
+    "Eigenvalues",
+    "Escape",
     "GradientNoise",
     "Line",
     "Objective",
@@ -87,17 +120,28 @@ __all__ = [
     "Rise",
     "Sharpness",
     "SharpnessCallback",
+    "Spectrum",
+    "Stationary",
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
+    "Trace",
     "__version__",
     "average_case_sharpness",
     "by_layer",
+    "critical_point",
     "critical_sharpness",
+    "diagonal",
     "effort",
+    "empirical_fisher",
     "epsilon_sharpness",
+    "escape",
     "filter_normalized",
+    "find_critical_point",
+    "gauss_newton",
     "gradient_noise_scale",
+    "hessian",
+    "linear_operator",
     "load",
     "over_subsets",
     "path_between",
@@ -111,8 +155,12 @@ __all__ = [
     "slice_2d",
     "slice_path",
     "smith_le_noise_scale",
+    "spectral_density",
+    "spectrum",
     "stability_threshold",
     "threshold_of",
+    "top_eigenvalues",
+    "trace",
     "update_of",
 ]
 
@@ -121,6 +169,28 @@ if TYPE_CHECKING:
     from flatmin import networks as networks
     from flatmin.callbacks.sharpness import SharpnessCallback
     from flatmin.core.result import load
+    from flatmin.curvature import (
+        CriticalPoint,
+        Density,
+        Diagonal,
+        Eigenvalues,
+        Escape,
+        Spectrum,
+        Stationary,
+        Trace,
+        critical_point,
+        diagonal,
+        empirical_fisher,
+        escape,
+        find_critical_point,
+        gauss_newton,
+        hessian,
+        linear_operator,
+        spectral_density,
+        spectrum,
+        top_eigenvalues,
+        trace,
+    )
     from flatmin.figures.own_planes import plot_side_by_side
     from flatmin.landscapes import (
         Line,

@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {*TRAINED - {"networks", "sharpness", "training"}, "speech", "figures", "report", "experiments"},
 }
 
-LATE: dict[str, set[str]] = {"landscapes": {"figures"}, "sharpness": {"figures"}}
+LATE: dict[str, set[str]] = {"curvature": {"figures"}, "landscapes": {"figures"}, "sharpness": {"figures"}}
 """What a room reaches only when it is asked to draw: by an import inside a function."""
 
 HOMES = {

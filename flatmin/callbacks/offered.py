@@ -13,7 +13,7 @@ from flatmin.objective.optimized import single_rate
 def offered(trainer: pl.Trainer, module: pl.LightningModule, last: Any = None) -> dict[str, Any]:
     """The optimiser, if there is one, the module, and where a measure's last result says that the next may start."""
     found: dict[str, Any] = {"model": module}
-    if trainer.optimizers:
+    if trainer.optimizers and trainer.optimizers[0].param_groups:  # Lightning has a stand-in where there is none
         found["optimizer"] = trainer.optimizers[0]
     if (start := getattr(last, "warm_start", None)) is not None:
         found["start"] = start

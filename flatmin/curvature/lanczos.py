@@ -1,7 +1,7 @@
 r"""A symmetric operator on a growing orthonormal basis: the process of Lanczos with full re-orthogonalisation.
 
-After j products, :math:`H Q = Q M + \beta \, q_{j+1} e_j^\top`. All of M is kept, not the three diagonals that it has in
-exact arithmetic: what else there is, rounding or an operator that is not symmetric, is part of the residuals.
+After j products, :math:`H Q = Q M + \beta \, q_{j+1} e_j^\top`. All of M is kept, not the three diagonals that it has
+in exact arithmetic: what else there is, rounding or an operator that is not symmetric, is part of the residuals.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flatmin.core.vectors import norm
 from flatmin.curvature.basis import Basis
 
 FLOOR = 16
@@ -32,33 +33,51 @@ class Lanczos:
         product: The operator, from a vector (size,) to one.
         start: Where it begins; any length but 0.
         generator: Draws a new start where the vectors so far are closed under the operator.
+        locked: Orthonormal vectors (any, size) that the process keeps away from.
+
+    Attributes:
+        products: How often the operator has been applied.
 
     Raises:
         ValueError: If the start is 0 or not finite.
     """
 
-    def __init__(self, product: Callable[[Tensor], Tensor], start: Tensor, generator: torch.Generator) -> None:
-        length = float(torch.linalg.vector_norm(start, dtype=torch.float64))
-        if not 0 < length < math.inf:
-            raise ValueError(f"the vector to start from must be finite and not 0, got one of length {length}.")
+    def __init__(
+        self,
+        product: Callable[[Tensor], Tensor],
+        start: Tensor,
+        generator: torch.Generator,
+        locked: Tensor | None = None,
+    ) -> None:
+        if not 0 < norm(start) < math.inf:
+            raise ValueError(f"the vector to start from must be finite and not 0, got one of length {norm(start)}.")
         self._product, self._generator = product, generator
-        self.basis = Basis(start)
-        self._next: Tensor | None = (start.double() / length).to(start.dtype)
+        self._basis = Basis(start)
+        for vector in () if locked is None else locked:
+            self._basis.append(vector)
+        self._locked = self._basis.count
         self._full = torch.zeros(8, 8, dtype=torch.float64)
-        self.beta = 0.0
-        self.coupling = torch.zeros(0, dtype=torch.float64)
+        self._coupling = torch.zeros(0, dtype=torch.float64)
+        self._longest = 0.0
         self.products = 0
-        self.scale = 0.0
+        rest, _ = self._basis.orthogonalized(start)
+        length = float(rest.norm())
+        self._next = (rest / length).to(start.dtype) if length > 1e-6 * norm(start) else self._fresh()
 
     @property
     def count(self) -> int:
-        """Vectors in the basis that the operator has been applied to."""
-        return self.basis.count
+        """Vectors that the operator has been restricted to."""
+        return self._basis.count - self._locked
 
     @property
     def matrix(self) -> Tensor:
-        """M, (count, count), float64."""
-        return self._full[: self.count, : self.count]
+        """M, symmetric but for rounding, (count, count), float64."""
+        return self._full[self._locked : self._basis.count, self._locked : self._basis.count]
+
+    @property
+    def beta(self) -> float:
+        """How far the operator leads out of the basis."""
+        return float(self._coupling[-1]) if len(self._coupling) else math.nan
 
     @property
     def exhausted(self) -> bool:
@@ -68,7 +87,7 @@ class Lanczos:
     @property
     def rounding(self) -> float:
         """How far products are off by the arithmetic alone."""
-        return FLOOR * torch.finfo(self.basis.dtype).eps * self.scale
+        return FLOOR * torch.finfo(self._basis.dtype).eps * self._longest
 
     def step(self) -> None:
         """One product: the basis grows by one vector.
@@ -77,60 +96,78 @@ class Lanczos:
             RuntimeError: If the product is not finite.
         """
         assert self._next is not None
-        before = self.coupling if self.coupling.numel() else None
-        vector = self._next
-        image = self._product(vector)
+        image = self._product(self._next)
         self.products += 1
-        self.basis.append(vector)
-        rest, column = self.basis.orthogonalized(image)
+        self._basis.append(self._next)
+        rest, column = self._basis.orthogonalized(image)
         beta = float(rest.norm())
         if not math.isfinite(beta):
             raise RuntimeError(
                 "a product with the Hessian is not finite at this point, so its eigenvalues cannot be had; look at the "
                 "loss and its gradient there."
             )
-        j = self.count - 1
+        last = self._basis.count - 1
         self._grow()
-        self._full[: j + 1, j] = column.cpu()
-        if before is not None:  # the coupling of the vectors before to this one
-            self._full[j, :j] = before
-        self.scale = max(self.scale, math.hypot(float(column.norm()), beta))
+        self._full[: last + 1, last] = column.cpu()
+        self._full[last, self._locked : last] = self._coupling
+        self._longest = max(self._longest, math.hypot(float(column.norm()), beta))
         closed = beta <= self.rounding
-        self.beta = 0.0 if closed else beta
-        self.coupling = torch.zeros(self.count, dtype=torch.float64)
-        self.coupling[-1] = self.beta
-        self._next = self._fresh() if closed else (rest / beta).to(self.basis.dtype)
+        self._coupling = torch.zeros(self.count, dtype=torch.float64)
+        self._coupling[-1] = 0.0 if closed else beta
+        self._next = self._fresh() if closed else (rest / beta).to(self._basis.dtype)
 
     def pairs(self) -> Pairs:
         """Ritz pairs, with residuals that owe nothing to the operator's being symmetric."""
-        matrix = self.matrix
+        matrix, leak = self.matrix, self._leak
         values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-        inside = (matrix @ vectors - vectors * values).norm(dim=0)
-        return Pairs(values, vectors, torch.hypot(inside, (self.coupling @ vectors).abs()))
+        inside = torch.hypot((matrix @ vectors - vectors * values).norm(dim=0), (leak @ vectors).norm(dim=0))
+        return Pairs(values, vectors, torch.hypot(inside, (self._coupling @ vectors).abs()))
+
+    def vectors(self, weights: Tensor) -> Tensor:
+        """Combinations of the basis, one for each column of ``weights`` (count, k): (k, size)."""
+        away = torch.zeros(self._locked, weights.shape[1], dtype=torch.float64)
+        return self._basis.combined(torch.cat([away, weights]).to(self._basis.device))
+
+    def images(self, weights: Tensor) -> Tensor:
+        """The operator applied to them, from the products that there were, (k, size) float64; not after a restart."""
+        inside = self.vectors(self.matrix @ weights).double()
+        if self._next is None:
+            return inside
+        return inside + torch.outer((self._coupling @ weights).to(inside.device), self._next.double())
+
+    def away(self, vector: Tensor) -> Tensor:
+        """What of a vector is orthogonal to the basis, (size,) float64."""
+        return self._basis.orthogonalized(vector)[0]
 
     def restart(self, pairs: Pairs, keep: Tensor) -> None:
         """Go on with some of the Ritz vectors and the next one alone (Wu and Simon, 2000), to save memory."""
-        basis, kept = Basis(self.basis[0]), self.basis.combined(pairs.vectors[:, keep].to(self.basis.device))
-        for vector in kept:
+        kept, leak = pairs.vectors[:, keep], self._leak @ pairs.vectors[:, keep]
+        basis = Basis(self._basis[0])
+        for vector in (*(self._basis[row] for row in range(self._locked)), *self.vectors(kept)):
             basis.append(vector)
-        self.basis = basis
-        self._full = torch.diag(pairs.values[keep])
-        self.coupling = self.coupling @ pairs.vectors[:, keep]
+        self._basis = basis
+        self._full = torch.zeros(2 * basis.count, 2 * basis.count, dtype=torch.float64)
+        self._full[: self._locked, self._locked : basis.count] = leak
+        self.matrix.copy_(torch.diag(pairs.values[keep]))
+        self._coupling = self._coupling @ kept
+
+    @property
+    def _leak(self) -> Tensor:
+        """How far the operator leads into what is locked, (locked, count)."""
+        return self._full[: self._locked, self._locked : self._basis.count]
 
     def _fresh(self) -> Tensor | None:
         """A unit vector orthogonal to all others; ``None`` if there is none."""
-        if self.count >= self.basis.size:
+        size = self._basis.size
+        if self._basis.count >= size:
             return None
-        for _ in range(3):
-            vector = torch.randn(self.basis.size, generator=self._generator, dtype=torch.float64)
-            rest, _ = self.basis.orthogonalized(vector.to(self.basis.device))
-            length = float(rest.norm())
-            if length > 1e-8 * math.sqrt(self.basis.size):
-                return (rest / length).to(self.basis.dtype)
-        return None
+        drawn = torch.randn(size, generator=self._generator, dtype=torch.float64).to(self._basis.device)
+        rest, _ = self._basis.orthogonalized(drawn)
+        rest, _ = self._basis.orthogonalized(rest / rest.norm())
+        return torch.div(rest, norm(rest)).to(self._basis.dtype)
 
     def _grow(self) -> None:
-        if self.count > len(self._full):
-            wider = torch.zeros(2 * self.count, 2 * self.count, dtype=torch.float64)
+        if self._basis.count > len(self._full):
+            wider = torch.zeros(2 * self._basis.count, 2 * self._basis.count, dtype=torch.float64)
             wider[: len(self._full), : len(self._full)] = self._full
             self._full = wider

@@ -135,6 +135,23 @@ class Forward:
         values, derivatives = zip(*found, strict=True)
         return torch.cat(values), torch.cat(derivatives)
 
+    def each_pulled(self, function: Callable[..., Tensor], theta: Tensor, weights: Tensor) -> Tensor:
+        """The gradient of the sum of the examples' numbers, each times its weight.
+
+        Raises:
+            ValueError: If ``function`` does not give one number an example.
+        """
+        total: Tensor | None = None
+        first = 0
+        with self._standing(theta, graph=True) as run:
+            for k, batch in enumerate(self.batches):
+                numbers = _each(function, run(k), batch)
+                own = weights[first : first + batch.examples].to(numbers)
+                total = added(total, joined(self.network.slopes((own * numbers).sum())), 1.0)
+                first += batch.examples
+        assert total is not None
+        return total
+
     def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (float64) and its flat gradient; sums over batches are float64."""
         total = theta.new_zeros((), dtype=torch.float64)

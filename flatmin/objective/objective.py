@@ -403,6 +403,18 @@ class Objective:
             return self.each(function, at), slope.double()
         return self._forward.each_along(function, at, along)
 
+    def each_pulled(self, function: Callable[..., Tensor], weights: Tensor, theta: Tensor | None = None) -> Tensor:
+        """Gradient of the sum of ``function(outputs, targets)`` over the examples, each times its weight, (size,).
+
+        Raises:
+            ValueError: If it does not give one number an example, or there is not one weight an example.
+        """
+        self._check_differentiable()
+        if weights.shape != (self.examples,):
+            expected, got = (self.examples,), tuple(weights.shape)
+            raise ValueError(f"`weights` must hold one number an example, {expected}, got {got}.")
+        return self._forward.each_pulled(function, self._at(theta), weights).to(self.dtype)
+
     def value_and_gradient(self, theta: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean loss (float64 scalar) and gradient, shape (size,), in one pass.
 

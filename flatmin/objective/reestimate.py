@@ -103,6 +103,17 @@ class Layered(Forward):
         slope = product_by_differences(lambda t: self.each(function, t), theta, vector).product
         return self.each(function, theta), slope.double()
 
+    def each_pulled(self, function: Callable[..., Tensor], theta: Tensor, weights: Tensor) -> Tensor:
+        """There is none: the examples meet in the statistics.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(
+            "gradients of single examples with batch_norm='reestimate' need all examples in memory at once; take fewer "
+            "examples, or batch_norm='batch'."
+        )
+
     def gauss_newton(self, theta: Tensor, vector: Tensor) -> Tensor:
         """There is none: the outputs are not all in one graph.
 
@@ -191,6 +202,10 @@ class Reestimated:
     def each_along(self, function: Callable[..., Tensor], theta: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`Forward.each_along`; by differences where memory allows no graph of all the data."""
         return self._way(TWICE, theta).each_along(function, theta, vector)
+
+    def each_pulled(self, function: Callable[..., Tensor], theta: Tensor, weights: Tensor) -> Tensor:
+        """As :meth:`Forward.each_pulled`."""
+        return self._way(1.0, theta).each_pulled(function, theta, weights)
 
     def gauss_newton(self, theta: Tensor, vector: Tensor) -> Tensor:
         """As :meth:`Forward.gauss_newton`."""

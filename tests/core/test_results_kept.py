@@ -38,6 +38,14 @@ FOUND = {
     "effort": lambda: flatmin.effort(BOWL),
     "subsets": lambda: flatmin.over_subsets(flatmin.average_case_sharpness, PARTS),
     "lines of subsets": lambda: flatmin.over_subsets(lambda part: flatmin.slice_1d(part, AXES[0], [0.0, 1.0]), PARTS),
+    "eigenvalues": lambda: flatmin.top_eigenvalues(BOWL, k=2),
+    "trace": lambda: flatmin.trace(BOWL),
+    "diagonal": lambda: flatmin.diagonal(BOWL),
+    "density": lambda: flatmin.spectral_density(BOWL, probes=2),
+    "spectrum": lambda: flatmin.spectrum(BOWL),
+    "critical point": lambda: flatmin.critical_point(BOWL),
+    "escape": lambda: flatmin.escape(BOWL, [-1.0, 1.0]),
+    "stationary": lambda: flatmin.find_critical_point(BOWL),
     "points": lambda: flatmin.plane_through(*torch.eye(3)),
 }
 

@@ -1,0 +1,211 @@
+"""What kind of point a network stands at: a minimum, a saddle, or none of both."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flatmin.core.checks import positive, seed_of, whole
+from flatmin.core.result import Measured
+from flatmin.core.vectors import norm
+from flatmin.curvature.density import spectral_density
+from flatmin.curvature.eigenvalues import top_eigenvalues
+from flatmin.curvature.protocols import Graded, curved
+from flatmin.curvature.spectra import hessian
+
+EXACT = 2000
+"""Weights up to which all eigenvalues are counted."""
+PROBES, STEPS = 4, 60
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class CriticalPoint(Measured):
+    r"""What :func:`critical_point` found.
+
+    Attributes:
+        kind: ``"minimum"``, ``"maximum"`` or ``"saddle"`` by the signs of the eigenvalues; ``"minimum or flat"`` and
+            ``"maximum or flat"`` where some are near zero and the others of one sign, so that the second derivative
+            does not decide; ``"flat"``; or ``"no critical point"`` where the gradient is not near zero.
+        loss: f.
+        gradient_norm: :math:`\|g\|`.
+        gradient_edge: Up to which it counts as zero.
+        negative: Eigenvalues below ``-eigenvalue_edge``; an estimate unless ``exact``.
+        zero: Eigenvalues within it.
+        positive: Eigenvalues above it.
+        eigenvalue_edge: Up to which the length of an eigenvalue counts as zero.
+        lowest: Smallest eigenvalue.
+        highest: Largest eigenvalue.
+        downhill: Unit eigenvector of the smallest, (size,): where it is negative, the way out of a saddle.
+        exact: Whether all eigenvalues were counted; else the numbers are a spectral density's, and only the ends count.
+        converged: Whether both ends are known as well as was asked.
+        size: Number of weights.
+        products: Products with the Hessian.
+    """
+
+    long = ("downhill",)
+
+    kind: str
+    loss: float
+    gradient_norm: float
+    gradient_edge: float
+    negative: int
+    zero: int
+    positive: int
+    eigenvalue_edge: float
+    lowest: float
+    highest: float
+    downhill: Tensor
+    exact: bool
+    converged: bool
+    size: int
+    products: int
+
+    @property
+    def minimum_ratio(self) -> float:
+        """Positive eigenvalues over all (Lee's chapter 3.1); 1 at a strict minimum alone."""
+        return self.positive / self.size
+
+    def words(self) -> Iterator[str]:
+        """The kind, the signs, what they rest on."""
+        yield self.kind
+        yield f"loss {self.loss:.5g}, gradient {self.gradient_norm:.2g} (zero up to {self.gradient_edge:.2g})"
+        about = "" if self.exact else "about "
+        yield f"{about}{self.negative:,} negative, {self.zero:,} near zero, {self.positive:,} positive eigenvalues"
+        yield f"minimum ratio {self.minimum_ratio:.3g}"
+        yield f"eigenvalues {self.lowest:.4g} to {self.highest:.4g}, zero up to {self.eigenvalue_edge:.2g}"
+        if not self.converged:
+            yield "NOT CONVERGED: an end of the spectrum is not known well enough"
+        if not self.exact:
+            yield "COUNTS ESTIMATED by a spectral density, which resolves nothing near zero"
+        yield from self.grounds()
+
+
+def critical_point(
+    objective: Graded,
+    tolerance: float = 1e-6,
+    *,
+    theta: Tensor | None = None,
+    limit: int = EXACT,
+    seed: int = 0,
+    progress: bool = False,
+) -> CriticalPoint:
+    r"""The kind of point by gradient and eigenvalues of the Hessian.
+
+    An eigenvalue counts as zero up to ``tolerance`` times the longest one, :math:`\lambda`; the gradient up to
+    :math:`\mathtt{tolerance} \cdot \lambda \cdot \max(1, \|\theta\|)`, which is what a step of that share of the
+    weights leaves along the sharpest direction. Zero eigenvalues decide: a network has directions that change nothing
+    (dead neurons, rescalings), so that the strict sign test calls hardly any point of one a minimum.
+
+    Up to ``limit`` weights all eigenvalues are computed; of a larger network the two ends (which tell a saddle), and
+    the numbers in between by :func:`~flatmin.curvature.density.spectral_density`.
+
+    Args:
+        objective: ``theta``, ``size``, ``value_and_gradient`` and ``hvp``; in float64, if counts are to mean something.
+        tolerance: What counts as zero, relative.
+        theta: Where; the point at which the objective stands by default.
+        limit: Weights up to which the matrix is written out.
+        seed: Of the random vectors for larger ones.
+        progress: Show a bar in the terminal.
+
+    Returns:
+        The kind with all that it rests on.
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If one is out of range.
+        RuntimeError: If gradient or Hessian are not finite.
+
+    Example:
+        >>> import torch
+        >>> from flatmin.core.functions import FunctionObjective
+        >>> toy = FunctionObjective(lambda w: (1 - w[0] * w[1]) ** 2, torch.zeros(2, dtype=torch.float64))
+        >>> point = critical_point(toy)
+        >>> point.kind, point.negative, point.positive, point.minimum_ratio
+        ('saddle', 1, 1, 0.5)
+    """
+    curved(objective)
+    positive("tolerance", tolerance)
+    whole("limit", limit, minimum=1)
+    seed_of("seed", seed)
+    at = objective.theta if theta is None else theta
+    loss, gradient = objective.value_and_gradient(at)
+    slope = norm(gradient)
+    if not math.isfinite(slope):
+        raise RuntimeError(f"the gradient must be finite, got one of length {slope}.")
+    if objective.size <= limit:
+        counted = _counted(objective, at, tolerance, progress)
+    else:
+        counted = _estimated(objective, at, tolerance, seed, progress)
+    longest = max(abs(counted["lowest"]), abs(counted["highest"]))
+    edge = tolerance * longest * max(1.0, norm(at))
+    signs = [sign for name, sign in (("negative", -1), ("zero", 0), ("positive", 1)) if counted[name]]
+    return CriticalPoint(
+        kind=kind_of_point(slope <= edge, signs),
+        loss=float(loss),
+        gradient_norm=slope,
+        gradient_edge=edge,
+        eigenvalue_edge=tolerance * longest,
+        size=objective.size,
+        **counted,
+        **Measured.ground(objective),
+    )
+
+
+def kind_of_point(critical: bool, signs: list[int]) -> str:
+    """The name of a point whose Hessian has eigenvalues of these signs.
+
+    Example:
+        >>> kind_of_point(True, [0, 1])
+        'minimum or flat'
+    """
+    if not critical:
+        return "no critical point"
+    if min(signs) < 0 < max(signs):
+        return "saddle"
+    if min(signs) == max(signs):
+        return {1: "minimum", -1: "maximum", 0: "flat"}[signs[0]]
+    return "minimum or flat" if max(signs) > 0 else "maximum or flat"
+
+
+def _counted(objective: Graded, at: Tensor, tolerance: float, progress: bool) -> dict[str, Any]:
+    matrix = hessian(objective, theta=at, limit=objective.size, progress=progress)
+    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    edge = tolerance * float(values.abs().max())
+    negative, above = int((values < -edge).sum()), int((values > edge).sum())
+    return {
+        "negative": negative,
+        "zero": len(values) - negative - above,
+        "positive": above,
+        "lowest": float(values[0]),
+        "highest": float(values[-1]),
+        "downhill": vectors[:, 0].to(at),
+        "exact": True,
+        "converged": True,
+        "products": len(matrix),
+    }
+
+
+def _estimated(objective: Graded, at: Tensor, tolerance: float, seed: int, progress: bool) -> dict[str, Any]:
+    low = top_eigenvalues(objective, which="smallest", seed=seed, theta=at, progress=progress)
+    high = top_eigenvalues(objective, seed=seed, theta=at, progress=progress)
+    lowest, highest = float(low), float(high)
+    edge = tolerance * max(abs(lowest), abs(highest))
+    density = spectral_density(objective, probes=PROBES, steps=STEPS, seed=seed, theta=at, progress=progress)
+    negative = round(density.share(-math.inf, -edge)[0] * objective.size)
+    above = round(density.share(edge, math.inf)[0] * objective.size)
+    negative = max(negative, 1) if lowest < -edge else 0  # the ends are known better than the shares
+    above = max(above, 1) if highest > edge else 0
+    return {
+        "negative": negative,
+        "zero": max(objective.size - negative - above, 0),
+        "positive": above,
+        "lowest": lowest,
+        "highest": highest,
+        "downhill": low.vectors[0],
+        "exact": False,
+        "converged": low.converged and high.converged,
+        "products": low.products + high.products + density.products,
+    }
