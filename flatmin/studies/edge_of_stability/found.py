@@ -63,9 +63,7 @@ def verdict(optimizer: str, rows: pd.DataFrame) -> str:
     found = ratios(rows)
     holds = bool((abs(found - 1) < NEAR).all())
     claim = "R7" if optimizer == "descent" else f"R7 for {OPTIMIZER_NAMES[optimizer]}"
-    off = (
-        " and ".join(f"{ratio:.3f}" for ratio in found) if len(found) < 3 else f"{found.min():.3f} to {found.max():.3f}"
-    )
+    off = ", ".join(f"{ratio:.3f}" for ratio in found)
     reached = int(sum((way["effective"] >= way["threshold"]).any() for _, way in rows.groupby([*NAMED, "seed"])))
     return (
         f"{claim} {'holds' if holds else 'does not hold'}: late in full-batch training the largest eigenvalue is, on "

@@ -56,7 +56,7 @@ class EdgeOfStability(Experiment):
         seeds: Of the start, and of the order of examples.
         steps: Of each training.
         every: Steps from one measurement to the next.
-        tolerance: Of the eigenvalues, relative.
+        tolerance: Of the residual of an eigenvalue, relative; the eigenvalue is off by about its square.
     """
 
     kind: Literal["edge_of_stability"] = "edge_of_stability"
@@ -65,6 +65,6 @@ class EdgeOfStability(Experiment):
     loss: Literal["squared_error", "cross_entropy"] = "squared_error"
     ways: Several[Way] = WAYS
     seeds: Several[Seed] = (0,)
-    steps: Epochs = 3000
-    every: Count = 25
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-2
+    steps: Epochs = 2000
+    every: Count = 40
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.03

@@ -90,7 +90,8 @@ class EdgeStep:
         """Such as ``descent_0.1-full-seed0``."""
         batch = self.way.batch_size or "full"
         momentum = f"_{self.way.momentum:g}" if self.way.momentum else ""
-        return f"{self.way.optimizer}_{self.way.learning_rate:g}{momentum}-{batch}-seed{self.seed}"
+        rate = f"{self.way.learning_rate:g}".replace("+", "")
+        return f"{self.way.optimizer}_{rate}{momentum}-{batch}-seed{self.seed}"
 
     @property
     def setup(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class Look:
         self.step = 1.0
 
     def at(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-        """Loss, eigenvalues and threshold; NaN where the loss is not finite, and for Adam before its first step."""
+        """Loss, eigenvalues and threshold; NaN where what it takes is not finite, and for Adam before its first step."""
         objective, nan = self.objective.at(network), math.nan
         evaluation = objective.evaluate()
         seen = {"loss": evaluation.loss, "accuracy": evaluation.accuracy, "hessian": nan, "effective": nan}
@@ -184,7 +185,10 @@ class Look:
         return seen
 
     def _eigenvalue(self, name: str, objective: Any) -> dict[str, float]:
-        found = top_eigenvalues(objective, tolerance=self.tolerance, start=self.vectors.get(name), copies=False)
+        try:
+            found = top_eigenvalues(objective, tolerance=self.tolerance, start=self.vectors.get(name), copies=False)
+        except RuntimeError:  # a product is not finite, on the way out
+            return {name: math.nan, "residual": math.nan, "products": 0.0}
         self.vectors[name] = found.vectors
         return {name: float(found), "residual": float(found.residuals[0]), "products": float(found.products)}
 
