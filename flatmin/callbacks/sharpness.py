@@ -42,10 +42,10 @@ class SharpnessCallback(pl.Callback):
     ``every``.
 
     Args:
-        measures: Names (``"epsilon_sharpness"``, ``"average_case_sharpness"``, the three above, or a declared measure
-            such as ``"average_case"``) or functions of an objective that return a number, a result that ``float()``
-            takes, or a mapping of names to such; a mapping gives the functions names of its own, as in
-            ``{"sharp": partial(epsilon_sharpness, epsilon=5e-4)}``.
+        measures: Names (``"epsilon_sharpness"``, ``"average_case_sharpness"``, ``"trace"``, the three above, or a
+            declared measure such as ``"average_case"``) or functions of an objective that return a number, a result
+            that ``float()`` takes, or a mapping of names to such; a mapping gives the functions names of its own, as
+            in ``{"sharp": partial(epsilon_sharpness, epsilon=5e-4)}``.
         every: Epochs from one measurement to the next.
         batches: Re-iterable ``(inputs, targets)`` pairs. ``None`` takes the first ``examples`` of the Trainer's train
             loader when training starts, in its batch size: of a data set by index the first ones in its own order,

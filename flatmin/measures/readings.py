@@ -26,8 +26,10 @@ IN_TRAINING = {
     "critical_sharpness": "flatmin.sharpness.critical",
     "preconditioned_sharpness": "flatmin.sharpness.effective",
     "top_eigenvalues": "flatmin.curvature.eigenvalues",
+    "trace": "flatmin.curvature.traces",
 }
-"""Those that take what only a training has, by their arguments: its optimiser, its model, where the last one ended."""
+"""Those that a training can have beside them, with what it hands over to their arguments: its optimiser, its model,
+where the last search ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

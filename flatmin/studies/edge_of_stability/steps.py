@@ -164,7 +164,7 @@ class Look:
         self.step = 1.0
 
     def at(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-        """Loss, eigenvalues and threshold; NaN where what it takes is not finite, and for Adam before its first step."""
+        """Loss, eigenvalues and threshold; NaN where it is not finite, and for Adam before its first step."""
         objective, nan = self.objective.at(network), math.nan
         evaluation = objective.evaluate()
         seen = {"loss": evaluation.loss, "accuracy": evaluation.accuracy, "hessian": nan, "effective": nan}
