@@ -16,6 +16,7 @@ def by_function(
     passes: Callable[[Any], float],
     columns: tuple[str, ...],
     name: str | None = None,
+    row: Callable[[Any], Row] = lambda found: found.to_record(),
     **declared: Any,
 ) -> Measure[Any]:
     """Declare a measure by the function that takes it.
@@ -24,12 +25,13 @@ def by_function(
     combination of those of which there may be several.
 
     Args:
-        where: ``module:function``; ``function(objective, **arguments)`` gives a result with ``to_record()``.
+        where: ``module:function``; ``function(objective, **arguments)`` gives a result.
         settings: What can be asked.
         several: The settings that hold several values, each with the argument it stands for: ``{"sigmas": "sigma"}``.
         passes: Work of one call, in passes over the examples, from the settings.
         columns: What the table holds of a result.
         name: Of the measure and of its table; that of the function unless it is given.
+        row: The numbers of a result, by the names of their columns.
         declared: What else there is to know of it, see `Measure`.
 
     Returns:
@@ -61,7 +63,7 @@ def by_function(
         taken = getattr(import_module(module), function)
         rows, each = list[Row](), asked.setup["each"]
         for arguments in each:
-            record = taken(subject.objective, **arguments, **asked.setup["all"]).to_record()
+            record = row(taken(subject.objective, **arguments, **asked.setup["all"]))
             rows.append({column: (record | arguments)[column] for column in columns})
             advance(1 / len(each))
         return rows
