@@ -34,7 +34,7 @@ class SharpnessCallback(pl.Callback):
     A measure gets what of the training it takes by name: ``optimizer``, the Trainer's first one, ``model``, the module,
     and ``start``, where its last result says the next search may begin (``warm_start``). So ``"critical_sharpness"`` is
     that along the step that the optimiser would take, ``"preconditioned_sharpness"`` has what the optimiser stands
-    beside it, and ``"top_eigenvalues"`` starts each time from the last eigenvectors.
+    beside it, and ``"top_eigenvalue"`` starts each time from the last eigenvectors.
 
     What it costs: ``epsilon_sharpness`` is a search that takes some 40 to 250 evaluations of the loss and its gradient
     on all ``batches``, each time (about 75 in the middle of the results in ``paper/data``); ``average_case_sharpness``
@@ -42,7 +42,7 @@ class SharpnessCallback(pl.Callback):
     ``every``.
 
     Args:
-        measures: Names (``"epsilon_sharpness"``, ``"average_case_sharpness"``, ``"trace"``, the three above, or a
+        measures: Names (``"epsilon_sharpness"``, ``"average_case_sharpness"``, the three above, or a
             declared measure such as ``"average_case"``) or functions of an objective that return a number, a result
             that ``float()`` takes, or a mapping of names to such; a mapping gives the functions names of its own, as
             in ``{"sharp": partial(epsilon_sharpness, epsilon=5e-4)}``.

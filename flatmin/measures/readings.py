@@ -18,18 +18,16 @@ if TYPE_CHECKING:
     from flatmin.objective.objective import Objective
 
 FUNCTIONS = {
-    "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
-    "average_case_sharpness": "flatmin.sharpness.average_case",
+    "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness:epsilon_sharpness",
+    "average_case_sharpness": "flatmin.sharpness.average_case:average_case_sharpness",
 }
 """Public functions of an objective, and where they are."""
 IN_TRAINING = {
-    "critical_sharpness": "flatmin.sharpness.critical",
-    "preconditioned_sharpness": "flatmin.sharpness.effective",
-    "top_eigenvalues": "flatmin.curvature.eigenvalues",
-    "trace": "flatmin.curvature.traces",
+    "critical_sharpness": "flatmin.sharpness.critical:critical_sharpness",
+    "preconditioned_sharpness": "flatmin.sharpness.effective:preconditioned_sharpness",
+    "top_eigenvalue": "flatmin.curvature.eigenvalues:top_eigenvalues",
 }
-"""Those that a training can have beside them, with what it hands over to their arguments: its optimiser, its model,
-where the last search ended."""
+"""Those that take what only a training has, by their arguments: its optimiser, its model, where the last one ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +86,8 @@ def measure_named(name: str, *, training: bool = False) -> "Callable[..., Any]":
     """
     functions = IN_TRAINING | FUNCTIONS if training else FUNCTIONS
     if name in functions:
-        return getattr(import_module(functions[name]), name)  # type: ignore[no-any-return]
+        module, function = functions[name].split(":")
+        return getattr(import_module(module), function)  # type: ignore[no-any-return]
     if name not in (known := _declared()):
         every = dict.fromkeys([*names(), *functions])
         raise ValueError(f"there is no measure {name!r}; the known ones are {', '.join(every)}.")

@@ -18,7 +18,7 @@ from flatmin import Objective, SharpnessCallback, critical_sharpness, preconditi
 pytestmark = ADVICE
 GENERATOR = torch.Generator().manual_seed(0)
 BATCHES = [(torch.randn(24, 6, generator=GENERATOR), torch.arange(24) % 3)]
-IN_TRAINING = ["critical_sharpness", "preconditioned_sharpness", "top_eigenvalues", "trace"]
+IN_TRAINING = ["critical_sharpness", "preconditioned_sharpness", "top_eigenvalue", "hessian_trace"]
 
 
 class Groups(pl.LightningModule):
@@ -77,13 +77,13 @@ def test_they_are_those_of_the_optimiser_of_the_training(tmp_path: Path) -> None
     dense = torch.autograd.functional.hessian(loss_of(module), flat(module))
     scales = torch.cat([adam_scale(trainer.optimizers[0], p).reshape(-1) for p in module.parameters()])
     felt = dense / (scales.sqrt()[:, None] * scales.sqrt()[None])
-    assert logged["top_eigenvalues"] == pytest.approx(float(torch.linalg.eigvalsh(dense)[-1]), rel=1e-3)
+    assert logged["top_eigenvalue"] == pytest.approx(float(torch.linalg.eigvalsh(dense)[-1]), rel=1e-3)
     assert logged["preconditioned_sharpness"] == pytest.approx(float(torch.linalg.eigvalsh(felt)[-1]), rel=1e-3)
-    error = logged["trace_standard_error"]
-    assert abs(logged["trace"] - float(dense.trace())) < 3 * error < 0.1 * float(dense.trace())
+    error = logged["hessian_trace_standard_error"]
+    assert abs(logged["hessian_trace"] - float(dense.trace())) < 3 * error < 0.1 * float(dense.trace())
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     assert logged["preconditioned_sharpness_threshold"] == pytest.approx(38 / rate)
-    assert logged["preconditioned_sharpness_converged"] == logged["top_eigenvalues_converged"] == 1
+    assert logged["preconditioned_sharpness_converged"] == logged["top_eigenvalue_converged"] == 1
     objective = Objective(module, cross_entropy, BATCHES)
     alone = critical_sharpness(objective, optimizer=trainer.optimizers[0], model=module)
     assert logged["critical_sharpness"] == pytest.approx(float(alone), rel=0.05)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from flatmin.cli import main
+from flatmin.core.kind import USUAL, kind_named
 from flatmin.experiments import load_experiment
 from flatmin.experiments.config import Resources
 from flatmin.report.quoted import quotations
 from flatmin.results import Tables
-from flatmin.studies.comparison.settings import Comparison
 
 FROZEN = Path(__file__).parents[2] / "paper" / "data"
 

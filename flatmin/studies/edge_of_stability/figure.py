@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import write_footer
-from flatmin.figures.style import PAGE_WIDTH, blank, few_log_ticks, styled
+from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, styled
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
 from flatmin.results.words import DATA_NAMES
@@ -36,10 +36,10 @@ def edge_of_stability(tables: Tables) -> Figure:
     columns = [(title, part) for title, part in columns_of(rows) if len(part)]
     if not columns:
         raise ResultsError("the table `edge_of_stability` is empty, so there is nothing to draw.")
-    figure = blank(max(3.4, PAGE_WIDTH * len(columns) / 4), 4.3)
+    figure = blank(PAGE_WIDTH if len(columns) > 2 else COLUMN_WIDTH, 4.8)
     panels = figure.subplots(2, len(columns), squeeze=False, sharex=True, height_ratios=[1, 1.45])
     for index, (title, part) in enumerate(columns):
-        panels[0][index].set_title(title)
+        panels[0][index].set_title(title, fontweight="bold")
         column(panels[0][index], panels[1][index], part)
     panels[0][0].set_ylabel("loss, log axis")
     panels[1][0].set_ylabel("largest eigenvalue, log axis")
@@ -65,7 +65,7 @@ def columns_of(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [
         ("gradient descent", rows[whole & (rows["optimizer"] == "descent")]),
         ("momentum", rows[whole & rows["optimizer"].isin(MOMENTUM)]),
-        ("Adam, preconditioned", rows[whole & (rows["optimizer"] == "adam")]),
+        ("Adam", rows[whole & (rows["optimizer"] == "adam")]),
         ("small batches", rows[~whole | beside] if len(small) else small),
     ]
 
@@ -90,7 +90,7 @@ def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame) -> None:
     if len(seen):
         eigenvalues.set_ylim(max(seen.quantile(0.01) / 1.3, seen.max() / 1e3), seen.quantile(0.998) * 1.5)
     eigenvalues.set(xlabel="step")
-    eigenvalues.legend(handles=handles, loc="lower right", handlelength=1.2, fontsize=6.5)
+    losses.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.05, 1.12), handlelength=1.2, fontsize=7)
 
 
 def label(row: "pd.Series[Any]", stochastic: bool) -> str:
