@@ -15,6 +15,7 @@ from flatmin.core.functions import FunctionObjective
 from flatmin.data import load
 from flatmin.experiments import Study, load_experiment, run
 from flatmin.results import Store
+from flatmin.studies.edge_of_stability import KIND
 from flatmin.studies.edge_of_stability.found import sentences
 from flatmin.studies.edge_of_stability.settings import Way
 from flatmin.studies.edge_of_stability.steps import Look, optimizer_of
@@ -134,7 +135,20 @@ def test_the_claim_is_judged_late_and_by_every_training(tables, late, verdict):
 def test_small_batches_are_judged_by_their_highest_late_eigenvalue(tables, high, verdict):
     rows = invented(a=("descent", 50, [1.0, 1.0, 1.0]), b=("descent", 5, [2.0, 0.4, high]))
     said = list(sentences(tables.having(edge_of_stability=rows)))
-    assert said[1].startswith(f"Small batches {verdict} the line") and f"{high:.2f} with batches of 5" in said[1]
+    assert said[2].startswith(f"Small batches {verdict} the line") and f"{high:.2f} with batches of 5" in said[2]
+
+
+def test_the_critical_sharpness_is_set_beside_the_eigenvalue_early_and_late(tables):
+    rows = invented(a=("descent", 50, [0.5, 1.0, 1.0, 1.0, 1.0]))
+    rows["critical"] = rows["hessian"] * [0.25, 7.0, 7.0, 0.5, 1.0]
+    said = list(sentences(tables.having(edge_of_stability=rows)))[1]
+    assert "0.25 of the largest eigenvalue in the first 25% of" in said and "and 0.75 in the last" in said
+
+
+def test_the_mirror_gets_the_table_and_the_late_ratios(tables):
+    frames, numbers = KIND.logged(tables)
+    assert list(frames) == ["tables/edge_of_stability"] and len(numbers) == 5
+    assert "edge_of_stability/descent_0.3_30_seed0/late_ratio" in numbers
 
 
 def test_no_training_says_nothing(tables):

@@ -39,8 +39,7 @@ def edge_of_stability(tables: Tables) -> Figure:
     figure = blank(PAGE_WIDTH if len(columns) > 2 else COLUMN_WIDTH, 4.8)
     panels = figure.subplots(2, len(columns), squeeze=False, sharex=True, height_ratios=[1, 1.45])
     for index, (title, part) in enumerate(columns):
-        panels[0][index].set_title(title, fontweight="bold")
-        column(panels[0][index], panels[1][index], part)
+        column(panels[0][index], panels[1][index], part, title)
     panels[0][0].set_ylabel("loss, log axis")
     panels[1][0].set_ylabel("largest eigenvalue, log axis")
     experiment = tables.experiment
@@ -65,12 +64,12 @@ def columns_of(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [
         ("gradient descent", rows[whole & (rows["optimizer"] == "descent")]),
         ("momentum", rows[whole & rows["optimizer"].isin(MOMENTUM)]),
-        ("Adam", rows[whole & (rows["optimizer"] == "adam")]),
+        ("Adam, preconditioned", rows[whole & (rows["optimizer"] == "adam")]),
         ("small batches", rows[~whole | beside] if len(small) else small),
     ]
 
 
-def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame) -> None:
+def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame, title: str) -> None:
     """Draw the trainings of one column."""
     handles, stochastic = [], rows["batch_size"].nunique() > 1
     for index, (_, way) in enumerate(rows.groupby(NAMED, sort=False)):
@@ -90,7 +89,10 @@ def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame) -> None:
     if len(seen):
         eigenvalues.set_ylim(max(seen.quantile(0.01) / 1.3, seen.max() / 1e3), seen.quantile(0.998) * 1.5)
     eigenvalues.set(xlabel="step")
-    losses.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.05, 1.12), handlelength=1.2, fontsize=7)
+    key = losses.legend(
+        handles=handles, title=title, alignment="left", loc="lower left", bbox_to_anchor=(-0.1, 1), handlelength=1.2
+    )
+    key.get_title().set_fontweight("bold")
 
 
 def label(row: "pd.Series[Any]", stochastic: bool) -> str:

@@ -39,6 +39,9 @@ def sentences(tables: Tables) -> Iterator[str]:
         mine = rows[whole & (rows["optimizer"] == optimizer)]
         if len(mine):
             yield verdict(optimizer, mine)
+    descents = rows[whole & (rows["optimizer"] == "descent")]
+    if descents["critical"].notna().any():
+        yield critical(descents)
     if not whole.all():
         yield small_batches(rows[~whole])
     for _, way in rows.groupby([*NAMED, "seed"], sort=False):
@@ -68,6 +71,18 @@ def verdict(optimizer: str, rows: pd.DataFrame) -> str:
     return (
         f"{claim} {'holds' if holds else 'does not hold'}: late in full-batch training the largest eigenvalue is, on "
         f"average, {off} of {LINES[optimizer]} ({counted(len(found), 'training')}, {reached} of which reached it)."
+    )
+
+
+def critical(rows: pd.DataFrame) -> str:
+    """Say what the critical sharpness, from losses alone, has of the largest eigenvalue early and late."""
+    share = rows["critical"] / rows["hessian"]
+    whole = rows.groupby([*NAMED, "seed"])["step"].transform("max")
+    before, after = share[rows["step"] < (1 - LATE) * whole], share[rows["step"] >= LATE * whole]
+    return (
+        "The critical sharpness along the negative gradient, from losses alone, is on average "
+        f"{before.mean():.2f} of the largest eigenvalue in the first {1 - LATE:.0%} of full-batch gradient descent "
+        f"and {after.mean():.2f} in the last."
     )
 
 
