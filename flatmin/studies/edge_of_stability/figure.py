@@ -92,7 +92,7 @@ def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame, title: str) -> N
     key = losses.legend(
         handles=handles, title=title, alignment="left", loc="lower left", bbox_to_anchor=(-0.1, 1), handlelength=1.2
     )
-    key.get_title().set_fontweight("bold")
+    key.get_title().set(fontweight="bold", fontsize=8.5)
 
 
 def label(row: "pd.Series[Any]", stochastic: bool) -> str:
