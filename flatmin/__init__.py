@@ -13,6 +13,9 @@ How it is curved
 What kind of point it is
     critical_point, escape, find_critical_point
 
+Networks of the same function
+    transformed
+
 What an optimiser meets: its own step, its own coordinates, what it stands
     critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale
     preconditioned, scales_of, preconditioned_sharpness, stability_threshold, threshold_of
@@ -27,9 +30,12 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
-    CriticalSharpness, GradientNoise, PreconditionedSharpness, Spectrum, CriticalPoint, Escape, Stationary, Line,
-    Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, AverageCase, CriticalSharpness, GradientNoise, PreconditionedSharpness, Rise, Effort,
+    Eigenvalues, Trace, Diagonal, Density,
+    Spectrum, CriticalPoint, Escape, Stationary, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+
+A network of the same function, as `transformed` returns it
+    Transformed
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -64,6 +70,7 @@ _HOMES = {
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
     "Trace": "flatmin.curvature",
+    "Transformed": "flatmin.symmetries",
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
     "critical_point": "flatmin.curvature",
@@ -98,6 +105,7 @@ _HOMES = {
     "threshold_of": "flatmin.sharpness.stability",
     "top_eigenvalues": "flatmin.curvature",
     "trace": "flatmin.curvature",
+    "transformed": "flatmin.symmetries",
     "update_of": "flatmin.objective.updates",
 }
 _ROOMS = ("data", "networks")
@@ -126,6 +134,7 @@ __all__ = [
     "Subsets",
     "ThreePointPlane",
     "Trace",
+    "Transformed",
     "__version__",
     "average_case_sharpness",
     "by_layer",
@@ -161,6 +170,7 @@ __all__ = [
     "threshold_of",
     "top_eigenvalues",
     "trace",
+    "transformed",
     "update_of",
 ]
 
@@ -219,3 +229,4 @@ if TYPE_CHECKING:
     from flatmin.sharpness.gradient_noise import gradient_noise_scale, smith_le_noise_scale
     from flatmin.sharpness.held_out import rise_on
     from flatmin.sharpness.stability import stability_threshold, threshold_of
+    from flatmin.symmetries import Transformed, transformed

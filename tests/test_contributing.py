@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("# Three worked examples")[2]
 COPIED = (
     *("flatmin", "experiments", "pyproject.toml", "tests/conftest.py"),
-    *("tests/measures/test_contract.py", "tests/studies/test_contract.py"),
+    *("tests/measures/test_contract.py", "tests/measures/test_invariances.py", "tests/studies/test_contract.py"),
     *("tests/data/conftest.py", "tests/data/test_catalog.py"),
 )
 FETCH = "flatmin data fetch fashion_mnist"
@@ -147,7 +147,7 @@ def test_the_examples_import_downwards(tmp_path):
 
 def measure(copy: Path, said: dict[str, str]) -> None:
     """From one file to table, figure and summary."""
-    assert "10 passed" in said["pytest tests/measures -k hessian_trace"]
+    assert "17 passed" in said["pytest tests/measures -k hessian_trace"]
     text, folder = said["flatmin run trace.yaml"], copy / "results" / "trace"
     assert "batches: small batch 16, large batch 719\n" in text and "2 epochs of adam" in text
     assert {path.stem for path in (folder / "tables").glob("*.csv")} == {"curves", "minima", "hessian_trace"}

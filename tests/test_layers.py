@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "flatmin"
 
 TRAINED = {
     *("core", "objective", "data", "networks", "curvature", "landscapes", "training", "sharpness", "measures"),
-    "results",
+    *("results", "symmetries"),
 }
 
 ALLOWED: dict[str, set[str]] = {
@@ -24,9 +24,10 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"core", "speech"},
     "networks": {"core"},
     "curvature": {"core", "objective"},
+    "symmetries": {"core", "objective"},
     "landscapes": {"core", "objective"},
     "sharpness": {"core", "objective", "curvature"},
-    "measures": {"core", "objective", "sharpness", "curvature"},
+    "measures": {"core", "objective", "sharpness", "curvature", "symmetries"},
     "results": {"core", "data", "measures"},
     "training": {"core", "objective", "data"},
     "callbacks": {"core", "objective", "curvature", "measures"},
@@ -134,6 +135,7 @@ def test_package_stays_in_its_rooms(package):
     "module",
     [
         "flatmin",
+        "flatmin.cli.attack",
         "flatmin.cli.data",
         "flatmin.cli.figures",
         "flatmin.cli.measure",

@@ -8,7 +8,7 @@ import warnings
 import typer
 
 from flatmin import __version__
-from flatmin.cli import data, experiments, figures, listing, measure, report, run, slices, wandb
+from flatmin.cli import attack, data, experiments, figures, listing, measure, report, run, slices, wandb
 from flatmin.core.errors import FlatminError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("run", cls=run.RunCommand)(run.run)
 app.command("measure", cls=measure.MeasureCommand)(measure.measure)
+app.command("attack", cls=attack.AttackCommand)(attack.attack)
 app.command("slice", cls=slices.SliceCommand)(slices.slice_checkpoint)
 app.command("list")(listing.list_results)
 app.command("figures")(figures.figures)

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -11,17 +10,14 @@ import typer
 
 from flatmin.cli import brought as options
 from flatmin.cli.brought import ExampledCommand, Subject, among, check_file, working
+from flatmin.cli.measuring import UNITS, USUAL, BatchNorm, chosen, not_converged, write_table
 from flatmin.core.errors import ConfigError
 from flatmin.core.fields import BatchNormReading
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from flatmin.measures.readings import Reading
 
 COLUMNS = ("measure", "value", "standard_error", "converged", "evaluations", "seconds")
-USUAL = "epsilon_sharpness"
-UNITS = {USUAL: " %"}
 
 Measures = Annotated[
     list[str] | None,
@@ -38,9 +34,6 @@ Epsilon = Annotated[
     typer.Option(
         "--epsilon", metavar="E", show_default=False, help="Of epsilon_sharpness: half-width of the box; 1e-3."
     ),
-]
-Reading_ = Annotated[
-    str, typer.Option("--batch-norm", metavar="running|batch|reestimate", help="Statistics that BatchNorm uses.")
 ]
 
 
@@ -62,7 +55,7 @@ def measure(
     arguments: options.With = None,
     measures: Measures = None,
     epsilon: Epsilon = None,
-    batch_norm: Reading_ = "running",
+    batch_norm: BatchNorm = "running",
     loss: options.Loss = None,
     on: options.On = "train",
     examples: options.ExamplesOption = None,
@@ -80,7 +73,8 @@ def measure(
     """
     check_file("--output", output, (".csv",))
     among("--batch-norm", batch_norm, get_args(BatchNormReading))
-    chosen = _chosen(measures or [USUAL], epsilon, seed)
+    names = measures or [USUAL]
+    functions = chosen(names, seed, **_settings(names, epsilon))
     found = options.brought(
         network=network,
         arguments=arguments,
@@ -97,40 +91,30 @@ def measure(
 
     with working("reading the network"):
         subject = Subject(found, checkpoint, batch_norm, found.objective(checkpoint, batch_norm))
-    rows = [row for name, function in chosen.items() for row in _taken(name, function, subject)]
+    rows = [row for name, function in functions.items() for row in _taken(name, function, subject)]
     searched = any(row["converged"] is not None for row in rows)
     small = epsilon is not None and not resolves(epsilon, subject.objective.dtype)
-    cautions = [*(_unresolved(epsilon) if small else _cautions(rows)), *subject.cautions(searched=searched)]
+    lost = not_converged(row["measure"] for row in rows if row["converged"] is False)
+    cautions = [*(_unresolved(epsilon) if small else lost), *subject.cautions(searched=searched)]
     if output is not None:
-        _write(output, rows)
+        write_table(output, rows, COLUMNS)
     if as_json:
         options.show_json({"measures": rows, "on": [*subject.lines()], "cautions": cautions})
         return
     _show(rows, [*subject.lines()], cautions, output)
 
 
-def _chosen(names: list[str], epsilon: float | None, seed: int) -> dict[str, Callable[[Any], Any]]:
-    """The measures by name, with their settings."""
-    from flatmin.measures.readings import FUNCTIONS, measure_named
+def _settings(names: list[str], epsilon: float | None) -> dict[str, float]:
+    """Those of the usual measure."""
+    from flatmin.core.fields import WIDEST
 
-    if epsilon is not None:
-        from flatmin.core.fields import WIDEST
-
-        if USUAL not in names:
-            raise ConfigError(f"--epsilon must be left out: it is a setting of {USUAL}, which is not asked for.")
-        if not 0 < epsilon <= WIDEST:
-            raise ConfigError(f"--epsilon must be positive and at most {WIDEST:g}, got {epsilon:g}.")
-    chosen: dict[str, Callable[[Any], Any]] = {}
-    for name in names:
-        try:
-            function = measure_named(name)
-        except ValueError as error:
-            raise ConfigError(f"--measure: {error}") from None
-        settings: dict[str, Any] = {"seed": seed} if name in FUNCTIONS else {}
-        if name == USUAL and epsilon is not None:
-            settings["epsilon"] = epsilon
-        chosen[name] = partial(function, **settings)
-    return chosen
+    if epsilon is None:
+        return {}
+    if USUAL not in names:
+        raise ConfigError(f"--epsilon must be left out: it is a setting of {USUAL}, which is not asked for.")
+    if not 0 < epsilon <= WIDEST:
+        raise ConfigError(f"--epsilon must be positive and at most {WIDEST:g}, got {epsilon:g}.")
+    return {"epsilon": epsilon}
 
 
 def _taken(name: str, function: Callable[[Any], Any], subject: Subject) -> Iterator[dict[str, Any]]:
@@ -155,30 +139,11 @@ def _row(reading: "Reading", seconds: float) -> dict[str, Any]:
     }
 
 
-def _cautions(rows: list[dict[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        if row["converged"] is False:
-            yield f"{row['measure']} has not converged: the search ran out of iterations, and the maximum may be higher"
-
-
 def _unresolved(epsilon: float | None) -> Iterator[str]:
     yield (
         f"a box of {epsilon:g} is too small for the arithmetic of the network: rounding decides; from Python take "
         "Objective(..., dtype=torch.float64)"
     )
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    from flatmin.core.atomic import write_files
-    from flatmin.results.formats import to_csv
-
-    write_files(path.parent, {path.name: to_csv(_frame(rows))})
-
-
-def _frame(rows: list[dict[str, Any]]) -> "pd.DataFrame":
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _show(rows: list[dict[str, Any]], lines: list[str], cautions: list[str], output: Path | None) -> None:

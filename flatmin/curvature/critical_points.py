@@ -94,10 +94,10 @@ def critical_point(
 ) -> CriticalPoint:
     r"""The kind of point by gradient and eigenvalues of the Hessian.
 
-    An eigenvalue counts as zero up to ``tolerance`` times the longest one, :math:`\lambda`; the gradient up to
-    :math:`\mathtt{tolerance} \cdot \lambda \cdot \max(1, \|\theta\|)`, which is what a step of that share of the
-    weights leaves along the sharpest direction. Zero eigenvalues decide: a network has directions that change nothing
-    (dead neurons, rescalings), so that the strict sign test calls hardly any point of one a minimum.
+    An eigenvalue counts as zero up to ``tolerance`` times the longest one, :math:`\lambda`; the gradient up to the same
+    number, which is what a step of length ``tolerance`` along the sharpest direction makes of it. Zero eigenvalues
+    decide: a network has directions that change nothing (dead neurons, rescalings), so that the strict sign test calls
+    hardly any point of one a minimum.
 
     Up to ``limit`` weights all eigenvalues are computed; of a larger network the two ends (which tell a saddle), and
     the numbers in between by :func:`~flatmin.curvature.density.spectral_density`.
@@ -140,13 +140,12 @@ def critical_point(
     else:
         counted = _estimated(objective, at, tolerance, seed, progress)
     longest = max(abs(counted["lowest"]), abs(counted["highest"]))
-    edge = tolerance * longest * max(1.0, norm(at))
     signs = [sign for name, sign in (("negative", -1), ("zero", 0), ("positive", 1)) if counted[name]]
     return CriticalPoint(
-        kind=kind_of_point(slope <= edge, signs),
+        kind=kind_of_point(slope <= tolerance * longest, signs),
         loss=float(loss),
         gradient_norm=slope,
-        gradient_edge=edge,
+        gradient_edge=tolerance * longest,
         eigenvalue_edge=tolerance * longest,
         size=objective.size,
         **counted,

@@ -1,4 +1,4 @@
-"""From anywhere to a point where the gradient is zero, of whatever kind it is."""
+"""From anywhere to a point where the gradient is zero: of whatever kind it is, or a minimum."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from flatmin.core.vectors import norm
 from flatmin.curvature.protocols import Graded, curved
 from flatmin.curvature.spectra import hessian
 
-METHODS = ("levenberg_marquardt", "gradient_norm")
+METHODS = ("gradient_norm", "levenberg_marquardt", "saddle_free_newton")
 LARGEST = 2000
 
 
@@ -76,13 +76,16 @@ def find_critical_point(
     theta: Tensor | None = None,
     progress: bool = False,
 ) -> Stationary:
-    r"""Go to where the gradient is zero: a minimum, a maximum or a saddle, whichever is near.
+    r"""Go to where the gradient is zero.
 
-    Both methods make :math:`\tfrac12 \|g\|^2` small. ``"gradient_norm"`` is L-BFGS on it, whose gradient is
-    :math:`H g`: a gradient and a product a step. ``"levenberg_marquardt"`` takes steps
-    :math:`-(H^2 + \mu I)^{-1} H g`, Newton's where :math:`\mu` is small, which shrinks as long as the gradient does; it
-    writes the Hessian out at each step, and needs few where that is far from singular. Where :math:`H g = 0`
-    and g is not, both stop at a point that is no critical one; the result says so.
+    Two methods make :math:`\tfrac12 \|g\|^2` small, and end at a minimum, a maximum or a saddle, whichever is near.
+    ``"gradient_norm"`` is L-BFGS on it, whose gradient is :math:`H g`: a gradient and a product a step.
+    ``"levenberg_marquardt"`` takes steps :math:`-(H^2 + \mu I)^{-1} H g`, Newton's where :math:`\mu` is small, which
+    shrinks as long as the gradient does; it writes the Hessian out at each step, and needs few where that is far from
+    singular. Where :math:`H g = 0` and g is not, both stop at a point that is no critical one, and networks are full of
+    such places (Frye et al., 2021); the result says so. ``"saddle_free_newton"`` makes the loss small, by steps
+    :math:`-(|H| + \mu I)^{-1} g`, which leave saddles (Dauphin et al., 2014), and ends at a minimum, if there is one:
+    cross-entropy on examples that a network can tell apart has none.
 
     Args:
         objective: ``theta``, ``size``, ``value_and_gradient`` and ``hvp``; in float64, or the gradient stays as long as
@@ -117,8 +120,10 @@ def find_critical_point(
     way = _Way(objective, tolerance)
     way.begin(at)
     with steps_shown("critical point", steps, shown=progress) as advance:
-        run = _levenberg_marquardt if method == "levenberg_marquardt" else _gradient_norm
-        end = run(way, at, steps, advance)
+        if method == "gradient_norm":
+            end = _gradient_norm(way, at, steps, advance)
+        else:
+            end = _damped(way, at, steps, advance, downhill=method == "saddle_free_newton")
     return Stationary(
         theta=end,
         gradient_norm=way.slopes[-1],
@@ -172,7 +177,8 @@ class _Way:
         return self.slopes[-1] <= self.tolerance
 
 
-def _levenberg_marquardt(way: _Way, theta: Tensor, steps: int, advance: Advance) -> Tensor:
+def _damped(way: _Way, theta: Tensor, steps: int, advance: Advance, *, downhill: bool) -> Tensor:
+    """Steps in the eigenvectors of the Hessian, damped until what is to fall falls: the loss, or the gradient."""
     damping = 1e-3
     for _ in range(steps):
         if way.arrived:
@@ -180,13 +186,16 @@ def _levenberg_marquardt(way: _Way, theta: Tensor, steps: int, advance: Advance)
         matrix = hessian(way.objective, theta=theta, limit=LARGEST)
         way.products += len(matrix)
         values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-        _, gradient, slope = way.at(theta)
+        before, gradient, slope = way.at(theta)
         along, scale = vectors.T @ gradient.double().cpu(), float(values.abs().max())
         for _ in range(40):
-            step = -(vectors @ (values * along / (values.square() + damping * scale**2 + 1e-300)))
-            ahead = theta + step.to(theta)
+            if downhill:
+                step = along / (values.abs() + damping * scale + 1e-300)
+            else:
+                step = values * along / (values.square() + damping * scale**2 + 1e-300)
+            ahead = theta - (vectors @ step).to(theta)
             loss, _, shorter = way.at(ahead)
-            if shorter < slope:
+            if (loss < before or (loss == before and shorter < slope)) if downhill else shorter < slope:
                 damping = max(damping / 10, 1e-30)
                 break
             damping *= 4

@@ -102,6 +102,16 @@ class Brought:
             device=_device(device),
         )
 
+    def network(self, checkpoint: Path) -> nn.Module:
+        """The network with the weights of a file.
+
+        Raises:
+            CheckpointError: If the file cannot be read or does not fit the network.
+        """
+        network = start_network(self.build, 0)
+        load_weights(network, checkpoint)
+        return network
+
     def objective(self, checkpoint: Path, batch_norm: str) -> Objective:
         """The loss of the network with the weights of a file.
 
@@ -109,10 +119,25 @@ class Brought:
             CheckpointError: If the file cannot be read or does not fit the network.
             ConfigError: If network, data and loss do not fit each other, or the loss is not finite.
         """
-        network = start_network(self.build, 0)
-        load_weights(network, checkpoint)
+        return self.loss_of(self.network(checkpoint), checkpoint, batch_norm)
+
+    def loss_of(
+        self, network: nn.Module, checkpoint: Path, batch_norm: str, batches: Sequence[Any] | None = None
+    ) -> Objective:
+        """The loss of a network whose weights come from a file.
+
+        Args:
+            network: The network.
+            checkpoint: The file, for a message.
+            batch_norm: The reading of BatchNorm.
+            batches: Other batches than those brought.
+
+        Raises:
+            ConfigError: If network, data and loss do not fit each other, or the loss is not finite.
+        """
+        data = self.data.batches if batches is None else batches
         try:
-            objective = Objective(network, self.loss, self.data.batches, batch_norm=batch_norm, device=self.device)
+            objective = Objective(network, self.loss, data, batch_norm=batch_norm, device=self.device)
             value = float(objective.value())
         except Exception as error:  # the user's own code can raise anything
             raise ConfigError(

@@ -72,4 +72,5 @@ MEASURE = Measure(
     plan=plan,
     run=run,
     text=("noise",),
+    unchanged_by=("logit_shift", "partition", "permutation"),
 )

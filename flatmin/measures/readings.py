@@ -12,7 +12,7 @@ from importlib import import_module
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from flatmin.measures.measure import Measure, Row, Specimen
+from flatmin.measures.measure import Asked, Measure, Row, Specimen
 
 if TYPE_CHECKING:
     from flatmin.objective.objective import Objective
@@ -24,10 +24,11 @@ FUNCTIONS = {
 """Public functions of an objective, and where they are."""
 IN_TRAINING = {
     "critical_sharpness": "flatmin.sharpness.critical:critical_sharpness",
+    "gradient_noise_scale": "flatmin.sharpness.gradient_noise:gradient_noise_scale",
     "preconditioned_sharpness": "flatmin.sharpness.effective:preconditioned_sharpness",
     "top_eigenvalue": "flatmin.curvature.eigenvalues:top_eigenvalues",
 }
-"""Those that take what only a training has, by their arguments: its optimiser, its model, where the last one ended."""
+"""Those of use along a training, which may take what only that has: its optimiser, its model, where the last ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,18 +128,41 @@ def _declared() -> dict[str, Measure[Any]]:
     return {name: measure for name, measure in measures().items() if measure.by_rule}
 
 
+def passes(name: str, objective: "Objective") -> float:
+    """What a declared measure costs with its usual settings, in passes over the examples.
+
+    Example:
+        >>> import torch
+        >>> from flatmin import Objective
+        >>> batch = (torch.ones(4, 2), torch.zeros(4, 1))
+        >>> passes("average_case", Objective(torch.nn.Linear(2, 1), torch.nn.functional.mse_loss, [batch]))
+        80.0
+    """
+    return sum(asked.passes for asked in _asked(_declared()[name], objective))
+
+
+def _asked(measure: Measure[Any], objective: "Objective") -> list[Asked]:
+    """What is asked of an objective's own examples, in its own reading of BatchNorm."""
+    sizes = _sizes(objective)
+    settings = measure.settings(batch_norm=(objective.batch_norm,), batch_size=sizes[0])
+    return list(measure.plan(settings, sum(sizes), sum(sizes)))
+
+
+def _sizes(objective: "Objective") -> list[int]:
+    from flatmin.core.first_examples import count
+
+    return [count((targets, inputs)) for inputs, targets in objective.batches]
+
+
 def _usual(measure: Measure[Any], objective: "Objective") -> Iterator[tuple[str, Reading]]:
     """Each row of a declared measure by what tells it from the others."""
 
     def absent(*_: Any) -> Any:
         raise ValueError(f"measure {measure.name!r} needs examples that it was not taken on; take it in an experiment.")
 
-    from flatmin.core.first_examples import count
-
-    sizes = [count((targets, inputs)) for inputs, targets in objective.batches]
-    settings = measure.settings(batch_norm=(objective.batch_norm,), batch_size=sizes[0])
-    subject = Specimen(objective=objective, following=absent, test=absent, population=sum(sizes), each=None)
-    for asked in measure.plan(settings, sum(sizes), sum(sizes)):
+    population = sum(_sizes(objective))
+    subject = Specimen(objective=objective, following=absent, test=absent, population=population, each=None)
+    for asked in _asked(measure, objective):
         for row in measure.run(subject, asked, lambda share: None):
             row = {**asked.facts, **row}
             key = "_".join(part for name in measure.by if name in row for part in _told(name, row[name]))

@@ -212,4 +212,5 @@ MEASURE = Measure(
     by_rule=False,
     few="biased upwards: the worst point is theirs",
     problem=problem,
+    unchanged_by=("partition", "permutation"),
 )

@@ -18,7 +18,13 @@ from flatmin import Objective, SharpnessCallback, critical_sharpness, preconditi
 pytestmark = ADVICE
 GENERATOR = torch.Generator().manual_seed(0)
 BATCHES = [(torch.randn(24, 6, generator=GENERATOR), torch.arange(24) % 3)]
-IN_TRAINING = ["critical_sharpness", "preconditioned_sharpness", "top_eigenvalue", "hessian_trace"]
+IN_TRAINING = [
+    "critical_sharpness",
+    "preconditioned_sharpness",
+    "top_eigenvalue",
+    "gradient_noise_scale",
+    "hessian_trace",
+]
 
 
 class Groups(pl.LightningModule):

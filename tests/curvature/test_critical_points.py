@@ -90,12 +90,19 @@ def test_the_way_leads_to_a_critical_point_of_either_kind(method, start, kind):
     assert len(found.losses) == len(found.gradient_norms) and found.gradients and found.products
 
 
-@pytest.mark.parametrize("method", ["levenberg_marquardt", "gradient_norm"])
+@pytest.mark.parametrize("method", ["levenberg_marquardt", "gradient_norm", "saddle_free_newton"])
 def test_a_network_is_driven_to_a_gradient_of_nothing(written, method):
     objective = written(0).objective(37)
     found = find_critical_point(objective, method=method, tolerance=1e-6)
     assert found.converged and float(objective.gradient(found.theta).norm()) == pytest.approx(found.gradient_norm)
     assert float(found.gradient_norms[0]) > 1e-2 and found.distance > 0
+
+
+def test_the_way_down_leaves_a_saddle():
+    found = find_critical_point(toy(1e-3, 1.1e-3), method="saddle_free_newton")
+    assert found.converged and found.loss < 1e-18
+    nearest = find_critical_point(toy(1e-3, 1.1e-3), method="levenberg_marquardt")
+    assert nearest.converged and nearest.loss == pytest.approx(1)
 
 
 def test_a_function_without_a_critical_point_is_said_not_to_be_at_one():

@@ -14,7 +14,7 @@ from flatmin.measures.readings import Reading, measure_named, names, readings
 
 def objective() -> Objective:
     torch.manual_seed(0)
-    batches = [(torch.randn(size, 4), torch.arange(size) % 3) for size in (50, 30)]
+    batches = [(torch.randn(size, 4), torch.arange(size) % 3) for size in (5, 3)]
     return Objective(torch.nn.Linear(4, 3), cross_entropy, batches)
 
 
