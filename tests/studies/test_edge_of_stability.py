@@ -128,7 +128,7 @@ def test_the_claim_is_judged_late_and_by_every_training(tables, late, verdict):
     rows = invented(a=("descent", 50, [0.1, 3.0, 1.0, 1.0, 1.0]), b=("descent", 50, [9.0, 0.2, 0.3, late, late]))
     said = list(sentences(tables.having(edge_of_stability=rows)))
     assert said[0].startswith(f"{verdict}: late") and f"1.000, {late:.3f} of 2 / eta" in said[0]
-    assert "(2 trainings, 2 of which reached it)" in said[0]
+    assert f"(2 trainings: 2 reached it, {1 + (abs(late - 1) < 0.2)} stayed within 20% of it)" in said[0]
 
 
 @pytest.mark.parametrize(("high", "verdict"), [(0.9, "stay below"), (1.3, "do not all stay below")])

@@ -64,14 +64,20 @@ def columns_of(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [
         ("gradient descent", rows[whole & (rows["optimizer"] == "descent")]),
         ("momentum", rows[whole & rows["optimizer"].isin(MOMENTUM)]),
-        ("Adam, preconditioned", rows[whole & (rows["optimizer"] == "adam")]),
-        ("small batches", rows[~whole | beside] if len(small) else small),
+        ("Adam", rows[whole & (rows["optimizer"] == "adam")]),
+        (f"batches{rate_of(small)}", rows[~whole | beside] if len(small) else small),
     ]
+
+
+def rate_of(rows: pd.DataFrame) -> str:
+    """Their learning rate, if they have one."""
+    rates = rows["learning_rate"].unique()
+    return f", η = {rates[0]:g}" if len(rates) == 1 else ""
 
 
 def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame, title: str) -> None:
     """Draw the trainings of one column."""
-    handles, stochastic = [], rows["batch_size"].nunique() > 1
+    handles, told = [], [name for name in ("batch_size", "learning_rate") if rows[name].nunique() > 1]
     for index, (_, way) in enumerate(rows.groupby(NAMED, sort=False)):
         color = COLORS[index % len(COLORS)]
         line: dict[str, Any] = {"color": color, "linewidth": 0.9}
@@ -80,7 +86,7 @@ def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame, title: str) -> N
             eigenvalues.plot(one["step"], one["effective"], **line)
         first = way.iloc[0]
         eigenvalues.axhline(first["threshold"], color=color, linewidth=1.0, linestyle=(0, (4, 2)))
-        handles.append(Line2D([], [], color=color, linewidth=1.6, label=label(first, stochastic)))
+        handles.append(Line2D([], [], color=color, linewidth=1.6, label=label(first, told)))
     for axes in (losses, eigenvalues):
         axes.set_yscale("log")
         few_log_ticks(axes.yaxis, crowded=100)
@@ -95,9 +101,9 @@ def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame, title: str) -> N
     key.get_title().set(fontweight="bold", fontsize=8.5)
 
 
-def label(row: "pd.Series[Any]", stochastic: bool) -> str:
+def label(row: "pd.Series[Any]", told: list[str]) -> str:
     """What tells a training from the others of its column."""
-    if stochastic:
-        return f"B = {row['batch_size']:g}, η = {row['learning_rate']:g}"
     kind = {"heavy_ball": "heavy ball, ", "nesterov": "Nesterov, "}.get(str(row["optimizer"]), "")
-    return f"{kind}η = {row['learning_rate']:g}"
+    batch = f"B = {row['batch_size']:,.0f}" if "batch_size" in told else ""
+    rate = f"{kind}η = {row['learning_rate']:g}" if "learning_rate" in told or not batch else ""
+    return ", ".join(filter(None, [batch, rate]))
