@@ -180,4 +180,5 @@ def test_commands_of_the_frozen_results_ask_for_what_their_provenance_says():
         frozen = json.loads((FROZEN / name / "provenance.json").read_text())["experiment"]
         settings = kind_named(frozen.get("kind", USUAL)).settings
         assert experiment.name == name
-        assert experiment.model_copy(update={"resources": Resources()}) == settings.model_validate(frozen)
+        anywhere = {"resources": Resources()}
+        assert experiment.model_copy(update=anywhere) == settings.model_validate(frozen).model_copy(update=anywhere)
