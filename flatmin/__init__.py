@@ -5,6 +5,8 @@ The loss as a function of the weights
 
 How sharp it is
     epsilon_sharpness, worst_case_sharpness, geodesic_sharpness, average_case_sharpness, effort, rise_on, by_layer
+    pac_bayes_sigma, local_learning_coefficient, low_pass, local_entropy, fisher_rao, relative_flatness
+    rounding_rise, and as controls path_norm, spectral_bound, parameter_norm
 
 How it is curved
     top_eigenvalues, trace, diagonal, spectral_density, spectrum, hessian
@@ -16,6 +18,10 @@ What kind of point it is
 Networks of the same function
     transformed
 
+What an optimiser meets: its own step, its own coordinates, what it stands
+    critical_sharpness, update_of, gradient_noise_scale, smith_le_noise_scale
+    preconditioned, scales_of, preconditioned_sharpness, stability_threshold, threshold_of
+
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
@@ -26,8 +32,10 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, WorstCase, Geodesic, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
-    Spectrum, CriticalPoint, Escape, Stationary, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Sharpness, WorstCase, Geodesic, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, LowPass,
+    LocalEntropy, FisherRao, RelativeFlatness, RoundingRise, PathNorm, SpectralBound, ParameterNorm,
+    Eigenvalues, Trace, Diagonal, Density, Spectrum, CriticalPoint, Escape, Stationary,
+    CriticalSharpness, GradientNoise, PreconditionedSharpness, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 A network of the same function, as `transformed` returns it
     Transformed
@@ -45,6 +53,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
     "CriticalPoint": "flatmin.curvature",
+    "CriticalSharpness": "flatmin.sharpness",
     "Density": "flatmin.curvature",
     "Diagonal": "flatmin.curvature",
     "Effort": "flatmin.sharpness",
@@ -52,6 +61,7 @@ _HOMES = {
     "Escape": "flatmin.curvature",
     "FisherRao": "flatmin.sharpness",
     "Geodesic": "flatmin.sharpness",
+    "GradientNoise": "flatmin.sharpness",
     "LearningCoefficient": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "LocalEntropy": "flatmin.sharpness",
@@ -61,6 +71,7 @@ _HOMES = {
     "ParameterNorm": "flatmin.sharpness",
     "PathNorm": "flatmin.sharpness",
     "Plane": "flatmin.landscapes",
+    "PreconditionedSharpness": "flatmin.sharpness.effective",
     "RelativeFlatness": "flatmin.sharpness",
     "Rise": "flatmin.sharpness",
     "RoundingRise": "flatmin.sharpness",
@@ -78,6 +89,7 @@ _HOMES = {
     "average_case_sharpness": "flatmin.sharpness.average_case",
     "by_layer": "flatmin.sharpness.by_layer",
     "critical_point": "flatmin.curvature",
+    "critical_sharpness": "flatmin.sharpness.critical",
     "diagonal": "flatmin.curvature",
     "effort": "flatmin.sharpness.effort",
     "empirical_fisher": "flatmin.curvature",
@@ -88,6 +100,7 @@ _HOMES = {
     "fisher_rao": "flatmin.sharpness.fisher_rao",
     "gauss_newton": "flatmin.curvature",
     "geodesic_sharpness": "flatmin.sharpness.geodesic",
+    "gradient_noise_scale": "flatmin.sharpness.gradient_noise",
     "hessian": "flatmin.curvature",
     "linear_operator": "flatmin.curvature",
     "load": "flatmin.core.result",
@@ -102,18 +115,25 @@ _HOMES = {
     "path_norm": "flatmin.sharpness.controls",
     "plane_through": "flatmin.landscapes",
     "plot_side_by_side": "flatmin.figures.own_planes",
+    "preconditioned": "flatmin.objective.preconditioned",
+    "preconditioned_sharpness": "flatmin.sharpness.effective",
     "relative_flatness": "flatmin.sharpness.relative_flatness",
     "rise_on": "flatmin.sharpness.held_out",
     "rounding_rise": "flatmin.sharpness.rounding",
+    "scales_of": "flatmin.objective.preconditioned",
     "slice_1d": "flatmin.landscapes",
     "slice_2d": "flatmin.landscapes",
     "slice_path": "flatmin.landscapes",
+    "smith_le_noise_scale": "flatmin.sharpness.gradient_noise",
     "spectral_bound": "flatmin.sharpness.controls",
     "spectral_density": "flatmin.curvature",
     "spectrum": "flatmin.curvature",
+    "stability_threshold": "flatmin.sharpness.stability",
+    "threshold_of": "flatmin.sharpness.stability",
     "top_eigenvalues": "flatmin.curvature",
     "trace": "flatmin.curvature",
     "transformed": "flatmin.symmetries",
+    "update_of": "flatmin.objective.updates",
     "worst_case_sharpness": "flatmin.sharpness.worst_case",
 }
 _ROOMS = ("data", "networks")
@@ -122,6 +142,7 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 __all__ = [
     "AverageCase",
     "CriticalPoint",
+    "CriticalSharpness",
     "Density",
     "Diagonal",
     "Effort",
@@ -129,6 +150,7 @@ __all__ = [
     "Escape",
     "FisherRao",
     "Geodesic",
+    "GradientNoise",
     "LearningCoefficient",
     "Line",
     "LocalEntropy",
@@ -138,6 +160,7 @@ __all__ = [
     "ParameterNorm",
     "PathNorm",
     "Plane",
+    "PreconditionedSharpness",
     "RelativeFlatness",
     "Rise",
     "RoundingRise",
@@ -156,6 +179,7 @@ __all__ = [
     "average_case_sharpness",
     "by_layer",
     "critical_point",
+    "critical_sharpness",
     "diagonal",
     "effort",
     "empirical_fisher",
@@ -166,6 +190,7 @@ __all__ = [
     "fisher_rao",
     "gauss_newton",
     "geodesic_sharpness",
+    "gradient_noise_scale",
     "hessian",
     "linear_operator",
     "load",
@@ -180,18 +205,25 @@ __all__ = [
     "path_norm",
     "plane_through",
     "plot_side_by_side",
+    "preconditioned",
+    "preconditioned_sharpness",
     "relative_flatness",
     "rise_on",
     "rounding_rise",
+    "scales_of",
     "slice_1d",
     "slice_2d",
     "slice_path",
+    "smith_le_noise_scale",
     "spectral_bound",
     "spectral_density",
     "spectrum",
+    "stability_threshold",
+    "threshold_of",
     "top_eigenvalues",
     "trace",
     "transformed",
+    "update_of",
     "worst_case_sharpness",
 ]
 
@@ -239,11 +271,15 @@ if TYPE_CHECKING:
     )
     from flatmin.objective.normalized_logits import logit_normalized
     from flatmin.objective.objective import Objective
+    from flatmin.objective.preconditioned import preconditioned, scales_of
+    from flatmin.objective.updates import update_of
     from flatmin.sharpness import (
         AverageCase,
+        CriticalSharpness,
         Effort,
         FisherRao,
         Geodesic,
+        GradientNoise,
         LearningCoefficient,
         LocalEntropy,
         LowPass,
@@ -260,10 +296,13 @@ if TYPE_CHECKING:
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.controls import parameter_norm, path_norm, spectral_bound
+    from flatmin.sharpness.critical import critical_sharpness
+    from flatmin.sharpness.effective import PreconditionedSharpness, preconditioned_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
     from flatmin.sharpness.fisher_rao import fisher_rao
     from flatmin.sharpness.geodesic import geodesic_sharpness
+    from flatmin.sharpness.gradient_noise import gradient_noise_scale, smith_le_noise_scale
     from flatmin.sharpness.held_out import rise_on
     from flatmin.sharpness.learning_coefficient import local_learning_coefficient
     from flatmin.sharpness.local_entropy import local_entropy
@@ -271,5 +310,6 @@ if TYPE_CHECKING:
     from flatmin.sharpness.pac_bayes import pac_bayes_sigma
     from flatmin.sharpness.relative_flatness import relative_flatness
     from flatmin.sharpness.rounding import rounding_rise
+    from flatmin.sharpness.stability import stability_threshold, threshold_of
     from flatmin.sharpness.worst_case import worst_case_sharpness
     from flatmin.symmetries import Transformed, transformed

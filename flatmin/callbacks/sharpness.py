@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from flatmin.callbacks.loaded import first_batches
+from flatmin.callbacks.offered import accepted, check_offer, offered
 from flatmin.core.checks import one_of, reiterable, whole
 from flatmin.core.random_states import undisturbed
 from flatmin.measures.readings import measure_named, readings
 from flatmin.objective.batch_norm import MODES
 from flatmin.objective.objective import Objective
 
-Taken = str | Callable[[Any], Any]
+Taken = str | Callable[..., Any]
 OWN = ("loss", "criterion", "loss_fn")
 """Where a module is looked up for its loss."""
 
@@ -27,8 +28,13 @@ class SharpnessCallback(pl.Callback):
     The training with it gives bit for bit the weights of the training without: a copy of the module is measured, in
     evaluation mode, and the states of Python's, NumPy's and torch's generators are put back. The numbers go to
     whatever loggers the Trainer has, and to ``trainer.callback_metrics`` (a ``ModelCheckpoint`` may monitor them):
-    each by the name of its measure, beside it ``NAME_converged`` and ``NAME_standard_error`` where there are such.
-    They are NaN from when the loss is no longer finite.
+    each by the name of its measure, beside it ``NAME_converged``, ``NAME_standard_error`` and ``NAME_threshold`` where
+    there are such. They are NaN from when the loss is no longer finite.
+
+    A measure gets what of the training it takes by name: ``optimizer``, the Trainer's first one, ``model``, the module,
+    and ``start``, where its last result says the next search may begin (``warm_start``). So ``"critical_sharpness"`` is
+    that along the step that the optimiser would take, ``"preconditioned_sharpness"`` has what the optimiser stands
+    beside it, and ``"top_eigenvalue"`` starts each time from the last eigenvectors.
 
     What it costs: ``epsilon_sharpness`` is a search that takes some 40 to 250 evaluations of the loss and its gradient
     on all ``batches``, each time (about 75 in the middle of the results in ``paper/data``); ``average_case_sharpness``
@@ -36,10 +42,10 @@ class SharpnessCallback(pl.Callback):
     ``every``.
 
     Args:
-        measures: Names (``"epsilon_sharpness"``, ``"average_case_sharpness"`` or a declared measure such as
-            ``"average_case"``) or functions of an objective that return a number, a result that ``float()`` takes, or
-            a mapping of names to such; a mapping gives the functions names of its own, as in
-            ``{"sharp": partial(epsilon_sharpness, epsilon=5e-4)}``.
+        measures: Names (``"epsilon_sharpness"``, ``"average_case_sharpness"``, the three above, or a
+            declared measure such as ``"average_case"``) or functions of an objective that return a number, a result
+            that ``float()`` takes, or a mapping of names to such; a mapping gives the functions names of its own, as
+            in ``{"sharp": partial(epsilon_sharpness, epsilon=5e-4)}``.
         every: Epochs from one measurement to the next.
         batches: Re-iterable ``(inputs, targets)`` pairs. ``None`` takes the first ``examples`` of the Trainer's train
             loader when training starts, in its batch size: of a data set by index the first ones in its own order,
@@ -84,6 +90,7 @@ class SharpnessCallback(pl.Callback):
         self.batch_norm = one_of("batch_norm", batch_norm, MODES)
         self._taken = self.batches
         self._logged: Iterable[str] = self.measures
+        self._last: dict[str, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the batches, and try the objective: what does not fit is said now, not after an epoch."""
@@ -91,13 +98,16 @@ class SharpnessCallback(pl.Callback):
             if self.batches is None:
                 self._taken = first_batches(trainer, self.examples)
             self.objective(pl_module).value()
+        self._last.clear()
+        for name, measure in self.measures.items():
+            check_offer(name, measure, offered(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure and log, if it is time."""
         if (trainer.current_epoch + 1) % self.every == 0:
-            pl_module.log_dict(self.numbers(pl_module), on_step=False, on_epoch=True, batch_size=1)
+            pl_module.log_dict(self.numbers(trainer, pl_module), on_step=False, on_epoch=True, batch_size=1)
 
-    def numbers(self, module: pl.LightningModule) -> dict[str, float]:
+    def numbers(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, float]:
         """All measures of a module as it stands."""
         found: dict[str, float] = {}
         with undisturbed(), torch.inference_mode(False), torch.enable_grad():
@@ -105,7 +115,9 @@ class SharpnessCallback(pl.Callback):
             if not math.isfinite(objective.value()):
                 return dict.fromkeys(self._logged, math.nan)
             for name, measure in self.measures.items():
-                for reading in readings(name, measure(objective)):
+                offer = offered(trainer, module, self._last.get(name))
+                self._last[name] = measure(objective, **accepted(measure, offer))
+                for reading in readings(name, self._last[name]):
                     found |= reading.numbers()
         self._logged = found.keys()
         return found
@@ -122,7 +134,7 @@ class SharpnessCallback(pl.Callback):
         return Objective(module, self.loss or own_loss(module), self._taken, batch_norm=self.batch_norm)
 
 
-def named(measures: Sequence[Taken] | Mapping[str, Taken]) -> dict[str, Callable[[Any], Any]]:
+def named(measures: Sequence[Taken] | Mapping[str, Taken]) -> dict[str, Callable[..., Any]]:
     """Functions of an objective by the names that they are logged by.
 
     Raises:
@@ -131,7 +143,7 @@ def named(measures: Sequence[Taken] | Mapping[str, Taken]) -> dict[str, Callable
     """
     if isinstance(measures, str):
         raise TypeError(f"`measures` must be a list of names or functions, got a str; pass [{measures!r}].")
-    found: dict[str, Callable[[Any], Any]] = {}
+    found: dict[str, Callable[..., Any]] = {}
     pairs = measures.items() if isinstance(measures, Mapping) else ((None, taken) for taken in measures)
     for name, taken in pairs:
         if not (isinstance(taken, str) or callable(taken)):
@@ -139,7 +151,7 @@ def named(measures: Sequence[Taken] | Mapping[str, Taken]) -> dict[str, Callable
         name = name or (taken if isinstance(taken, str) else name_of(taken))
         if name in found:
             raise ValueError(f"`measures` must have a name for each, got {name!r} twice; pass a mapping of names.")
-        found[name] = measure_named(taken) if isinstance(taken, str) else taken
+        found[name] = measure_named(taken, training=True) if isinstance(taken, str) else taken
     if not found:
         raise ValueError("`measures` must hold at least one measure, got none.")
     return found

@@ -56,6 +56,11 @@ class Eigenvalues(Measured):
     def __float__(self) -> float:
         return float(self.values[0])
 
+    @property
+    def warm_start(self) -> Tensor:
+        """Where the next search may start."""
+        return self.vectors
+
     def rows(self) -> dict[str, list[float]]:
         """One row an eigenvalue."""
         numbers = [float(number) for number in range(1, len(self.values) + 1)]

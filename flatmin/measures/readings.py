@@ -8,6 +8,7 @@ BatchNorm.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,18 @@ from flatmin.measures.measure import Asked, Measure, Row, Specimen
 if TYPE_CHECKING:
     from flatmin.objective.objective import Objective
 
-FUNCTIONS = ("epsilon_sharpness", "average_case_sharpness")
-"""Public functions of an objective."""
+FUNCTIONS = {
+    "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness:epsilon_sharpness",
+    "average_case_sharpness": "flatmin.sharpness.average_case:average_case_sharpness",
+}
+"""Public functions of an objective, and where they are."""
+IN_TRAINING = {
+    "critical_sharpness": "flatmin.sharpness.critical:critical_sharpness",
+    "gradient_noise_scale": "flatmin.sharpness.gradient_noise:gradient_noise_scale",
+    "preconditioned_sharpness": "flatmin.sharpness.effective:preconditioned_sharpness",
+    "top_eigenvalue": "flatmin.curvature.eigenvalues:top_eigenvalues",
+}
+"""Those of use along a training, which may take what only that has: its optimiser, its model, where the last ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +41,7 @@ class Reading:
         converged: Whether a search ended by itself.
         standard_error: Of the number.
         evaluations: Losses computed.
+        threshold: What the number is to be seen against.
     """
 
     name: str
@@ -37,16 +49,17 @@ class Reading:
     converged: bool | None = None
     standard_error: float | None = None
     evaluations: int | None = None
+    threshold: float | None = None
 
     def numbers(self) -> dict[str, float]:
-        """What a logger takes: the value by the name, and ``NAME_converged`` and ``NAME_standard_error``.
+        """What a logger takes: the value by the name, and ``NAME_converged``, ``_standard_error`` and ``_threshold``.
 
         Example:
             >>> Reading(name="sharp", value=2.5, converged=True).numbers()
             {'sharp': 2.5, 'sharp_converged': 1.0}
         """
         found = {self.name: self.value}
-        for name in ("converged", "standard_error"):
+        for name in ("converged", "standard_error", "threshold"):
             if (value := getattr(self, name)) is not None:
                 found[f"{self.name}_{name}"] = float(value)
         return found
@@ -62,19 +75,23 @@ def names() -> tuple[str, ...]:
     return (*FUNCTIONS, *_declared())
 
 
-def measure_named(name: str) -> "Callable[..., Any]":
+def measure_named(name: str, *, training: bool = False) -> "Callable[..., Any]":
     """A measure as a function of an objective; a public function takes its settings beside it.
+
+    Args:
+        name: Of the measure.
+        training: Whether there is a training, whose optimiser it can have.
 
     Raises:
         ValueError: If there is none.
     """
-    if name in FUNCTIONS:
-        from flatmin.sharpness.average_case import average_case_sharpness
-        from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
-
-        return epsilon_sharpness if name == "epsilon_sharpness" else average_case_sharpness
+    functions = IN_TRAINING | FUNCTIONS if training else FUNCTIONS
+    if name in functions:
+        module, function = functions[name].split(":")
+        return getattr(import_module(module), function)  # type: ignore[no-any-return]
     if name not in (known := _declared()):
-        raise ValueError(f"there is no measure {name!r}; the known ones are {', '.join(names())}.")
+        every = dict.fromkeys([*names(), *functions])
+        raise ValueError(f"there is no measure {name!r}; the known ones are {', '.join(every)}.")
     measure = known[name]
     return lambda objective: dict(_usual(measure, objective))
 
@@ -100,7 +117,7 @@ def readings(name: str, found: Any) -> list[Reading]:
             f"measure {name!r} must return a number, a result that float() takes, or a mapping of names to such, got "
             f"{type(found).__name__}."
         ) from None
-    known = {key: getattr(found, key, None) for key in ("converged", "standard_error", "evaluations")}
+    known = {key: getattr(found, key, None) for key in ("converged", "standard_error", "evaluations", "threshold")}
     said: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, Real)}
     return [Reading(name=name, value=value, **said)]
 

@@ -2,10 +2,12 @@
 
 from flatmin.sharpness.average_case import AverageCase, average_case_sharpness
 from flatmin.sharpness.controls import ParameterNorm, PathNorm, SpectralBound, parameter_norm, path_norm, spectral_bound
+from flatmin.sharpness.critical import CriticalSharpness, critical_sharpness
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
 from flatmin.sharpness.fisher_rao import FisherRao, fisher_rao
 from flatmin.sharpness.geodesic import Geodesic, geodesic_sharpness
+from flatmin.sharpness.gradient_noise import GradientNoise, gradient_noise_scale
 from flatmin.sharpness.held_out import Rise, rise_on
 from flatmin.sharpness.learning_coefficient import LearningCoefficient, local_learning_coefficient
 from flatmin.sharpness.local_entropy import LocalEntropy, local_entropy
@@ -18,9 +20,11 @@ from flatmin.sharpness.worst_case import WorstCase, worst_case_sharpness
 __all__ = [
     "METHODS",
     "AverageCase",
+    "CriticalSharpness",
     "Effort",
     "FisherRao",
     "Geodesic",
+    "GradientNoise",
     "LearningCoefficient",
     "LocalEntropy",
     "LowPass",
@@ -34,10 +38,12 @@ __all__ = [
     "SpectralBound",
     "WorstCase",
     "average_case_sharpness",
+    "critical_sharpness",
     "effort",
     "epsilon_sharpness",
     "fisher_rao",
     "geodesic_sharpness",
+    "gradient_noise_scale",
     "local_entropy",
     "local_learning_coefficient",
     "low_pass",
