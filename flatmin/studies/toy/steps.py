@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from flatmin.core.functions import FunctionObjective
+from flatmin.curvature import critical_point, hessian
 from flatmin.experiments.step import Outcome, Workplace
 from flatmin.results import Record
 from flatmin.studies.toy.settings import Toy
 
 NEAR_ZERO = 1e-9
-"""Below which, in absolute value, an eigenvalue counts as zero."""
+"""What share of the longest eigenvalue counts as zero."""
 Advance = Callable[[float], None]
 
 
@@ -28,11 +29,6 @@ def loss(weights: Tensor) -> Tensor:
 def at(point: tuple[float, ...]) -> FunctionObjective:
     """The loss, standing at a point."""
     return FunctionObjective(loss, torch.tensor(point, dtype=torch.float64))
-
-
-def hessian(objective: FunctionObjective) -> Tensor:
-    """The Hessian, column by column."""
-    return torch.stack([objective.hvp(unit) for unit in torch.eye(objective.size, dtype=torch.float64)], dim=1)
 
 
 class _Alone:
@@ -67,14 +63,10 @@ class PointStep(_Alone):
 
     def run(self, workplace: Workplace, folder: Path, advance: Advance) -> Outcome:
         """Ask the objective."""
-        objective = at(self.point)
-        low, high = torch.linalg.eigvalsh(hessian(objective)).tolist()
-        gradient_norm = float(objective.gradient().norm())
-        signs = [0 if abs(value) <= NEAR_ZERO else 1 if value > 0 else -1 for value in (low, high)]
-        row = {"w1": self.point[0], "w2": self.point[1], "loss": float(objective.value())}
-        row |= {"gradient_norm": gradient_norm, "lowest": low, "highest": high}
-        row |= {"negative": signs.count(-1), "zero": signs.count(0), "positive": signs.count(1)}
-        found = row | {"kind": kind_of_point(gradient_norm, signs)}
+        of = critical_point(at(self.point), tolerance=NEAR_ZERO)
+        row = {"w1": self.point[0], "w2": self.point[1], "loss": of.loss, "gradient_norm": of.gradient_norm}
+        row |= {"lowest": of.lowest, "highest": of.highest}
+        found = row | {"negative": of.negative, "zero": of.zero, "positive": of.positive, "kind": of.kind}
         advance(1.0)
         return Outcome(result=found, tables={self.kind: pd.DataFrame([found])})
 
@@ -82,17 +74,6 @@ class PointStep(_Alone):
         """Its kind and eigenvalues."""
         of = record.result
         return f"{of['kind']}, loss {of['loss']:.4g}, eigenvalues {of['lowest']:.4g} and {of['highest']:.4g}"
-
-
-def kind_of_point(gradient_norm: float, signs: list[int]) -> str:
-    """What kind of point has a gradient of this length and a Hessian with these signs."""
-    if gradient_norm > NEAR_ZERO:
-        return "no critical point"
-    if min(signs) < 0 < max(signs):
-        return "saddle"
-    if min(signs) == max(signs):
-        return {1: "minimum", -1: "maximum", 0: "flat"}[signs[0]]
-    return "minimum or flat" if max(signs) > 0 else "maximum or flat"
 
 
 @dataclass(frozen=True)
