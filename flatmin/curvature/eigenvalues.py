@@ -61,6 +61,11 @@ class Eigenvalues(Measured):
         """Where the next search may start."""
         return self.vectors
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each with its value, for the axes of a slice along the vectors."""
+        return tuple(f"eigenvector of λ = {value:.4g}" for value in self.values.tolist())
+
     def rows(self) -> dict[str, list[float]]:
         """One row an eigenvalue."""
         numbers = [float(number) for number in range(1, len(self.values) + 1)]

@@ -29,6 +29,7 @@ def plane(
     limits: tuple[float, float] | None = None,
     title: str = "",
     marks: Mapping[str, tuple[float, float]] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Axes:
     """Draw a plane as filled contours, or as a surface over them.
 
@@ -39,13 +40,16 @@ def plane(
         limits: Lowest and highest loss of the colours; ``None`` takes those of the plane.
         title: What stands above it.
         marks: Points to mark, by their names.
+        labels: Of the two axes.
 
     Returns:
         The axis.
 
     Raises:
-        ValueError: If the marks are no points, or are to be drawn on a surface.
+        ValueError: If the marks are no points, or are to be drawn on a surface, or there are not two labels.
     """
+    if labels is not None and (isinstance(labels, str) or len(labels) != 2):
+        raise ValueError(f"`labels` must be two texts, one for each axis, got {labels!r}.")
     if surface and marks:
         raise ValueError("`marks` must be left out of a surface, which would hide them; draw a map (surface=False).")
     if not isinstance(marks or {}, Mapping):
@@ -58,6 +62,8 @@ def plane(
     panel(ax, frame, levels, surface=surface, title=title, marks=places)
     if not surface:
         bar_of([ax], levels)
+    if labels is not None:
+        ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
 
 

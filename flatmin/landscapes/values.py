@@ -1,6 +1,6 @@
 """What slices return: the coordinates that were evaluated, the losses there, and the checks they carry."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,6 +151,7 @@ class Plane(Slice):
         limits: "tuple[float, float] | Plane | None" = None,
         title: str = "",
         marks: Mapping[str, tuple[float, float]] | None = None,
+        labels: Sequence[str] | None = None,
     ) -> "Axes":
         """Draw the plane as filled contours, or as a surface; colours are logarithmic where no loss is negative.
 
@@ -164,17 +165,20 @@ class Plane(Slice):
             title: What stands above it.
             marks: Points to mark on the map by their names, each ``(alpha, beta)``, such as
                 :meth:`ThreePointPlane.marks` gives; what lies outside the picture is named below it.
+            labels: Of the two axes, such as :attr:`Eigenvalues.names` of a plane along two eigenvectors.
 
         Returns:
             The axis.
 
         Raises:
-            ValueError: If the axis, the limits or the marks do not fit, or the plane has one row or column.
+            ValueError: If the axis, the limits, the marks or the labels do not fit, or the plane has one row or column.
             ResultsError: If no loss is finite.
         """
         from flatmin.figures import own_planes
 
-        return own_planes.plane(self.to_frame(), ax, surface=surface, limits=_ends(limits), title=title, marks=marks)
+        return own_planes.plane(
+            self.to_frame(), ax, surface=surface, limits=_ends(limits), title=title, marks=marks, labels=labels
+        )
 
     def to_html(
         self, path: Path | str, *, limits: "tuple[float, float] | Plane | None" = None, title: str = ""

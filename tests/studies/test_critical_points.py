@@ -67,8 +67,9 @@ def invented(ratios, losses, zeros):
     rows = rows.assign(**fixed, size=100, given_zeros=0, kind="saddle", seed=range(len(rows)))
     rows["positive"] = (100 * rows["minimum_ratio"]).round()
     rows["negative"] = 100 - rows["positive"] - rows["zero"]
+    rows = rows.reindex(columns=kind_named("critical_points").columns["minimum_ratio"])
     asked = {"tolerances": [1e-6], "near": 1e-3, "gradient": 1e-8, "kind": "critical_points"}
-    return Tables(frames={"minimum_ratio": rows}, provenance={"experiment": asked})
+    return Tables(minimum_ratio=rows, provenance={"experiment": asked})
 
 
 def verdicts(tables):
