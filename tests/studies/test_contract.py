@@ -39,6 +39,7 @@ def test_its_tables_are_its_own_and_their_columns_read_as_declared(kind):
 FEW = ["data={name: digits, examples: 40}", "hidden=2", "steps={gradient_norm: 5, saddle_free_newton: 2}"]
 SMALL = {
     "edge_of_stability": ["data={name: digits, examples: 40}", "width=4", "steps=4", "every=2"],
+    "dinh": ["data={name: digits, examples: 40}", "pool=1", "width=3", "updates=5", "measures=[top_eigenvalue]"],
     "book_fig_3_5": [*FEW, "plane.points=3"],
     "book_fig_3_6": [*FEW, "seeds=[0, 1]", "updates=[0, 2]"],
 }

@@ -41,15 +41,21 @@ def sentences(tables: Tables) -> Iterator[str]:
     asked = tables.provenance["experiment"]
     near = points[points["near"]]
     tolerance = f"{asked['tolerances'][0]:g} of the longest eigenvalue"
+    arrived = int(points["converged"].sum())
     yield (
-        f"{len(points)} networks of {points['size'].iloc[0]:.0f} weights: {int(points['converged'].sum())} reached a "
-        f"gradient of {asked['gradient']:g}, {len(near)} one of {asked['near']:g}; these are judged, with zero up to "
-        f"{tolerance}."
+        f"{counted(len(points), 'network')} of {points['size'].iloc[0]:.0f} weights: {arrived} reached a gradient of "
+        f"{asked['gradient']:g}, {len(near)} one of {asked['near']:g}; these are judged, with zero up to {tolerance}."
     )
     if near.empty:
         return
     kinds = ", ".join(f"{number} {kind}" for kind, number in near["kind"].value_counts().items())
     yield f"Kinds: {kinds}; a kind is named only where the gradient is below that zero too."
+    if len(near) == 1 and near["kind"].iloc[0] == "saddle":
+        one = near.iloc[0]
+        yield (
+            f"Along the eigenvector of the largest eigenvalue, {one['highest']:.3g}, it is a minimum, along that of "
+            f"the smallest, {one['lowest']:.3g}, a maximum: a minimum in one dimension that is a saddle in two."
+        )
     if len(near) > 1:
         yield ceiling(near)
         yield correlation(near)
