@@ -37,10 +37,10 @@ def minimum_ratio(tables: Tables) -> Figure:
         "signed_ratio": "positive of those\nnot near zero",
     }
     for axes, (column, label) in zip(panels, columns.items(), strict=True):
-        for (method, count, near), rows in points.groupby(["method", "updates", "near"], sort=False):
+        for (method, count, critical), rows in points.groupby(["method", "updates", "critical"], sort=False):
             color = COLORS[str(method)]
             look: dict[str, Any] = {"marker": MARKERS[updates.index(count) % len(MARKERS)], "edgecolors": color}
-            axes.scatter(rows[column], rows["loss"], s=16, facecolors=color if near else "none", alpha=0.8, **look)
+            axes.scatter(rows[column], rows["loss"], s=16, facecolors=color if critical else "none", alpha=0.8, **look)
         axes.set(xlabel=label, xlim=(-0.04, 1.04))
     panels[0].axvspan(0.5, 0.6, color="0.9", zorder=0)
     panels[0].set_ylabel("training loss where the search ended")
@@ -58,7 +58,7 @@ def minimum_ratio(tables: Tables) -> Figure:
         figure,
         [
             f"{len(points)} networks of {points['size'].iloc[0]:.0f} weights on {asked['data']['name']}",
-            f"Filled: gradient up to {asked['near']:g}; open: longer, no critical point",
+            "Filled: critical points, gradient below what counts as zero; open: a longer gradient",
             f"Zero: up to {asked['tolerances'][0]:g} of the longest eigenvalue. Grey: 0.5 to 0.6, above which the book "
             "sees none",
             *(remark.text for remark in remarks(tables.provenance, "reduced")),

@@ -27,6 +27,7 @@ def points_of(tables: Tables) -> pd.DataFrame:
     signed = rows["positive"] + rows["negative"]
     judged: pd.DataFrame = rows.assign(
         near=rows["gradient_norm"] <= tables.provenance["experiment"]["near"],
+        critical=rows["kind"] != "no critical point",
         signed_ratio=rows["positive"] / signed.where(signed > 0),
         zero_share=rows["zero"] / rows["size"],
     )
@@ -56,41 +57,45 @@ def sentences(tables: Tables) -> Iterator[str]:
             f"Along the eigenvector of the largest eigenvalue, {one['highest']:.3g}, it is a minimum, along that of "
             f"the smallest, {one['lowest']:.3g}, a maximum: a minimum in one dimension that is a saddle in two."
         )
+    critical = near[near["critical"]]
     if len(near) > 1:
-        yield ceiling(near)
-        yield correlation(near)
+        for words, rows in (("critical points", critical), (f"a gradient up to {asked['near']:g}", near)):
+            if len(rows):
+                yield ceiling(rows, words)
+                yield correlation(rows, words)
         yield from explanation(near)
         yield from tolerances(tables, near)
 
 
-def ceiling(near: pd.DataFrame) -> str:
+def ceiling(near: pd.DataFrame, words: str) -> str:
     """Judge L3, first part: no minimum ratio is above 0.7."""
     highest, above = near["minimum_ratio"].max(), int((near["minimum_ratio"] > CEILING).sum())
     verdict = "does not hold" if above else "holds" if len(near) >= ENOUGH else f"undecided by fewer than {ENOUGH}"
     return (
-        f"L3, minimum ratio never above {CEILING:g}: {verdict}; the highest is {highest:.3g}, {above} of {len(near)} "
-        "are above (the book's dots end at 0.56)."
+        f"L3 ({words}), minimum ratio never above {CEILING:g}: {verdict}; the highest is {highest:.3g}, {above} of "
+        f"{len(near)} are above (the book's dots end at 0.56)."
     )
 
 
-def correlation(near: pd.DataFrame) -> str:
+def correlation(near: pd.DataFrame, words: str) -> str:
     """Judge L3, second part: a lower loss goes with a higher ratio."""
     if near["loss"].nunique() < 3 or near["minimum_ratio"].nunique() < 2:
-        return "L3, a lower loss goes with a higher ratio: not to be judged, too few points differ."
+        return f"L3 ({words}), a lower loss goes with a higher ratio: not to be judged, too few points differ."
     found = spearmanr(near["loss"], near["minimum_ratio"])
     verdict = "undecided" if found.pvalue >= 0.05 else "holds" if found.statistic < 0 else "does not hold"
     return (
-        f"L3, a lower loss goes with a higher ratio: {verdict}; rank correlation {found.statistic:.2f} "
+        f"L3 ({words}), a lower loss goes with a higher ratio: {verdict}; rank correlation {found.statistic:.2f} "
         f"(p = {found.pvalue:.2g}, {len(near)} networks, those of one seed taken for independent)."
     )
 
 
 def explanation(near: pd.DataFrame) -> Iterator[str]:
     """Say what the ceiling is made of: negative eigenvalues, or zeros."""
-    for method, rows in near.groupby("method", sort=False):
+    for (method, critical), rows in near.groupby(["method", "critical"], sort=False):
         given = rows["given_zeros"].iloc[0]
         yield (
-            f"{METHOD_NAMES[str(method)].capitalize()} ({counted(len(rows), 'network')}): minimum ratio "
+            f"{METHOD_NAMES[str(method)].capitalize()}, {'' if critical else 'no '}critical point "
+            f"({counted(len(rows), 'network')}): minimum ratio "
             f"{spread(rows['minimum_ratio'])}; near zero {spread(rows['zero_share'])} of all eigenvalues "
             f"({given:.0f} of {rows['size'].iloc[0]:.0f} are zero at every point); positive among those that are not "
             f"{spread(rows['signed_ratio'])}."
