@@ -187,7 +187,7 @@ def main() -> None:
     present = {"hessian-eigenthings", "curvlinops", "pyhessian"} - set(missing)
     for peer, reason in missing.items():
         print(f"absent: {peer} ({reason})")
-    ritz = Loop(Work(work.network().double(), [(inputs.double(), targets)])).lanczos(60)[0]
+    ritz = Loop(Work(work.network().double(), [(inputs.double(), targets)])).lanczos(45)[0]
     values, true = ritz[-5:].flip(0), exact_trace(model, inputs, targets)
     subject = f"F1 after {options.epochs} epochs on {name}, {options.examples} examples"
     print(f"torch {torch.__version__}, one thread; {subject}")
