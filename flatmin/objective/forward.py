@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.derivatives import pulled_back
+from flatmin.core.matmul import fast_matmul
 from flatmin.objective import memory
 from flatmin.objective.accuracy import right
 from flatmin.objective.batches import Batch, mapped
@@ -83,7 +84,6 @@ class Forward:
         self.buffers = buffers
         self.graph_bytes = graph_bytes
         self.decomposed = decomposed
-        self._last: Tensor | None = None
         self._kept: _Kept | None = None
 
     def score(self, theta: Tensor) -> Score:
@@ -168,7 +168,7 @@ class Forward:
     def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
         """Flat product of the Hessian with ``vector``, by double backward.
 
-        From the second product at one point on, the graph of the gradient is kept, as far as memory goes.
+        The graph of the gradient is kept for further products at this point, as far as memory goes.
 
         Raises:
             RuntimeError: If torch lacks a second derivative.
@@ -193,9 +193,8 @@ class Forward:
     ) -> Tensor:
         along = self.network.layout.split(vector)
         total: Tensor | None = None
-        again, self._last = self._last is not None and torch.equal(self._last, theta), theta.clone()
         with self._twice(theta) as run:
-            kept = self._graphs(theta, run, made) if again else []
+            kept = self._graphs(theta, run, made)
             for k, batch in enumerate(self.batches):
                 held = k < len(kept)
                 part = joined(multiplied(kept[k] if held else made(run(k)), along, held))
@@ -246,7 +245,11 @@ class Forward:
         kept = self._kept
         stands = kept is not None and kept.loads == self.network.loads and torch.equal(kept.theta, theta)
         try:
-            with plain_attention(), self._standing(theta, graph=True, handlers=self.decomposed, stands=stands) as run:
+            with (
+                plain_attention(),
+                self._standing(theta, graph=True, handlers=self.decomposed, stands=stands) as run,
+                fast_matmul(theta),
+            ):
                 yield run
         except RuntimeError as error:
             told = refused(error, lambda: self.problem(self.network.module, self.batches[0]), self.network.module)

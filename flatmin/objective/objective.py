@@ -454,8 +454,8 @@ class Objective:
     def hvp(self, vector: Tensor, theta: Tensor | None = None) -> Tensor:
         """Product of the Hessian at ``theta`` with ``vector``, both of shape (size,).
 
-        From the second product at one point on, the graph of the gradient is kept as far as memory goes;
-        a value at another point lets it go.
+        The graph of the gradient is kept for further products at this point, as far as memory goes; the next product
+        at another point lets it go.
 
         Raises:
             RuntimeError: If torch has no second derivative, or one that is not symmetric.

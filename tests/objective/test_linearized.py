@@ -39,7 +39,7 @@ def test_gauss_newton_products_equal_the_matrix_written_out_over_uneven_batches(
     bend = torch.diag_embed(share) - share[:, :, None] * share[:, None, :]
     matrix = torch.einsum("nip,nij,njq->pq", jacobian, bend, jacobian) / 11
     vector = torch.randn(objective.size).double()
-    for _ in range(3):  # the graphs are made, made to be kept, kept
+    for _ in range(3):  # the graphs are made, kept, and made again after another kind of product
         torch.testing.assert_close(objective.gauss_newton(vector), matrix @ vector, rtol=1e-12, atol=1e-14)
         objective.hvp(vector)
 

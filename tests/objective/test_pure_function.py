@@ -209,7 +209,7 @@ def assert_same_function(one: Objective, other: Objective, tolerance: float = 1e
         vector = torch.linspace(-1, 1, one.size, dtype=theta.dtype)
         torch.testing.assert_close(one.value(theta), other.value(theta), rtol=tolerance, atol=tolerance)
         torch.testing.assert_close(one.gradient(theta), other.gradient(theta), rtol=tolerance, atol=tolerance)
-        for _ in range(3):  # the second product on has its graph kept
+        for _ in range(3):  # all but the first on a graph that was kept
             torch.testing.assert_close(one.hvp(vector, theta), other.hvp(vector, theta), rtol=products, atol=products)
 
 
