@@ -11,14 +11,12 @@ from torch import Tensor
 from flatmin.core.checks import positive, seed_of, whole
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
-from flatmin.curvature.density import spectral_density
 from flatmin.curvature.eigenvalues import top_eigenvalues
 from flatmin.curvature.protocols import Graded, curved
 from flatmin.curvature.spectra import hessian
 
 EXACT = 2000
 """Weights up to which all eigenvalues are counted."""
-PROBES, STEPS = 4, 60
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -32,14 +30,14 @@ class CriticalPoint(Measured):
         loss: f.
         gradient_norm: :math:`\|g\|`.
         gradient_edge: Up to which it counts as zero.
-        negative: Eigenvalues below ``-eigenvalue_edge``; an estimate unless ``exact``.
+        negative: Eigenvalues below ``-eigenvalue_edge``; ``None`` unless all were counted.
         zero: Eigenvalues within it.
         positive: Eigenvalues above it.
         eigenvalue_edge: Up to which the length of an eigenvalue counts as zero.
         lowest: Smallest eigenvalue.
         highest: Largest eigenvalue.
         downhill: Unit eigenvector of the smallest, (size,): where it is negative, the way out of a saddle.
-        exact: Whether all eigenvalues were counted; else the numbers are a spectral density's, and only the ends count.
+        exact: Whether all eigenvalues were counted; else the ends alone are known, and the kind is theirs.
         converged: Whether both ends are known as well as was asked.
         size: Number of weights.
         products: Products with the Hessian.
@@ -51,9 +49,9 @@ class CriticalPoint(Measured):
     loss: float
     gradient_norm: float
     gradient_edge: float
-    negative: int
-    zero: int
-    positive: int
+    negative: int | None
+    zero: int | None
+    positive: int | None
     eigenvalue_edge: float
     lowest: float
     highest: float
@@ -65,21 +63,21 @@ class CriticalPoint(Measured):
 
     @property
     def minimum_ratio(self) -> float:
-        """Positive eigenvalues over all (Lee's chapter 3.1); 1 at a strict minimum alone."""
-        return self.positive / self.size
+        """Positive eigenvalues over all (Lee's chapter 3.1), 1 at a strict minimum alone; NaN if not counted."""
+        return math.nan if self.positive is None else self.positive / self.size
 
     def words(self) -> Iterator[str]:
         """The kind, the signs, what they rest on."""
         yield self.kind
         yield f"loss {self.loss:.5g}, gradient {self.gradient_norm:.2g} (zero up to {self.gradient_edge:.2g})"
-        about = "" if self.exact else "about "
-        yield f"{about}{self.negative:,} negative, {self.zero:,} near zero, {self.positive:,} positive eigenvalues"
-        yield f"minimum ratio {self.minimum_ratio:.3g}"
+        if self.exact:
+            yield f"{self.negative:,} negative, {self.zero:,} near zero, {self.positive:,} positive eigenvalues"
+            yield f"minimum ratio {self.minimum_ratio:.3g}"
         yield f"eigenvalues {self.lowest:.4g} to {self.highest:.4g}, zero up to {self.eigenvalue_edge:.2g}"
         if not self.converged:
             yield "NOT CONVERGED: an end of the spectrum is not known well enough"
         if not self.exact:
-            yield "COUNTS ESTIMATED by a spectral density, which resolves nothing near zero"
+            yield f"NOT COUNTED: of {self.size:,} eigenvalues the ends alone were computed; a higher limit counts all"
         yield from self.grounds()
 
 
@@ -99,8 +97,9 @@ def critical_point(
     decide: a network has directions that change nothing (dead neurons, rescalings), so that the strict sign test calls
     hardly any point of one a minimum.
 
-    Up to ``limit`` weights all eigenvalues are computed; of a larger network the two ends (which tell a saddle), and
-    the numbers in between by :func:`~flatmin.curvature.density.spectral_density`.
+    Up to ``limit`` weights all eigenvalues are computed; of a larger network the two ends, which tell a saddle. How
+    many lie on each side of zero nothing but the whole spectrum tells: a spectral density does not resolve what is near
+    it.
 
     Args:
         objective: ``theta``, ``size``, ``value_and_gradient`` and ``hvp``; in float64, if counts are to mean something.
@@ -135,19 +134,20 @@ def critical_point(
     slope = norm(gradient)
     if not math.isfinite(slope):
         raise RuntimeError(f"the gradient must be finite, got one of length {slope}.")
-    if objective.size <= limit:
+    if at.numel() <= limit:
         counted = _counted(objective, at, tolerance, progress)
     else:
-        counted = _estimated(objective, at, tolerance, seed, progress)
+        counted = _ends(objective, at, tolerance, seed, progress)
     longest = max(abs(counted["lowest"]), abs(counted["highest"]))
-    signs = [sign for name, sign in (("negative", -1), ("zero", 0), ("positive", 1)) if counted[name]]
+    edge = tolerance * longest
+    signs = sorted({0 if abs(end) <= edge else int(math.copysign(1, end)) for end in _known(counted)})
     return CriticalPoint(
-        kind=kind_of_point(slope <= tolerance * longest, signs),
+        kind=kind_of_point(slope <= edge, signs),
         loss=float(loss),
         gradient_norm=slope,
-        gradient_edge=tolerance * longest,
-        eigenvalue_edge=tolerance * longest,
-        size=objective.size,
+        gradient_edge=edge,
+        eigenvalue_edge=edge,
+        size=at.numel(),
         **counted,
         **Measured.ground(objective),
     )
@@ -169,8 +169,13 @@ def kind_of_point(critical: bool, signs: list[int]) -> str:
     return "minimum or flat" if max(signs) > 0 else "maximum or flat"
 
 
+def _known(counted: dict[str, Any]) -> list[float]:
+    """Eigenvalues that stand for all signs there are: the ends, and zero where some are near it or nobody knows."""
+    return [counted["lowest"], counted["highest"], *([0.0] if counted["zero"] != 0 else [])]
+
+
 def _counted(objective: Graded, at: Tensor, tolerance: float, progress: bool) -> dict[str, Any]:
-    matrix = hessian(objective, theta=at, limit=objective.size, progress=progress)
+    matrix = hessian(objective, theta=at, limit=at.numel(), progress=progress)
     values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
     edge = tolerance * float(values.abs().max())
     negative, above = int((values < -edge).sum()), int((values > edge).sum())
@@ -187,24 +192,17 @@ def _counted(objective: Graded, at: Tensor, tolerance: float, progress: bool) ->
     }
 
 
-def _estimated(objective: Graded, at: Tensor, tolerance: float, seed: int, progress: bool) -> dict[str, Any]:
+def _ends(objective: Graded, at: Tensor, tolerance: float, seed: int, progress: bool) -> dict[str, Any]:
     low = top_eigenvalues(objective, which="smallest", seed=seed, theta=at, progress=progress)
     high = top_eigenvalues(objective, seed=seed, theta=at, progress=progress)
-    lowest, highest = float(low), float(high)
-    edge = tolerance * max(abs(lowest), abs(highest))
-    density = spectral_density(objective, probes=PROBES, steps=STEPS, seed=seed, theta=at, progress=progress)
-    negative = round(density.share(-math.inf, -edge)[0] * objective.size)
-    above = round(density.share(edge, math.inf)[0] * objective.size)
-    negative = max(negative, 1) if lowest < -edge else 0  # the ends are known better than the shares
-    above = max(above, 1) if highest > edge else 0
     return {
-        "negative": negative,
-        "zero": max(objective.size - negative - above, 0),
-        "positive": above,
-        "lowest": lowest,
-        "highest": highest,
+        "negative": None,
+        "zero": None,
+        "positive": None,
+        "lowest": float(low),
+        "highest": float(high),
         "downhill": low.vectors[0],
         "exact": False,
         "converged": low.converged and high.converged,
-        "products": low.products + high.products + density.products,
+        "products": low.products + high.products,
     }

@@ -141,7 +141,7 @@ def spectral_density(
         >>> [round(node, 6) for node in found.nodes[0].tolist()], round(float(found.weights[0].sum()), 9)
         ([1.0, 5.0], 1.0)
     """
-    size = curved(objective).size
+    size = curved(objective).theta.numel()
     whole("probes", probes, minimum=1)
     steps = min(whole("steps", steps, minimum=1), size)
     generator = torch.Generator().manual_seed(seed_of("seed", seed))

@@ -139,7 +139,7 @@ def top_eigenvalues(
         >>> [round(value, 6) for value in found.values.tolist()], found.converged
         ([5.0, 5.0, 1.0], True)
     """
-    size = curved(objective).size
+    size = curved(objective).theta.numel()
     whole("k", k, minimum=1)
     if k > size:
         raise ValueError(f"`k` must be at most the number of weights, {size}, got {k}.")

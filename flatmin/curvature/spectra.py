@@ -88,10 +88,10 @@ def hessian(objective: Curved, *, theta: Tensor | None = None, limit: int = LIMI
         >>> hessian(QuadraticObjective([1.0, 4.0])).tolist()
         [[1.0, 0.0], [0.0, 4.0]]
     """
-    size = curved(objective).size
+    size = curved(objective).theta.numel()
     if size > whole("limit", limit, minimum=1):
         raise ValueError(
-            f"`objective` has {size:,} weights, too many to write out its Hessian ({size**2 * 8 / 2**30:.1f} GiB); "
+            f"`objective` has {size:,} weights, too many to write out its Hessian ({size**2 * 8 / 2**20:,.0f} MiB); "
             "take top_eigenvalues or spectral_density, a part of it by objective.restricted([...]), or `limit` above "
             f"{limit}."
         )

@@ -126,4 +126,4 @@ def linear_operator(objective: Any, theta: Tensor | None = None) -> Any:
     def product(vector: Any) -> Any:
         return objective.hvp(torch.as_tensor(vector).reshape(-1).to(at), at).double().cpu().numpy()
 
-    return LinearOperator((objective.size,) * 2, matvec=product, rmatvec=product, dtype="float64")
+    return LinearOperator((at.numel(),) * 2, matvec=product, rmatvec=product, dtype="float64")

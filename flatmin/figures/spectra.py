@@ -43,7 +43,7 @@ def spectrum_drawn(rows: pd.DataFrame, width: float | None, ax: Axes | None, lab
         axes.fill_between(at, below, above, color=line.get_color(), alpha=0.25, linewidth=0)
     seen = rows.loc[rows["weight"] > 0.05 / rows["size"], "node"]
     axes.plot(seen, np.zeros(len(seen)), "|", transform=axes.get_xaxis_transform(), color=line.get_color(), alpha=0.6)
-    axes.set(xlabel="eigenvalue λ of the Hessian", ylabel="density, log axis", yscale="log")
+    axes.set(xlabel="eigenvalue λ", ylabel="density, log axis", yscale="log")
     axes.set_ylim(bottom=smallest)
     if label:
         axes.legend()

@@ -164,7 +164,7 @@ class Measure(Generic[Settings]):
             >>> measures()["average_case"].words_within
             'average-case sharpness'
         """
-        return self.words[:1].lower() + self.words[1:]
+        return self.words if self.words[1:2].isupper() else self.words[:1].lower() + self.words[1:]
 
     @property
     def text_columns(self) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def critical_sharpness(
         update = update_of(optimizer, source, model=model)
         rate = single_rate(optimizer) if learning_rate is None else rate
     else:
-        update = -source.value_and_gradient()[1] if direction is None else torch.as_tensor(direction)
+        update = -source.value_and_gradient(source.theta)[1] if direction is None else torch.as_tensor(direction)
     if update.shape != theta.shape:
         raise ValueError(f"`direction` must have shape {tuple(theta.shape)}, got {tuple(update.shape)}.")
     update = update.to(theta)

@@ -97,7 +97,8 @@ def saddle(tables: Tables) -> Figure:
         [
             f"One network on {asked['data']['name']}, seed {first['seed']:.0f}, {first['updates']:.0f} updates, "
             f"{METHOD_NAMES[first['method']]}; steps in units of the weights",
-            "Dot: where the search ended. A minimum along one eigenvector, a maximum along another: a saddle",
+            "Dot: where the search ended"
+            + (". A minimum along one eigenvector, a maximum along another: a saddle" if lowest < 0 < highest else ""),
             *(remark.text for remark in remarks(tables.provenance, "reduced")),
         ],
     )

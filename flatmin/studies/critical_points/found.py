@@ -45,9 +45,10 @@ def sentences(tables: Tables) -> Iterator[str]:
     arrived = int(points["converged"].sum())
     yield (
         f"{counted(len(points), 'network')} of {points['size'].iloc[0]:.0f} weights: {arrived} reached a gradient of "
-        f"{asked['gradient']:g}, {len(near)} one of {asked['near']:g}; these are judged, with zero up to {tolerance}."
+        f"{asked['gradient']:g}, {len(near)} one of {asked['near']:g}; zero is up to {tolerance}."
     )
     if near.empty:
+        yield "None is near a critical point, so nothing is judged."
         return
     kinds = ", ".join(f"{number} {kind}" for kind, number in near["kind"].value_counts().items())
     yield f"Kinds: {kinds}; a kind is named only where the gradient is below that zero too."

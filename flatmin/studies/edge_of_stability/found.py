@@ -68,7 +68,7 @@ def verdict(optimizer: str, rows: pd.DataFrame) -> str:
     claim = "R7" if optimizer == "descent" else f"R7 for {OPTIMIZER_NAMES[optimizer]}"
     off = ", ".join(f"{ratio:.3f}" for ratio in found)
     reached = int(sum((way["effective"] >= way["threshold"]).any() for _, way in rows.groupby([*NAMED, "seed"])))
-    verdict = "holds" if near == len(found) else "does not hold"
+    verdict = "holds" if near == len(found) else "undecided" if not reached else "does not hold"
     return (
         f"{claim} {verdict}: late in full-batch training the largest eigenvalue is, on average, "
         f"{off} of {LINES[optimizer]} ({counted(len(found), 'training')}: {reached} reached it, {near} stayed "
@@ -111,7 +111,8 @@ def training(way: pd.DataFrame) -> str:
     inside = f"{(abs(ratio - 1) < NEAR).mean():.0%} of the late measurements within {NEAR:.0%} of it"
     rises = way.loc[way["step"] >= LATE * last["step"], "rises"].mean()
     rising = f"; the loss rises in {rises:.0%} of the late steps" if np.isfinite(rises) else ""
-    steep = f"Hessian {first['hessian']:.3g} at the start, {last['hessian']:.3g} at the end"
+    own = "largest eigenvalue" if (way["effective"] == way["hessian"]).all() else "preconditioned eigenvalue"
+    steep = f"{own} {seen['effective'].iloc[0]:.3g} at the start, {seen['effective'].iloc[-1]:.3g} at the end"
     return (
         f"{begin}: {steep}, {reached} of {last['threshold']:.4g}, late mean ratio {ratio.mean():.3f}, "
         f"{inside}{rising}; loss {first['loss']:.3g} to {last['loss']:.3g}."
