@@ -5,6 +5,7 @@ The loss as a function of the weights
 
 How sharp it is
     epsilon_sharpness, average_case_sharpness, effort, rise_on, by_layer
+    explained, steep_directions
 
 How it is curved
     top_eigenvalues, trace, diagonal, spectral_density, spectrum, hessian
@@ -26,7 +27,7 @@ Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load
 
 Results, for annotations (each has to_frame, to_record and save, most have plot)
-    Sharpness, AverageCase, Rise, Effort, Eigenvalues, Trace, Diagonal, Density,
+    Sharpness, AverageCase, Rise, Effort, Explained, SteepDirections, Eigenvalues, Trace, Diagonal, Density,
     Spectrum, CriticalPoint, Escape, Stationary, Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 A network of the same function, as `transformed` returns it
@@ -50,6 +51,7 @@ _HOMES = {
     "Effort": "flatmin.sharpness",
     "Eigenvalues": "flatmin.curvature",
     "Escape": "flatmin.curvature",
+    "Explained": "flatmin.sharpness",
     "Line": "flatmin.landscapes",
     "Objective": "flatmin.objective.objective",
     "Plane": "flatmin.landscapes",
@@ -58,6 +60,7 @@ _HOMES = {
     "SharpnessCallback": "flatmin.callbacks.sharpness",
     "Spectrum": "flatmin.curvature",
     "Stationary": "flatmin.curvature",
+    "SteepDirections": "flatmin.sharpness",
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
@@ -71,6 +74,7 @@ _HOMES = {
     "empirical_fisher": "flatmin.curvature",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "escape": "flatmin.curvature",
+    "explained": "flatmin.sharpness.explained",
     "filter_normalized": "flatmin.landscapes",
     "find_critical_point": "flatmin.curvature",
     "gauss_newton": "flatmin.curvature",
@@ -87,6 +91,7 @@ _HOMES = {
     "slice_path": "flatmin.landscapes",
     "spectral_density": "flatmin.curvature",
     "spectrum": "flatmin.curvature",
+    "steep_directions": "flatmin.sharpness.steep_directions",
     "top_eigenvalues": "flatmin.curvature",
     "trace": "flatmin.curvature",
     "transformed": "flatmin.symmetries",
@@ -102,6 +107,7 @@ __all__ = [
     "Effort",
     "Eigenvalues",
     "Escape",
+    "Explained",
     "Line",
     "Objective",
     "Plane",
@@ -110,6 +116,7 @@ __all__ = [
     "SharpnessCallback",
     "Spectrum",
     "Stationary",
+    "SteepDirections",
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
@@ -124,6 +131,7 @@ __all__ = [
     "empirical_fisher",
     "epsilon_sharpness",
     "escape",
+    "explained",
     "filter_normalized",
     "find_critical_point",
     "gauss_newton",
@@ -140,6 +148,7 @@ __all__ = [
     "slice_path",
     "spectral_density",
     "spectrum",
+    "steep_directions",
     "top_eigenvalues",
     "trace",
     "transformed",
@@ -188,10 +197,12 @@ if TYPE_CHECKING:
         slice_path,
     )
     from flatmin.objective.objective import Objective
-    from flatmin.sharpness import AverageCase, Effort, Rise, Sharpness
+    from flatmin.sharpness import AverageCase, Effort, Explained, Rise, Sharpness, SteepDirections
     from flatmin.sharpness.average_case import average_case_sharpness
     from flatmin.sharpness.by_layer import by_layer
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+    from flatmin.sharpness.explained import explained
     from flatmin.sharpness.held_out import rise_on
+    from flatmin.sharpness.steep_directions import steep_directions
     from flatmin.symmetries import Transformed, transformed
