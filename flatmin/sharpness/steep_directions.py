@@ -7,7 +7,7 @@ number of weights. That none of them is steep says that few eigenvectors are; ho
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,37 +16,13 @@ from flatmin.core.checks import positive, seed_of, whole
 from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
+from flatmin.core.shares import Share, wilson
 from flatmin.core.vectors import dot, norm
 from flatmin.curvature.eigenvalues import Eigenvalues, top_eigenvalues
 from flatmin.curvature.protocols import Graded, curved
 from flatmin.objective.filters import like_filters
 
-NORMAL = 1.959964
-"""Half-width of a 95 % interval in standard deviations."""
 KINDS = ("eigenvector", "orthogonal", "gaussian", "filter", "box", "gradient")
-
-
-class Share(NamedTuple):
-    """A share with its 95 % interval of Wilson (1927)."""
-
-    value: float
-    low: float
-    high: float
-
-
-def wilson(hits: int, of: int) -> Share:
-    r"""The share of hits among independent trials with Wilson's interval, which is never empty.
-
-    .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}
-
-    Example:
-        >>> [round(number, 4) for number in wilson(0, 73)], [round(number, 4) for number in wilson(1, 2)]
-        ([0.0, 0.0, 0.05], [0.5, 0.0945, 0.9055])
-    """
-    share, extra = hits / of, NORMAL**2 / of
-    middle = (share + extra / 2) / (1 + extra)
-    reach = NORMAL * math.sqrt(share * (1 - share) / of + extra / (4 * of)) / (1 + extra)
-    return Share(share, 0.0 if hits == 0 else middle - reach, 1.0 if hits == of else middle + reach)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -120,7 +96,7 @@ class SteepDirections(Measured):
                 {
                     **{"kind": kind, "directions": len(rises), "size": self.size, "length": self.length},
                     **{"threshold": self.threshold, "share": plain.value, "low": plain.low, "high": plain.high},
-                    "standard_error": (plain.high - plain.low) / (2 * NORMAL),
+                    "standard_error": plain.standard_error,
                     **{"relative_share": relative.value, "relative_low": relative.low, "relative_high": relative.high},
                     **{"mean_rise": float(rises.mean()), "highest_rise": float(rises.max())},
                     **{"box_length": float(self.of_kind(kind, self.box_lengths).mean())},

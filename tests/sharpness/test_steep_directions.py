@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 
 from flatmin import Objective, load, steep_directions, top_eigenvalues
 from flatmin.core.functions import FunctionObjective, QuadraticObjective
-from flatmin.sharpness.steep_directions import KINDS, wilson
+from flatmin.core.shares import wilson
+from flatmin.sharpness.steep_directions import KINDS
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 73), (0, 1), (1, 1), (3, 40), (25, 40), (40, 40)])
