@@ -1,4 +1,4 @@
-"""What the sharpest directions make of the box: the rise along each, and at the corners that the first few point to."""
+"""What the sharpest directions make of the box: along each, at the corners of the first few, and without these."""
 
 from typing import Any
 
@@ -21,11 +21,17 @@ WHAT: dict[str, dict[str, Any]] = {
     "its quadratic model": {"linestyle": "--", "marker": "none"},
     "worst point of the box": {"linestyle": ":", "marker": "none"},
 }
+PANELS: dict[str, tuple[str, str | None]] = {
+    "along one, to the\nedge of the box": ("up", "model"),
+    "at the corner that the\nfirst ones point to": ("corner_rise", "corner_model"),
+    "at the worst point\nwithout the first ones": ("without", None),
+}
+"""What each panel shows, with the columns of the loss and of its model."""
 
 
 @styled
 def eigenvectors(tables: Tables, *, network: str, data: str, batch_norm: str, epsilon: float) -> Figure:
-    """Draw the rise of the loss along each eigenvector and at the corners of the first few, beside the model's.
+    """Draw how the loss rises along each eigenvector, at corners of the first few, and at the worst point without them.
 
     Args:
         tables: The results.
@@ -35,7 +41,8 @@ def eigenvectors(tables: Tables, *, network: str, data: str, batch_norm: str, ep
         epsilon: Half-width of the box.
 
     Returns:
-        The figure: a line for the mean over seeds and a dot for each, on logarithmic axes.
+        The figure: a line for the mean over seeds and a dot for each, the quadratic model dashed where it says
+        something; a logarithmic axis that all panels share.
 
     Raises:
         ResultsError: If it was not measured.
@@ -44,21 +51,19 @@ def eigenvectors(tables: Tables, *, network: str, data: str, batch_norm: str, ep
     rows = select(of_minima(tables.frames["explained"]), "explained", **where)
     rows = rows.assign(up=np.maximum(rows["uphill"], rows["downhill"]), model=rows["uphill_model"])
     figure = blank(PAGE_WIDTH, 2.9)
-    left, right = figure.subplots(1, 2, sharey=True)
+    panels = figure.subplots(1, len(PANELS), sharey=True)
     lost = 0
     for regime, look in looks_of(regimes_of(rows)).items():
         mine = rows[rows["regime"] == regime]
         style = {"color": look.color, "marker": look.marker}
-        for axes, loss, model in ((left, "up", "model"), (right, "corner_rise", "corner_model")):
+        for axes, (loss, model) in zip(panels, PANELS.values(), strict=True):
             lost += _drawn(axes, mine, loss, model, style)
-        for axes in (left, right):
             axes.axhline(mine["worst_rise"].mean(), color=look.color, linestyle=":", linewidth=1.2)
-    left.set(title="along it, as far as the box goes", xlabel="number of the eigenvector")
-    right.set(title="corner that the first of them point to", xlabel="how many eigenvectors")
-    left.set_ylabel("rise of the loss, log axis")
-    for axes in (left, right):
+    panels[0].set_ylabel("rise of the loss, log axis")
+    for axes, title in zip(panels, PANELS, strict=True):
+        axes.set(title=title, xlabel="eigenvectors" if axes is not panels[0] else "number of the eigenvector")
         axes.set_yscale("log")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     keys = [Line2D([], [], color="0.3", **({"marker": "o"} | look), label=label) for label, look in WHAT.items()]
     handles = [*regime_handles(tables, rows, network, data), *keys]
     heading(figure, f"the box along the sharpest directions, ε = {epsilon:g}", network, data, handles)
@@ -68,14 +73,15 @@ def eigenvectors(tables: Tables, *, network: str, data: str, batch_norm: str, ep
     return figure
 
 
-def _drawn(axes: Axes, rows: pd.DataFrame, loss: str, model: str, style: dict[str, Any]) -> int:
+def _drawn(axes: Axes, rows: pd.DataFrame, loss: str, model: str | None, style: dict[str, Any]) -> int:
     """Draw one regime, and return how many values a logarithmic axis cannot show."""
     shown = rows[(rows[loss] > 0) & np.isfinite(rows[loss])]
     axes.plot(shown["number"], shown[loss], **style, markersize=2.5, alpha=0.4, linestyle="none")
     mean = shown.groupby("number")[loss].mean()
     axes.plot(mean.index, mean, **style, **WHAT["the loss"])
-    mean = rows[rows[model] > 0].groupby("number")[model].mean()
-    axes.plot(mean.index, mean, color=style["color"], **WHAT["its quadratic model"])
+    if model:
+        mean = rows[rows[model] > 0].groupby("number")[model].mean()
+        axes.plot(mean.index, mean, color=style["color"], **WHAT["its quadratic model"])
     return len(rows) - len(shown)
 
 
