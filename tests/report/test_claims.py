@@ -356,7 +356,9 @@ def counted_directions(seeds=3, **shares):
             **{"share": share, "mean_rise": 0.2 * share, "highest_rise": 0.5 + 0.1 * seed if share else 0.01},
         }
         for seed in range(seeds)
-        for kind, share in ({"gaussian": 0, "filter": 0, "box": 0, "eigenvector": 0, "gradient": 1} | shares).items()
+        for kind, share in (
+            {"orthogonal": 0, "gaussian": 0, "filter": 0, "box": 0, "eigenvector": 0, "gradient": 1} | shares
+        ).items()
     ]
 
 
@@ -369,14 +371,15 @@ def counted_directions(seeds=3, **shares):
             "holds",
             "Gaussian directions 0 % [0 %, 3.10 %], 3 of 3 seeds < 5 (0 of 120, rise > 0.1",
         ),
-        (3, {"eigenvector": 0.25}, "holds", "of the sharpest 20 5 are steep"),
-        (3, {"eigenvector": 1}, "holds", "steep share of all eigenvectors 0 % [0 %, 0 %], 3 of 3 seeds < 5 (of the"),
         (
             3,
-            {"gaussian": 0.05, "eigenvector": 1},
-            "undecided",
-            "by the mean rise of Gaussian directions, in 3 seeds; how",
+            {"eigenvector": 0.25},
+            "holds",
+            "steep share of a basis 0.000500 % [0.000500 %, 3.10 %], 3 of 3 seeds",
         ),
+        (3, {"eigenvector": 1}, "holds", "of the sharpest 20 eigenvectors 20 are steep, of 120 random directions"),
+        (3, {"orthogonal": 0.05, "eigenvector": 1}, "undecided", "orthogonal to them 6)"),
+        (3, {"orthogonal": 0.25}, "does not hold", "steep share of a basis 25.0 %"),
         (3, {"filter": 0.5}, "does not hold", "steep share of filter-normalised directions 50.0 %"),
         (3, {"gradient": 0}, "does not hold", "highest rise 0.0100 nats"),
         (1, {}, "undecided", "steep share of box-scaled directions 0 % [0 %, 8.76 %], 1 of 1 seed < 5"),
