@@ -7,6 +7,7 @@ How sharp it is
     epsilon_sharpness, worst_case_sharpness, geodesic_sharpness, average_case_sharpness, effort, rise_on, by_layer
     pac_bayes_sigma, local_learning_coefficient, low_pass, local_entropy, fisher_rao, relative_flatness
     rounding_rise, and as controls path_norm, spectral_bound, parameter_norm
+    explained, steep_directions
 
 How it is curved
     top_eigenvalues, trace, diagonal, spectral_density, spectrum, hessian
@@ -35,7 +36,8 @@ Results, for annotations (each has to_frame, to_record and save, most have plot)
     Sharpness, WorstCase, Geodesic, AverageCase, Rise, Effort, PacBayesSigma, LearningCoefficient, LowPass,
     LocalEntropy, FisherRao, RelativeFlatness, RoundingRise, PathNorm, SpectralBound, ParameterNorm,
     Eigenvalues, Trace, Diagonal, Density, Spectrum, CriticalPoint, Escape, Stationary,
-    CriticalSharpness, GradientNoise, PreconditionedSharpness, Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    CriticalSharpness, GradientNoise, PreconditionedSharpness, Explained, SteepDirections,
+    Line, Plane, ThreePointPlane, Subsets, SubsetLines
 
 A network of the same function, as `transformed` returns it
     Transformed
@@ -59,6 +61,7 @@ _HOMES = {
     "Effort": "flatmin.sharpness",
     "Eigenvalues": "flatmin.curvature",
     "Escape": "flatmin.curvature",
+    "Explained": "flatmin.sharpness",
     "FisherRao": "flatmin.sharpness",
     "Geodesic": "flatmin.sharpness",
     "GradientNoise": "flatmin.sharpness",
@@ -80,6 +83,7 @@ _HOMES = {
     "SpectralBound": "flatmin.sharpness",
     "Spectrum": "flatmin.curvature",
     "Stationary": "flatmin.curvature",
+    "SteepDirections": "flatmin.sharpness",
     "SubsetLines": "flatmin.landscapes",
     "Subsets": "flatmin.landscapes",
     "ThreePointPlane": "flatmin.landscapes",
@@ -95,6 +99,7 @@ _HOMES = {
     "empirical_fisher": "flatmin.curvature",
     "epsilon_sharpness": "flatmin.sharpness.epsilon_sharpness",
     "escape": "flatmin.curvature",
+    "explained": "flatmin.sharpness.explained",
     "filter_normalized": "flatmin.landscapes",
     "find_critical_point": "flatmin.curvature",
     "fisher_rao": "flatmin.sharpness.fisher_rao",
@@ -129,6 +134,7 @@ _HOMES = {
     "spectral_density": "flatmin.curvature",
     "spectrum": "flatmin.curvature",
     "stability_threshold": "flatmin.sharpness.stability",
+    "steep_directions": "flatmin.sharpness.steep_directions",
     "threshold_of": "flatmin.sharpness.stability",
     "top_eigenvalues": "flatmin.curvature",
     "trace": "flatmin.curvature",
@@ -148,6 +154,7 @@ __all__ = [
     "Effort",
     "Eigenvalues",
     "Escape",
+    "Explained",
     "FisherRao",
     "Geodesic",
     "GradientNoise",
@@ -169,6 +176,7 @@ __all__ = [
     "SpectralBound",
     "Spectrum",
     "Stationary",
+    "SteepDirections",
     "SubsetLines",
     "Subsets",
     "ThreePointPlane",
@@ -185,6 +193,7 @@ __all__ = [
     "empirical_fisher",
     "epsilon_sharpness",
     "escape",
+    "explained",
     "filter_normalized",
     "find_critical_point",
     "fisher_rao",
@@ -219,6 +228,7 @@ __all__ = [
     "spectral_density",
     "spectrum",
     "stability_threshold",
+    "steep_directions",
     "threshold_of",
     "top_eigenvalues",
     "trace",
@@ -277,6 +287,7 @@ if TYPE_CHECKING:
         AverageCase,
         CriticalSharpness,
         Effort,
+        Explained,
         FisherRao,
         Geodesic,
         GradientNoise,
@@ -291,6 +302,7 @@ if TYPE_CHECKING:
         RoundingRise,
         Sharpness,
         SpectralBound,
+        SteepDirections,
         WorstCase,
     )
     from flatmin.sharpness.average_case import average_case_sharpness
@@ -300,6 +312,7 @@ if TYPE_CHECKING:
     from flatmin.sharpness.effective import PreconditionedSharpness, preconditioned_sharpness
     from flatmin.sharpness.effort import effort
     from flatmin.sharpness.epsilon_sharpness import epsilon_sharpness
+    from flatmin.sharpness.explained import explained
     from flatmin.sharpness.fisher_rao import fisher_rao
     from flatmin.sharpness.geodesic import geodesic_sharpness
     from flatmin.sharpness.gradient_noise import gradient_noise_scale, smith_le_noise_scale
@@ -311,5 +324,6 @@ if TYPE_CHECKING:
     from flatmin.sharpness.relative_flatness import relative_flatness
     from flatmin.sharpness.rounding import rounding_rise
     from flatmin.sharpness.stability import stability_threshold, threshold_of
+    from flatmin.sharpness.steep_directions import steep_directions
     from flatmin.sharpness.worst_case import worst_case_sharpness
     from flatmin.symmetries import Transformed, transformed

@@ -17,6 +17,7 @@ from flatmin.figures.along_training import along_training
 from flatmin.figures.curves import curve_rows, training_curves, variation_curves
 from flatmin.figures.distributions import distribution_rows, distributions
 from flatmin.figures.effort import effort
+from flatmin.figures.eigenvectors import eigenvectors
 from flatmin.figures.interactive import available
 from flatmin.figures.measured import measured
 from flatmin.figures.paths import path, random_line
@@ -101,6 +102,13 @@ FAMILIES = (
     Family("along_training", "sharpness", on_the_way_rows, along_training, SEARCH_KEYS),
     Family("remedies", "sharpness", remedy_rows, remedies, SEARCH_KEYS),
     Family("effort", "effort", lambda tables: tables.effort, effort, ("space", "epsilon")),
+    Family(
+        "explained_eigenvectors",
+        "explained",
+        partial(minima_rows, name="explained"),
+        eigenvectors,
+        ("batch_norm", "epsilon"),
+    ),
     *(
         Family(
             measure.name,

@@ -11,6 +11,7 @@ from flatmin.core import checks
 from flatmin.core.result import Result
 from flatmin.core.vectors import norm
 from flatmin.landscapes.grid import Function, spaced, vector
+from flatmin.objective.filters import like_filters
 
 
 def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | None = None) -> Tensor:
@@ -40,26 +41,8 @@ def filter_normalized(objective: Function, seed: int = 0, *, theta: Tensor | Non
     generator = torch.Generator().manual_seed(checks.seed_of("seed", seed))
     checks.an_objective(objective)
     theta = objective.theta if theta is None else vector("theta", theta, objective.theta)
-    direction = torch.randn(theta.numel(), dtype=torch.float64, generator=generator)
-    reference = theta.detach().to("cpu", torch.float64)
-    shapes = getattr(objective, "shapes", {"theta": torch.Size([1, theta.numel()])})
-    sizes = [shape.numel() for shape in shapes.values()]
-    transposed = getattr(objective, "transposed", {})
-    parts = zip(torch.split(direction, sizes), torch.split(reference, sizes), shapes.items(), strict=True)
-    scaled = [_like_filters(noise, old, shape, transposed.get(name)) for noise, old, (name, shape) in parts]
-    return torch.cat(scaled).to(theta)
-
-
-def _like_filters(noise: Tensor, weights: Tensor, shape: torch.Size, groups: int | None) -> Tensor:
-    """Scale each filter of ``noise`` (flat) to the norm of the same filter of ``weights``.
-
-    Filters lie along the first axis, or in each of ``groups`` parts of it along the second.
-    """
-    if len(shape) < 2:
-        return torch.zeros_like(noise)
-    wide, over = ((shape[0], -1), (1,)) if groups is None else ((groups, shape[0] // groups, shape[1], -1), (1, 3))
-    lengths, drawn = (torch.linalg.vector_norm(t.view(wide), dim=over, keepdim=True) for t in (weights, noise))
-    return torch.mul(noise.view(wide), lengths / drawn).view(-1)
+    noise = torch.randn(theta.numel(), dtype=torch.float64, generator=generator)
+    return like_filters(objective, noise, theta)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -20,12 +20,13 @@ def by_function(
     columns: tuple[str, ...],
     name: str | None = None,
     row: Callable[[Any], Row] = lambda found: found.to_record(),
+    rows: Callable[[Any], list[Row]] | None = None,
     **declared: Any,
 ) -> Measure[Any]:
     """Declare a measure by the function that takes it.
 
-    What the settings have beyond those of every measure are the function's arguments; a record holds a row for each
-    combination of those of which there may be several.
+    What the settings have beyond those of every measure are the function's arguments; a record holds a row, or what
+    ``rows`` makes of a result, for each combination of those of which there may be several.
 
     Args:
         where: ``module:function``; ``function(objective, **arguments)`` gives a result.
@@ -37,6 +38,7 @@ def by_function(
         columns: What the table holds of a result.
         name: Of the measure and of its table; that of the function unless it is given.
         row: The numbers of a result, by the names of their columns.
+        rows: The same of a result that stands for several rows.
         declared: What else there is to know of it, see `Measure`.
 
     Returns:
@@ -66,16 +68,17 @@ def by_function(
 
     def run(subject: Specimen, asked: Asked, advance: Callable[[float], None]) -> list[Row]:
         taken = getattr(import_module(module), function)
-        rows, each = list[Row](), asked.setup["each"]
+        found, each = list[Row](), asked.setup["each"]
         try:
             objective = getattr(subject.objective, made)() if made else subject.objective
             for arguments in each:
-                record = row(taken(objective, **arguments, **asked.setup["all"]))
-                rows.append({column: (record | arguments)[column] for column in columns})
+                result = taken(objective, **arguments, **asked.setup["all"])
+                records = rows(result) if rows else [row(result)]
+                found += [{column: (record | arguments)[column] for column in columns} for record in records]
                 advance(1 / len(each))
         except ValueError as error:
             raise FlatminError(f"measure {name}: {error}") from error
-        return rows
+        return found
 
     declared.setdefault("by", tuple(grid.values()))
     declared.setdefault("value", "value")

@@ -102,6 +102,7 @@ class Measure(Generic[Settings]):
         value: The column that is the measure's number, ``""`` where no column alone is.
         unit: Of that number, for an axis.
         by: Columns that tell the numbers of one network apart; the first one is drawn along the axis.
+        summarised: Of a column in ``by``, the values that summary, report and readings show; table and figure have all.
         plan: From settings, number of training examples and number of those that are measured on to what is asked;
             imports torch no earlier than when called.
         run: Takes what is asked of a subject and returns the rows; calls ``advance`` with each share done.
@@ -129,6 +130,7 @@ class Measure(Generic[Settings]):
     run: Callable[[Specimen, Asked, Callable[[float], None]], list[Row]]
     unit: str = ""
     text: tuple[str, ...] = ()
+    summarised: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ("value",)
     by_default: bool = False
     dear: bool = False
@@ -170,6 +172,10 @@ class Measure(Generic[Settings]):
     def text_columns(self) -> tuple[str, ...]:
         """All columns of its table that hold text."""
         return ("batch_norm", *self.text)
+
+    def is_summarised(self, row: Row) -> bool:
+        """Whether summary, report and readings show a row."""
+        return all(row[name] in values for name, values in self.summarised.items())
 
     def in_words(self, rows: Sequence[Row]) -> str:
         """What a record found, in a few words."""

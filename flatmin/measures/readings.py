@@ -165,6 +165,8 @@ def _usual(measure: Measure[Any], objective: "Objective") -> Iterator[tuple[str,
     for asked in _asked(measure, objective):
         for row in measure.run(subject, asked, lambda share: None):
             row = {**asked.facts, **row}
+            if not measure.is_summarised(row):
+                continue
             key = "_".join(part for name in measure.by if name in row for part in _told(name, row[name]))
             yield key, _of_row(measure, "_".join(filter(None, (measure.name, key))), row)
 

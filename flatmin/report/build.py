@@ -105,7 +105,7 @@ def report_contents(
         "limits.tex": limited.latex.encode(),
     }
     yield {"numbers.csv": to_csv(numbers_frame(numbers)), "numbers.tex": numbers_tex(numbers).encode()}
-    beyond = measured_sheet(main)
+    beyond = measured_sheet(studies)
     if beyond:
         yield printed(beyond)
     parts = {

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from flatmin.report import path_claims, remedy_claims, sharpness_claims, training_claims
+from flatmin.report import direction_claims, path_claims, remedy_claims, sharpness_claims, training_claims
 from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Claim, Judgement
 from flatmin.report.pooled import pooled, share_of_seeds
 from flatmin.report.studies import StudyResults, main_studies
@@ -14,6 +14,7 @@ CLAIMS: tuple[Claim, ...] = tuple(
         training_claims.TRAINING_CLAIMS
         + sharpness_claims.SHARPNESS_CLAIMS
         + path_claims.PATH_CLAIMS
+        + direction_claims.DIRECTION_CLAIMS
         + remedy_claims.REMEDY_CLAIMS,
         key=lambda claim: int(claim.name[1:]),
     )

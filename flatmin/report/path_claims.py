@@ -1,4 +1,4 @@
-"""Claims on the paths between both minima, and one that nothing here can judge."""
+"""Claims on the paths between both minima."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -173,11 +173,6 @@ def wall_beyond_large(study: StudyResults, reading: Reading) -> list[Finding]:
     return [Finding("loss at 1.25 / loss at −0.25", of_ratio(places[1.25], places[-0.25]), 1.0, unit="×")]
 
 
-def not_measured(study: StudyResults, reading: Reading) -> list[Finding]:
-    """K17: nothing here measures the curvature along the eigenvectors of the Hessian, which it is about."""
-    return []
-
-
 def published_widths(figure: Mapping[str, Mapping[float, float]]) -> Callable[[str], str]:
     """K8 in Fig. 3 and K11 in Fig. 7."""
 
@@ -225,14 +220,6 @@ PATH_CLAIMS = (
         "Curved path: the basin of the small-batch minimum is wider",
         wider_basin("curved"),
         published_widths(FIGURE_7),
-        of_the_pair=True,
-    ),
-    Claim(
-        "K17",
-        "Large-batch minima are steep along few directions, about 5 % (to judge it takes the curvature along the "
-        "eigenvectors of the Hessian, which is not measured here)",
-        not_measured,
-        lambda network: "about 5 % of the dimensions",
         of_the_pair=True,
     ),
 )

@@ -11,6 +11,7 @@ from flatmin.report.other_kinds import Other, is_other
 from flatmin.report.published import DATA, LARGE, NETWORKS, SMALL, WIDTH
 from flatmin.results import Tables
 from flatmin.results.groups import with_remedies_named
+from flatmin.results.measured import by_rule
 from flatmin.results.remarks import Remark, remarks
 from flatmin.results.statistics import of_minima, proper
 from flatmin.results.words import DATA_NAMES, counted, span
@@ -150,9 +151,14 @@ class StudyResults:
 
     @property
     def compares_the_pair(self) -> bool:
-        """Whether it was made for Tables 2 to 4: no further ways of training, nothing measured on the way."""
+        """Whether it was made for Tables 2 to 4.
+
+        It has no further ways of training, and measures nothing on the way, nor something else in place of sharpness.
+        """
         sharpness = self.experiment.get("sharpness") or {}
-        return not self.experiment.get("variations") and not sharpness.get("epochs")
+        beside = any(self.experiment.get(measure.name) for measure in by_rule())
+        aside = self.experiment.get("variations") or sharpness.get("epochs") or (beside and not sharpness)
+        return not aside
 
 
 def once(

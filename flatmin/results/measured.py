@@ -23,6 +23,14 @@ def setting_columns(measure: Measure[Any]) -> list[str]:
     return [*measure.by, *READING_COLUMNS]
 
 
+def summarised(tables: Tables, measure: Measure[Any]) -> pd.DataFrame:
+    """The rows of a measure at the minima that a summary shows."""
+    rows = of_minima(tables.frames[measure.name])
+    for name, values in measure.summarised.items():
+        rows = rows[rows[name].isin(values)]
+    return rows
+
+
 def means(tables: Tables, measure: Measure[Any]) -> pd.DataFrame:
     """Mean and sample standard deviation over seeds of a measure at the minima.
 
@@ -34,7 +42,7 @@ def means(tables: Tables, measure: Measure[Any]) -> pd.DataFrame:
         One row per network, data set, regime and setting, with `mean`, `std` and `seeds`.
     """
     keys = [*RUN, *setting_columns(measure)]
-    rows = of_minima(tables.frames[measure.name])
+    rows = summarised(tables, measure)
     each = rows.groupby([*keys, "seed"], dropna=False, sort=False)[measure.value].mean().reset_index()
     spread = each.groupby(keys, dropna=False, sort=False)[measure.value].agg(["mean", "std", "count"])
     return spread.rename(columns={"count": "seeds"}).reset_index()
@@ -47,7 +55,7 @@ def pairs(tables: Tables, measure: Measure[Any]) -> pd.DataFrame:
         One row per network, data set, setting and seed with `small_batch` and `large_batch`; NaN where one is missing.
     """
     keys = ["network", "data", *setting_columns(measure), "seed"]
-    rows = of_minima(tables.frames[measure.name])
+    rows = summarised(tables, measure)
     wide = rows.pivot_table(index=keys, columns="regime", values=measure.value, dropna=False, sort=False)
     return wide.reindex(columns=[*PAIR]).astype("float64").dropna(how="all").reset_index()
 

@@ -5,6 +5,7 @@ from flatmin.sharpness.controls import ParameterNorm, PathNorm, SpectralBound, p
 from flatmin.sharpness.critical import CriticalSharpness, critical_sharpness
 from flatmin.sharpness.effort import Effort, effort
 from flatmin.sharpness.epsilon_sharpness import METHODS, Sharpness, epsilon_sharpness
+from flatmin.sharpness.explained import Explained, explained
 from flatmin.sharpness.fisher_rao import FisherRao, fisher_rao
 from flatmin.sharpness.geodesic import Geodesic, geodesic_sharpness
 from flatmin.sharpness.gradient_noise import GradientNoise, gradient_noise_scale
@@ -15,6 +16,7 @@ from flatmin.sharpness.low_pass import LowPass, low_pass
 from flatmin.sharpness.pac_bayes import PacBayesSigma, pac_bayes_sigma
 from flatmin.sharpness.relative_flatness import RelativeFlatness, relative_flatness
 from flatmin.sharpness.rounding import RoundingRise, rounding_rise
+from flatmin.sharpness.steep_directions import SteepDirections, steep_directions
 from flatmin.sharpness.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "AverageCase",
     "CriticalSharpness",
     "Effort",
+    "Explained",
     "FisherRao",
     "Geodesic",
     "GradientNoise",
@@ -36,11 +39,13 @@ __all__ = [
     "RoundingRise",
     "Sharpness",
     "SpectralBound",
+    "SteepDirections",
     "WorstCase",
     "average_case_sharpness",
     "critical_sharpness",
     "effort",
     "epsilon_sharpness",
+    "explained",
     "fisher_rao",
     "geodesic_sharpness",
     "gradient_noise_scale",
@@ -54,5 +59,6 @@ __all__ = [
     "rise_on",
     "rounding_rise",
     "spectral_bound",
+    "steep_directions",
     "worst_case_sharpness",
 ]

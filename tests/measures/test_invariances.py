@@ -34,8 +34,10 @@ EXAMPLES = 24
 CHEAPER: dict[str, dict[str, object]] = {
     "low_pass": {"sigmas": (0.2,), "draws": 300},
     "local_entropy": {"sigmas": (0.2,), "draws": 300},
+    "explained": {"epsilons": (1e-3,), "k": 3, "tolerance": 1e-6},
+    "steep_directions": {"epsilon": 0.06, "k": 3, "tolerance": 1e-6},
 }
-"""Settings that make a measure cheap, or its noise larger than the loss; the defaults serve where neither is needed."""
+"""Settings that make a measure cheap, its noise larger than the loss, or its steps long enough; else the defaults."""
 REFUSED = {"path_norm": ("attention",), "spectral_bound": ("attention",)}
 """Networks that a measure does not hold for."""
 

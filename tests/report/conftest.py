@@ -8,7 +8,7 @@ import pytest
 from invented import rows_of
 
 from flatmin.report.studies import StudyResults
-from flatmin.results import COLUMNS, Tables
+from flatmin.results import Tables, columns
 
 SMALL, LARGE = "small_batch", "large_batch"
 BATCH_SIZES = {SMALL: 256, LARGE: 6000}
@@ -25,7 +25,7 @@ FILLED: dict[str, dict[str, Any]] = {
 
 
 def filled(table: str, rows: list[dict[str, Any]], names: dict[str, str]) -> pd.DataFrame:
-    plain = dict.fromkeys(COLUMNS[table], 0.0) | FILLED[table] | names
+    plain = dict.fromkeys(columns()[table], 0.0) | FILLED.get(table, {}) | names
     found = [plain | {"batch_size": BATCH_SIZES.get(row.get("regime", ""), 256)} | row for row in rows]
     for row, given in zip(found, rows, strict=True):
         row |= {f"running_{name}": row[name] for name in plain if f"running_{name}" in plain} | given

@@ -347,15 +347,54 @@ def test_paths_with_other_statistics_are_left_out(study, along):
     assert verdict("K8", study(lines=along(0, {0.0: 0.0, 1.0: 0.0}, batch_norm="reestimate"))) == "not run"
 
 
-def test_k17_was_not_run_and_says_what_it_takes(study, along):
-    lines = [
-        row for seed in range(5) for row in along(seed, {-0.1: 0.0, 0.0: 0.0, 0.1: 0.0}, kind="random", regime=LARGE)
+def counted_directions(seeds=3, **shares):
+    """What was counted of each kind of direction: the steep share of each, and a rise where one is steep."""
+    return [
+        {
+            **{"regime": LARGE, "seed": seed, "epoch": math.nan, "batch_norm": "batch", "examples": 5000, "kind": kind},
+            **{"directions": 20 if kind == "eigenvector" else 40, "size": 1e6, "length": 1.5, "threshold": 0.1},
+            **{"share": share, "mean_rise": 0.2 * share, "highest_rise": 0.5 + 0.1 * seed if share else 0.01},
+        }
+        for seed in range(seeds)
+        for kind, share in (
+            {"orthogonal": 0, "gaussian": 0, "filter": 0, "box": 0, "eigenvector": 0, "gradient": 1} | shares
+        ).items()
     ]
-    own = study(lines=lines)
-    assert verdict("K17", own) == "not run"
-    frame = overview(judge([own])).set_index("claim")
-    assert frame.loc["K17", "verdict"] == "not run"
-    assert "takes the curvature along the eigenvectors of the Hessian" in frame.loc["K17", "statement"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "shares", "expected", "said"),
+    [
+        (
+            3,
+            {},
+            "holds",
+            "Gaussian directions 0 % [0 %, 3.10 %], 3 of 3 seeds < 5 (0 of 120, rise > 0.1",
+        ),
+        (
+            3,
+            {"eigenvector": 0.25},
+            "holds",
+            "steep share of a basis 0.000500 % [0.000500 %, 3.10 %], 3 of 3 seeds",
+        ),
+        (3, {"eigenvector": 1}, "holds", "of the sharpest 20 eigenvectors 20 are steep, of 120 random directions"),
+        (3, {"orthogonal": 0.05, "eigenvector": 1}, "undecided", "orthogonal to them 6)"),
+        (3, {"orthogonal": 0.25}, "does not hold", "steep share of a basis 25.0 %"),
+        (3, {"filter": 0.5}, "does not hold", "steep share of filter-normalised directions 50.0 %"),
+        (3, {"gradient": 0}, "does not hold", "highest rise 0.0100 nats"),
+        (1, {}, "undecided", "steep share of box-scaled directions 0 % [0 %, 8.76 %], 1 of 1 seed < 5"),
+    ],
+)
+def test_k17_counts_steep_directions_and_wants_some(seeds, shares, expected, said, study):
+    found, evidence = judged("K17", study(steep_directions=counted_directions(seeds, **shares)))
+    assert (found, said in evidence) == (expected, True), evidence
+
+
+def test_k17_was_not_run_where_no_directions_were_counted_at_large_batches(study, along):
+    rows = [row | {"regime": SMALL} for row in counted_directions()]
+    for own in (study(lines=along(0, {0.0: 0.0, 0.1: 0.0}, kind="random", regime=LARGE)), study(steep_directions=rows)):
+        assert verdict("K17", own) == "not run"
+        assert overview(judge([own])).set_index("claim").loc["K17", "verdict"] == "not run"
 
 
 def test_k12_is_not_decided_by_some_of_the_epochs(study, both):
