@@ -36,7 +36,16 @@ def test_its_tables_are_its_own_and_their_columns_read_as_declared(kind):
         assert {name for name in names if name in text_columns()} == {name for name in names if name in kind.text}
 
 
-SMALL = {"edge_of_stability": ["data={name: digits, examples: 40}", "width=4", "steps=4", "every=2"]}
+POINTS = ["data={name: digits, examples: 40}", "pool=4", "hidden=2", "updates=[0]", "methods=[gradient_norm]"]
+SMALL = {
+    "book_fig_3_5": [*POINTS, "plane.points=3"],
+    "book_fig_3_6": [*POINTS, "seeds=[0, 1]"],
+    "edge_of_stability": ["data={name: digits, examples: 40}", "width=4", "steps=4", "every=2"],
+    "correlation": [
+        *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
+        *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),
+    ],
+}
 """What makes a file of its kind cheap; the others are run as they are."""
 OTHER_KINDS = [path for path in SHIPPED if load_experiment(path).kind != USUAL]
 
@@ -48,13 +57,13 @@ def test_steps_are_told_apart_say_how_far_they_are_and_leave_what_is_declared(pa
     assert study.steps and not [(step, name) for step in study.steps for name in asked if not hasattr(step, name)]
     assert len({(step.kind, step.label) for step in study.steps}) == len(study.steps)
     assert len({(step.kind, identity(step.setup)) for step in study.steps}) == len(study.steps)
+    tables = run(study)
     for step in study.steps:
         shares = []
         outcome = step.run(study.workplace, tmp_path, shares.append)
         assert sum(shares) == pytest.approx(1) and set(outcome.tables) <= set(study.kind.columns)
         for name, frame in outcome.tables.items():
             assert tuple(with_facts(name, frame, step.facts)) == study.kind.columns[name]
-    tables = run(study)
     assert all(step.found(record) for step, record, _ in study.states()) and list(study.kind.printed(tables))
 
 

@@ -25,7 +25,8 @@ def draw(tables: "Tables", out: Path) -> list[Path]:
     from flatmin.studies.correlation.figure import correlations
     from flatmin.studies.correlation.judged import judged
 
-    return figure_written(out, "correlation", correlations(tables), judged(tables))
+    rows = judged(tables)
+    return figure_written(out, "correlation", correlations(tables, rows), rows)
 
 
 def printed(tables: "Tables") -> Iterator[Any]:

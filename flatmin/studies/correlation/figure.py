@@ -14,7 +14,7 @@ from flatmin.figures.style import PAGE_WIDTH, blank, styled
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
 from flatmin.studies.correlation.found import scope
-from flatmin.studies.correlation.judged import CONTROLS, GAPS, apart, judged, named
+from flatmin.studies.correlation.judged import CONTROLS, GAPS, apart, named
 
 LOOKS = {"granulated": ("#0B4F9E", "o", 0.16), "plain": ("#EE7F2D", "s", -0.16)}
 CONTROL = "0.93"
@@ -22,13 +22,16 @@ ROW = 0.185
 
 
 @styled
-def correlations(tables: Tables) -> Figure:
+def correlations(tables: Tables, rows: pd.DataFrame) -> Figure:
     """Draw a panel for each gap, a line for each measure; sorted by the granulated tau with the first gap.
+
+    Args:
+        tables: Of the study.
+        rows: The taus, of :func:`~flatmin.studies.correlation.judged.judged`.
 
     Raises:
         ResultsError: If nothing was measured.
     """
-    rows = judged(tables)
     if rows.empty:
         raise ResultsError("the table `correlation_measures` is empty, so there is nothing to draw.")
     order = ordered(rows)
@@ -36,7 +39,7 @@ def correlations(tables: Tables) -> Figure:
     panels = figure.subplots(1, len(GAPS), sharey=True)
     for axes, (gap, words) in zip(panels, GAPS.items(), strict=True):
         panel(axes, rows[rows["gap"] == gap], order)
-        axes.set(xlabel=f"Kendall's tau with the {words}")
+        axes.set(xlabel=f"Kendall's tau, {words}")
     panels[0].set_yticks(range(len(order)), [named(*key) for key in order], fontsize=6.5)
     panels[0].set_ylim(-0.6, len(order) - 0.4)
     handles: list[Any] = [
@@ -50,7 +53,7 @@ def correlations(tables: Tables) -> Figure:
         figure,
         [
             f"{int(rows['n'].max())} {name}, all trained to the same loss",
-            "Bars: 95 % bootstrap intervals over seeds and settings; open: the interval includes 0",
+            "Bars: 95 % bootstrap intervals over seeds and settings; open: it includes 0, or there is none",
             "Granulated: pairs that differ in batch size, learning rate, width or weight decay alone, mean over the "
             "four. Above 0: what the measure calls sharper has the larger gap",
             *(remark.text for remark in remarks(tables.provenance, "reduced")),

@@ -6,9 +6,11 @@ import pandas as pd
 
 from flatmin.results import Tables
 from flatmin.results.words import DATA_NAMES, counted
+from flatmin.studies.correlation.grid import AXES, MEASURES, TRAININGS
 from flatmin.studies.correlation.judged import CONTROLS, GAPS, LEVEL, apart, judged, named, reached
-from flatmin.studies.correlation.measured import MEASURES
-from flatmin.studies.correlation.trainings import AXES, TRAININGS
+
+SHOWN = 6
+"""Measures that a sentence names on either side; the table has all."""
 
 
 def sentences(tables: Tables) -> Iterator[str]:
@@ -25,7 +27,7 @@ def sentences(tables: Tables) -> Iterator[str]:
     yield (
         f"{counted(len(tested), 'interval')} are looked at, of which chance alone would put {1 - LEVEL:.0%}, some "
         f"{len(tested) * (1 - LEVEL):.0f}, off 0; {int(apart(tested).sum())} exclude it, and of "
-        f"{int((tested['holm'] < 1 - LEVEL).sum())} Holm's correction for all of them leaves a p-value below 5 %."
+        f"{int((tested['holm'] < 1 - LEVEL).sum())} Holm's correction for all of them leaves a p-value below 5 % (*)."
     )
     for gap, words in GAPS.items():
         for which in ("plain", "granulated"):
@@ -106,9 +108,11 @@ def verdict(rows: pd.DataFrame, gap: str, which: str) -> Iterator[str]:
 
 
 def listed(rows: pd.DataFrame) -> str:
-    """Measures with their taus, the strongest first."""
-    each = [(within(row), row["tau"], row["holm"] < 1 - LEVEL) for _, row in strongest(rows).iterrows()]
-    return ", ".join(f"{name} {tau:.2f}{'*' * bool(left)}" for name, tau, left in each)
+    """The strongest measures with their taus, a star where Holm leaves them, and how many more there are."""
+    shown = strongest(rows).head(SHOWN)
+    each = [(within(row), row["tau"], row["holm"] < 1 - LEVEL) for _, row in shown.iterrows()]
+    more = [f"{len(rows) - len(each)} more"] if len(rows) > len(each) else []
+    return ", ".join([*(f"{name} {tau:.2f}{'*' * bool(left)}" for name, tau, left in each), *more])
 
 
 def strongest(rows: pd.DataFrame) -> pd.DataFrame:

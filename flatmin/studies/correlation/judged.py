@@ -12,9 +12,8 @@ from scipy.special import ndtr
 from flatmin.measures import measures
 from flatmin.results import Tables
 from flatmin.results.significance import holm
-from flatmin.studies.correlation.measured import MEASURES
+from flatmin.studies.correlation.grid import AXES, MEASURES, TRAININGS
 from flatmin.studies.correlation.ranks import Pairs, bootstrapped, taus
-from flatmin.studies.correlation.trainings import AXES, TRAININGS
 
 GAPS = {"accuracy_gap": "gap in accuracy", "loss_gap": "gap in loss"}
 WHICH = ("plain", "granulated", *AXES)
@@ -101,10 +100,8 @@ def named(measure: str, setting: str) -> str:
     return words if setting == "usual" else f"{words} ({setting})"
 
 
-def table(tables: Tables, gap: str) -> pd.DataFrame:
+def table(rows: pd.DataFrame) -> pd.DataFrame:
     """The taus of one gap for a reader, the highest granulated one first."""
-    rows = judged(tables)
-    rows = rows[rows["gap"] == gap]
     order = rows[rows["which"] == "granulated"].sort_values("tau", ascending=False, kind="stable")
     return pd.DataFrame(_line(rows, one) for one in order.itertuples())
 
@@ -128,8 +125,9 @@ def cell(row: "pd.Series[Any]") -> str:
 
 def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
     """Caption and table of each gap."""
+    found = judged(tables)
     for gap, words in GAPS.items():
-        if len(rows := table(tables, gap)):
+        if len(rows := table(found[found["gap"] == gap])):
             yield (
                 f"Kendall's tau with the {words}: plain and granulated, [95 % bootstrap interval over seeds and "
                 "settings], * where Holm leaves it below 5 %; then along each axis alone.",

@@ -14,9 +14,9 @@ from flatmin.experiments.laboratory import Laboratory, examples_of
 from flatmin.experiments.step import Outcome
 from flatmin.measures.measure import Asked, Measure, Row, Specimen
 from flatmin.results import Record
+from flatmin.studies.correlation.grid import MEASURES
 from flatmin.studies.correlation.trainings import GridTraining
 
-MEASURES = "correlation_measures"
 NUMBERS = ("measure", "setting", "value", "standard_error", "converged")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flatmin.studies.correlation.trainings import AXES
+from flatmin.studies.correlation.grid import AXES
 
 Floats = NDArray[np.float64]
 CHUNK = 100

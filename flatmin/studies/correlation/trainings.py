@@ -16,9 +16,7 @@ from flatmin.data.batches import Pair, ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.step import Outcome
 from flatmin.results import Record
-
-TRAININGS = "correlation_trainings"
-AXES = ("batch_size", "learning_rate", "width", "weight_decay")
+from flatmin.studies.correlation.grid import AXES, TRAININGS
 
 
 def relu_network(inputs: int, classes: int, width: int) -> nn.Module:
