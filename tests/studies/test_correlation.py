@@ -187,6 +187,8 @@ def test_a_measure_that_all_but_is_the_gap_rises_with_it_and_the_sign_of_a_sigma
     said = next(line for line in sentences(same) if line.startswith("Gap in loss, plain tau"))
     rising, falling = said.split(" rise with it")
     assert "norm of the weights" in rising and "PAC-Bayes sigma, sign turned" in falling
+    axes = [line for line in sentences(same) if line.startswith("The granulated tau with the")]
+    assert len(axes) == 2 and all("along batch size" in line and "along width" not in line for line in axes)
     constant = judged(with_values(tables, lambda rows: 1.0)).query("measure == 'rounding_rise'")
     absent = constant["which"].isin(["learning_rate", "width"])
     assert (constant["tau"][~absent] == 0).all() and constant["tau"][absent].isna().all()

@@ -25,7 +25,7 @@ def sentences(tables: Tables) -> Iterator[str]:
     yield from searches(tables)
     tested = found[found["which"].isin(["plain", "granulated"])]
     yield (
-        f"{counted(len(tested), 'interval')} are looked at, of which chance alone would put {1 - LEVEL:.0%}, some "
+        f"{counted(len(tested), 'interval')} are looked at, of which chance alone would put 5 %, some "
         f"{len(tested) * (1 - LEVEL):.0f}, off 0; {int(apart(tested).sum())} exclude it, and of "
         f"{int((tested['holm'] < 1 - LEVEL).sum())} Holm's correction for all of them leaves a p-value below 5 % (*)."
     )
@@ -33,6 +33,7 @@ def sentences(tables: Tables) -> Iterator[str]:
         for which in ("plain", "granulated"):
             yield from verdict(tested[(tested["gap"] == gap) & (tested["which"] == which)], words, which)
         yield from contradictions(tested[tested["gap"] == gap], words)
+        yield from along(found[(found["gap"] == gap) & found["which"].isin(AXES)], words)
     yield (
         f"All this is said of {scope(tables)}, and of nothing else: a correlation over a grid of settings is no cause, "
         "and with other data, networks or trainings it may be another."
@@ -130,6 +131,27 @@ def within(row: "pd.Series[float]") -> str:
     """A measure's name within a sentence."""
     name = named(str(row["measure"]), str(row["setting"]))
     return name if name[:2].isupper() or name.startswith(("Keskar", "PAC")) else f"{name[:1].lower()}{name[1:]}"
+
+
+def along(rows: pd.DataFrame, gap: str) -> Iterator[str]:
+    """How much each axis has of the granulated tau, and which measures say the same along all."""
+    rows = rows[rows["tau"].notna()]
+    axes = [axis for axis in AXES if (rows["which"] == axis).any()]
+    if len(axes) < 2:
+        return
+    sizes = rows["tau"].abs().groupby(rows["which"]).median()
+    each = ", ".join(f"{sizes[axis]:.2f} along {axis.replace('_', ' ')}" for axis in axes)
+    sided = rows[apart(rows)].groupby(["measure", "setting"], sort=False)
+    same = [named(str(key[0]), str(key[1])) for key, part in sided if agree(part, len(axes))]
+    yield (
+        f"The granulated tau with the {gap} is a mean of unlike axes: the median size of tau is {each}. Apart from 0 "
+        f"and of one sign along all of them: {', '.join(same) or 'no measure and no control'}."
+    )
+
+
+def agree(rows: pd.DataFrame, axes: int) -> bool:
+    """Whether there is a tau for each axis, and all have one sign."""
+    return len(rows) == axes and abs(int((rows["tau"] > 0).sum()) * 2 - axes) == axes
 
 
 def contradictions(rows: pd.DataFrame, gap: str) -> Iterator[str]:
