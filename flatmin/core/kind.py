@@ -25,6 +25,11 @@ def nothing_logged(tables: Tables) -> tuple[dict[str, Any], dict[str, float]]:
     return {}, {}
 
 
+def nothing_tabulated(tables: Tables) -> Iterator[str]:
+    """No tables."""
+    return iter(())
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a kind of study brings.
@@ -40,7 +45,7 @@ class Kind:
         logged: Frames and numbers for the mirror, by their keys.
         columns: Its own tables: the columns of each, in order.
         text: Those of the columns that hold text.
-        sections: What it adds to the report; pairs of a heading and Markdown.
+        tabulated: Tables for the report, each as Markdown.
         shorthand: Settings for which a name alone may stand.
     """
 
@@ -51,6 +56,7 @@ class Kind:
     draw: Callable[[Tables, Path], list[Path]]
     printed: Callable[[Tables], Iterator[Any]]
     logged: Callable[[Tables], tuple[dict[str, Any], dict[str, float]]] = nothing_logged
+    tabulated: Callable[[Tables], Iterator[str]] = nothing_tabulated
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     text: tuple[str, ...] = ()
     shorthand: tuple[str, ...] = ()

@@ -58,4 +58,13 @@ def sections(others: Sequence[Other], out: Path) -> Iterator[tuple[str, list[str
         files = other.kind.draw(other.tables, out / other.name)
         said = [f"{markdown.escaped(line)}\n" for line in other.kind.printed(other.tables) if isinstance(line, str)]
         shown = [f"![{path.stem}]({path.relative_to(out)})\n" for path in files if path.suffix == ".png"]
-        yield f"{other.label} ({other.name})", [*summarised(other.tables), *said, *shown], files
+        yield (
+            f"{other.label} ({other.name})",
+            [
+                *summarised(other.tables),
+                *said,
+                *other.kind.tabulated(other.tables),
+                *shown,
+            ],
+            files,
+        )
