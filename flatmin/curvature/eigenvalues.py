@@ -13,7 +13,7 @@ from flatmin.core.progress import Advance, steps_shown
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.curvature.lanczos import Lanczos
-from flatmin.curvature.protocols import Curved, curved
+from flatmin.curvature.protocols import Curved, curved, point_of, product_of
 from flatmin.objective import memory
 
 WHICH = ("largest", "smallest", "magnitude")
@@ -147,13 +147,13 @@ def top_eigenvalues(
     positive("tolerance", tolerance)
     generator = torch.Generator().manual_seed(seed_of("seed", seed))
     whole("products", products, minimum=k)
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     limit = _limit(at, k, vectors)
     seek = size <= SMALL if copies is None else bool(copies)
     with full_precision(at.device), steps_shown("eigenvalues", None, shown=progress) as advance:
 
         def process(start: Tensor, locked: Tensor | None = None, longest: float = 0.0) -> Lanczos:
-            return Lanczos(lambda vector: objective.hvp(vector, at), start, generator, locked, longest)
+            return Lanczos(product_of(objective, at), start, generator, locked, longest)
 
         lanczos = process(_begun(at, start, generator))
         found = _ends(lanczos, k, which, tolerance, products, limit, advance)
@@ -264,6 +264,8 @@ def _begun(at: Tensor, start: Tensor | None, generator: torch.Generator) -> Tens
     rows = rows if rows.ndim == 2 else rows.reshape(1, -1)
     if rows.ndim != 2 or rows.shape[1] != at.numel():
         raise ValueError(f"`start` must hold vectors of shape ({at.numel()},), got {tuple(rows.shape)}.")
+    if not (rows.isfinite().all() and rows.any(dim=1).all()):
+        raise ValueError("`start` must hold finite vectors other than 0, got one that is not finite or 0.")
     total = (rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)).sum(0)
     near = torch.div(total, norm(total)) + torch.mul(drawn.double(), MIXED / norm(drawn))
     return near.to(at)

@@ -141,11 +141,12 @@ def linear_operator(objective: Any, theta: Tensor | None = None) -> Any:
     """
     from scipy.sparse.linalg import LinearOperator
 
-    from flatmin.curvature.protocols import curved
+    from flatmin.curvature.protocols import curved, point_of, product_of
 
-    at = curved(objective).theta if theta is None else theta
+    at = point_of(curved(objective), theta)
+    times = product_of(objective, at)
 
     def product(vector: Any) -> Any:
-        return objective.hvp(torch.as_tensor(vector).reshape(-1).to(at), at).double().cpu().numpy()
+        return times(torch.as_tensor(vector).reshape(-1).to(at)).double().cpu().numpy()
 
     return LinearOperator((objective.size,) * 2, matvec=product, rmatvec=product, dtype="float64")

@@ -132,7 +132,8 @@ def test_an_infinite_curvature_is_an_error():
         ({"tolerance": 0.0}, ValueError, "`tolerance` must be positive"),
         ({"seed": -1}, ValueError, "`seed`"),
         ({"start": torch.zeros(2)}, ValueError, r"`start` must hold vectors of shape \(3,\)"),
-        ({"start": torch.zeros(3)}, ValueError, "finite and not 0"),
+        ({"start": torch.zeros(3)}, ValueError, "`start` must hold finite vectors other than 0"),
+        ({"start": torch.tensor([1.0, math.nan, 0.0])}, ValueError, "`start` must hold finite vectors"),
         ({"vectors": 2}, ValueError, "`vectors` must be at least"),
     ],
 )
