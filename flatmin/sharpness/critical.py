@@ -163,7 +163,7 @@ def critical_sharpness(
         update = update_of(optimizer, source, model=model)
         rate = single_rate(optimizer) if learning_rate is None else rate
     else:
-        update = -source.value_and_gradient()[1] if direction is None else torch.as_tensor(direction)
+        update = -source.value_and_gradient(source.theta)[1] if direction is None else torch.as_tensor(direction)
     if update.shape != theta.shape:
         raise ValueError(f"`direction` must have shape {tuple(theta.shape)}, got {tuple(update.shape)}.")
     update = update.to(theta)
@@ -213,8 +213,8 @@ class _Way:
         if here[1] > self.noise:
             while unclear < UNCLEAR:
                 further, here = here, self._at(here[0] / 2)
-                if here[1] <= 0:
-                    return (here, further) if here[1] < 0 else (None, further)
+                if here[1] < 0:
+                    return here, further
                 unclear += here[1] <= self.noise
             return None, here
         for _ in range(TRIES):
