@@ -12,7 +12,7 @@ from flatmin.core.checks import positive, seed_of, whole
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.curvature.eigenvalues import top_eigenvalues
-from flatmin.curvature.protocols import Graded, curved
+from flatmin.curvature.protocols import Graded, curved, point_of
 from flatmin.curvature.spectra import hessian
 
 EXACT = 2000
@@ -129,7 +129,7 @@ def critical_point(
     positive("tolerance", tolerance)
     whole("limit", limit, minimum=1)
     seed_of("seed", seed)
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     loss, gradient = objective.value_and_gradient(at)
     slope = norm(gradient)
     if not math.isfinite(slope):

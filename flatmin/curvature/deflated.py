@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flatmin.curvature.lanczos import Lanczos
+from flatmin.curvature.protocols import product_of
 from flatmin.objective import memory
 
 
@@ -19,9 +20,9 @@ class Deflated:
     """
 
     def __init__(self, objective: Any, at: Tensor, generator: torch.Generator) -> None:
-        self._objective, self._at, self._generator = objective, at, generator
+        self._product, self._at, self._generator = product_of(objective, at), at, generator
         drawn = torch.randn(at.numel(), generator=generator, dtype=torch.float64).to(at)
-        self._lanczos = Lanczos(lambda vector: objective.hvp(vector, at), drawn, generator)
+        self._lanczos = Lanczos(self._product, drawn, generator)
         self._probes = 0
 
     @property
@@ -70,7 +71,7 @@ class Deflated:
     def outside(self, probe: Tensor) -> Tensor:
         """:math:`P H P` times a probe, (size,) float64."""
         self._probes += 1
-        image = self._objective.hvp(self._lanczos.away(probe).to(self._at), self._at)
+        image = self._product(self._lanczos.away(probe).to(self._at))
         return self._lanczos.away(image)
 
     def inside(self) -> Tensor:

@@ -13,7 +13,7 @@ from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 from flatmin.curvature.lanczos import Lanczos
-from flatmin.curvature.protocols import Curved, curved
+from flatmin.curvature.protocols import Curved, curved, point_of, product_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,10 +61,11 @@ class Density(Measured):
             Mean and standard error, (points,) each, float64.
         """
         positive("width", width)
-        apart = (torch.as_tensor(at, dtype=torch.float64)[:, None, None] - self.nodes) / width
+        apart = (torch.as_tensor(at, dtype=torch.float64).reshape(-1, 1, 1) - self.nodes) / width
         curves = (self.weights * torch.exp(-apart.square() / 2)).sum(2) / (width * math.sqrt(2 * math.pi))
-        error = curves.std(1) / math.sqrt(curves.shape[1]) if curves.shape[1] > 1 else torch.full_like(at, math.nan)
-        return curves.mean(1), error
+        mean = curves.mean(1)
+        error = curves.std(1) / math.sqrt(curves.shape[1]) if curves.shape[1] > 1 else torch.full_like(mean, math.nan)
+        return mean, error
 
     def rows(self) -> dict[str, Any]:
         """One row a node."""
@@ -145,13 +146,13 @@ def spectral_density(
     whole("probes", probes, minimum=1)
     steps = min(whole("steps", steps, minimum=1), size)
     generator = torch.Generator().manual_seed(seed_of("seed", seed))
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     nodes, weights = torch.zeros(probes, steps, dtype=torch.float64), torch.zeros(probes, steps, dtype=torch.float64)
     products = 0
     with full_precision(at.device), steps_shown("spectral density", probes * steps, shown=progress) as advance:
         for probe in range(probes):
             drawn = torch.randn(size, generator=generator, dtype=torch.float64).to(at)
-            lanczos = Lanczos(lambda vector: objective.hvp(vector, at), drawn, generator)
+            lanczos = Lanczos(product_of(objective, at), drawn, generator)
             while lanczos.count < steps:
                 lanczos.step()
                 advance()

@@ -13,7 +13,7 @@ from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 from flatmin.curvature.deflated import Deflated
-from flatmin.curvature.protocols import Curved, curved
+from flatmin.curvature.protocols import Curved, curved, point_of
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -101,7 +101,7 @@ def diagonal(
     whole("probes", probes, minimum=2)
     whole("deflate", deflate, minimum=0)
     generator = torch.Generator().manual_seed(seed_of("seed", seed))
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     shapes: Mapping[str, Any] = getattr(objective, "shapes", {"all": at.shape})
     sizes = [math.prod(shape) for shape in shapes.values()]
     total = torch.zeros(at.numel(), dtype=torch.float64, device=at.device)

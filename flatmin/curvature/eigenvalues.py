@@ -13,7 +13,7 @@ from flatmin.core.progress import Advance, steps_shown
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.curvature.lanczos import Lanczos
-from flatmin.curvature.protocols import Curved, curved
+from flatmin.curvature.protocols import Curved, curved, point_of, product_of
 from flatmin.objective import memory
 
 WHICH = ("largest", "smallest", "magnitude")
@@ -147,32 +147,33 @@ def top_eigenvalues(
     positive("tolerance", tolerance)
     generator = torch.Generator().manual_seed(seed_of("seed", seed))
     whole("products", products, minimum=k)
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     limit = _limit(at, k, vectors)
     seek = size <= SMALL if copies is None else bool(copies)
     with full_precision(at.device), steps_shown("eigenvalues", None, shown=progress) as advance:
 
-        def process(start: Tensor, locked: Tensor | None) -> Lanczos:
-            return Lanczos(lambda vector: objective.hvp(vector, at), start, generator, locked)
+        def process(start: Tensor, locked: Tensor | None = None, longest: float = 0.0) -> Lanczos:
+            return Lanczos(product_of(objective, at), start, generator, locked, longest)
 
-        lanczos = process(_begun(at, start, generator), None)
+        lanczos = process(_begun(at, start, generator))
         found = _ends(lanczos, k, which, tolerance, products, limit, advance)
         while seek and found.converged and not found.whole:
             spare = products - found.products
             if spare < 1:
                 found = found._replace(converged=False)
                 break
-            lanczos = process(_begun(at, None, generator), found.vectors)
+            lanczos = process(_begun(at, None, generator), found.vectors, lanczos.longest)
             more = _ends(lanczos, 1, which, tolerance, spare, limit, advance)
-            if not _before(which, more.values[0], found.values[-1]):
+            if not _before(which, more.values[0], found.values[-1], lanczos.rounding):
                 found = found._replace(products=found.products + more.products, converged=more.converged, whole=True)
             else:
                 found = _merged(which, found, more, k)
+        good = _good(found.values, tolerance, lanczos.rounding)
     return Eigenvalues(
         values=found.values,
         vectors=found.vectors,
         residuals=found.residuals,
-        converged=found.converged,
+        converged=found.converged and bool((found.residuals <= good).all()),
         products=found.products,
         which=which,
         tolerance=float(tolerance),
@@ -205,8 +206,8 @@ def _ends(
         pairs = lanczos.pairs()
         order = _ordered(which, pairs.values)
         place = order[:k]
-        good = torch.maximum(tolerance * pairs.values[place].abs(), torch.tensor(lanczos.rounding))
-        converged = bool((pairs.residuals[place] <= good).all()) and len(place) == k
+        good = _good(pairs.values[place], tolerance, lanczos.rounding)
+        converged = bool((pairs.inside[place] <= good).all()) and len(place) == k
         if converged or spent:
             return _Found(
                 values=pairs.values[place],
@@ -225,11 +226,16 @@ def _ordered(which: str, values: Tensor) -> Tensor:
     return key.argsort(stable=True)
 
 
-def _before(which: str, one: Tensor, other: Tensor) -> bool:
-    """Whether one value comes before the other, or is another copy of it."""
+def _good(values: Tensor, tolerance: float, rounding: float) -> Tensor:
+    """How long a residual of each may be."""
+    return (tolerance * values.abs()).clamp(min=rounding)
+
+
+def _before(which: str, one: Tensor, other: Tensor, rounding: float) -> bool:
+    """Whether one value comes before the other."""
     first, second = (float(v.abs() if which == "magnitude" else v) for v in (one, other))
     apart = first - second if which != "smallest" else second - first
-    return apart > 1e-9 * abs(second)
+    return apart > max(1e-9 * abs(second), rounding)
 
 
 def _merged(which: str, found: _Found, more: _Found, k: int) -> _Found:
@@ -258,6 +264,8 @@ def _begun(at: Tensor, start: Tensor | None, generator: torch.Generator) -> Tens
     rows = rows if rows.ndim == 2 else rows.reshape(1, -1)
     if rows.ndim != 2 or rows.shape[1] != at.numel():
         raise ValueError(f"`start` must hold vectors of shape ({at.numel()},), got {tuple(rows.shape)}.")
+    if not (rows.isfinite().all() and rows.any(dim=1).all()):
+        raise ValueError("`start` must hold finite vectors other than 0, got one that is not finite or 0.")
     total = (rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)).sum(0)
     near = torch.div(total, norm(total)) + torch.mul(drawn.double(), MIXED / norm(drawn))
     return near.to(at)

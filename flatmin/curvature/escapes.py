@@ -11,7 +11,7 @@ from torch import Tensor
 from flatmin.core.result import Measured
 from flatmin.core.vectors import dot, norm
 from flatmin.curvature.eigenvalues import top_eigenvalues
-from flatmin.curvature.protocols import Graded, curved
+from flatmin.curvature.protocols import Graded, curved, point_of, product_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,7 @@ def escape(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If ``direction`` is 0 or of another shape, or there is no length.
-        RuntimeError: If gradient or products are not finite.
+        RuntimeError: If loss, gradient or products are not finite.
 
     Example:
         >>> import torch
@@ -120,25 +120,28 @@ def escape(
         ([0.765625, 0.25], 0.75)
     """
     curved(objective)
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     loss, gradient = objective.value_and_gradient(at)
+    if not math.isfinite(float(loss) + norm(gradient)):
+        raise RuntimeError(f"loss and gradient must be finite where it begins, got {float(loss)} and {norm(gradient)}.")
     converged, products = True, 1
     if direction is None:
         found = top_eigenvalues(objective, which="smallest", theta=at, seed=seed)
         direction, converged, products = found.vectors[0], found.converged, found.products + 1
+    direction = torch.as_tensor(direction)
     if direction.shape != at.shape or not 0 < norm(direction) < math.inf:
         raise ValueError(
             f"`direction` must be a finite vector of shape ({at.numel()},) other than 0, got one of shape "
             f"{tuple(direction.shape)} and length {norm(direction):g}."
         )
     unit = direction.to(at) / norm(direction)
-    bend, slope = dot(unit, objective.hvp(unit, at)), dot(gradient, unit)
+    bend, slope = dot(unit, product_of(objective, at)(unit)), dot(gradient, unit)
     if lengths is None:
         reach = math.sqrt(2 * abs(float(loss)) / abs(bend)) if bend and float(loss) else 1.0
         lengths = torch.linspace(-reach, reach, POINTS, dtype=torch.float64)
     steps = torch.as_tensor(lengths, dtype=torch.float64).flatten()
-    if not len(steps):
-        raise ValueError("`lengths` must hold at least one length, got none.")
+    if not len(steps) or not steps.isfinite().all():
+        raise ValueError(f"`lengths` must hold at least one length, all finite, got {steps.tolist()}.")
     points = [torch.add(at, unit, alpha=float(step)) for step in steps]
     losses = torch.tensor([float(objective.value(point)) for point in points], dtype=torch.float64)
     best = int(losses.nan_to_num(math.inf).argmin())

@@ -19,11 +19,15 @@ FLOOR = 16
 
 
 class Pairs(NamedTuple):
-    """Ritz values, ascending, their vectors in the basis, (count, count), and the length of each residual."""
+    """Ritz values, ascending, their vectors in the basis, (count, count), and the length of each residual.
+
+    ``inside`` is that of the operator kept away from what is locked: the rest is the error of the locked vectors.
+    """
 
     values: Tensor
     vectors: Tensor
     residuals: Tensor
+    inside: Tensor
 
 
 class Lanczos:
@@ -34,9 +38,12 @@ class Lanczos:
         start: Where it begins; any length but 0.
         generator: Draws a new start where the vectors so far are closed under the operator.
         locked: Orthonormal vectors (any, size) that the process keeps away from.
+        longest: Length of the longest product that is known from before, which rounding is a matter of: beside locked
+            eigenvectors there may be nothing else left.
 
     Attributes:
         products: How often the operator has been applied.
+        longest: Length of the longest product so far.
 
     Raises:
         ValueError: If the start is 0 or not finite.
@@ -48,6 +55,7 @@ class Lanczos:
         start: Tensor,
         generator: torch.Generator,
         locked: Tensor | None = None,
+        longest: float = 0.0,
     ) -> None:
         if not 0 < norm(start) < math.inf:
             raise ValueError(f"the vector to start from must be finite and not 0, got one of length {norm(start)}.")
@@ -58,7 +66,7 @@ class Lanczos:
         self._locked = self._basis.count
         self._full = torch.zeros(8, 8, dtype=torch.float64)
         self._coupling = torch.zeros(0, dtype=torch.float64)
-        self._longest = 0.0
+        self.longest = longest
         self.products = 0
         rest, _ = self._basis.orthogonalized(start)
         length = float(rest.norm())
@@ -87,7 +95,7 @@ class Lanczos:
     @property
     def rounding(self) -> float:
         """How far products are off by the arithmetic alone."""
-        return FLOOR * torch.finfo(self._basis.dtype).eps * self._longest
+        return FLOOR * torch.finfo(self._basis.dtype).eps * self.longest
 
     def step(self) -> None:
         """One product: the basis grows by one vector.
@@ -110,7 +118,7 @@ class Lanczos:
         self._grow()
         self._full[: last + 1, last] = column.cpu()
         self._full[last, self._locked : last] = self._coupling
-        self._longest = max(self._longest, math.hypot(float(column.norm()), beta))
+        self.longest = max(self.longest, math.hypot(float(column.norm()), beta))
         closed = beta <= self.rounding
         self._coupling = torch.zeros(self.count, dtype=torch.float64)
         self._coupling[-1] = 0.0 if closed else beta
@@ -120,8 +128,8 @@ class Lanczos:
         """Ritz pairs, with residuals that owe nothing to the operator's being symmetric."""
         matrix, leak = self.matrix, self._leak
         values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-        inside = torch.hypot((matrix @ vectors - vectors * values).norm(dim=0), (leak @ vectors).norm(dim=0))
-        return Pairs(values, vectors, torch.hypot(inside, (self._coupling @ vectors).abs()))
+        inside = torch.hypot((matrix @ vectors - vectors * values).norm(dim=0), (self._coupling @ vectors).abs())
+        return Pairs(values, vectors, torch.hypot(inside, (leak @ vectors).norm(dim=0)), inside)
 
     def vectors(self, weights: Tensor) -> Tensor:
         """Combinations of the basis, one for each column of ``weights`` (count, k): (k, size)."""

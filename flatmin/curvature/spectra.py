@@ -11,7 +11,7 @@ from flatmin.core.checks import positive, whole
 from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
-from flatmin.curvature.protocols import Curved, curved
+from flatmin.curvature.protocols import Curved, curved, point_of, product_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,13 +95,13 @@ def hessian(objective: Curved, *, theta: Tensor | None = None, limit: int = LIMI
             "take top_eigenvalues or spectral_density, a part of it by objective.restricted([...]), or `limit` above "
             f"{limit}."
         )
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     columns = torch.empty(size, size, dtype=torch.float64)
     with full_precision(at.device), steps_shown("Hessian", size, shown=progress) as advance:
         for k in range(size):
             unit = torch.zeros_like(at)
             unit[k] = 1
-            columns[:, k] = objective.hvp(unit, at).double().cpu()
+            columns[:, k] = product_of(objective, at)(unit).double().cpu()
             advance()
     if not columns.isfinite().all():
         raise RuntimeError("the Hessian is not finite at this point; look at the loss and its gradient there.")

@@ -13,7 +13,7 @@ from flatmin.core.checks import one_of, positive, whole
 from flatmin.core.progress import Advance, steps_shown
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
-from flatmin.curvature.protocols import Graded, curved
+from flatmin.curvature.protocols import Graded, curved, point_of, product_of
 from flatmin.curvature.spectra import hessian
 
 METHODS = ("gradient_norm", "levenberg_marquardt", "saddle_free_newton")
@@ -116,7 +116,7 @@ def find_critical_point(
     one_of("method", method, METHODS)
     positive("tolerance", tolerance)
     whole("steps", steps, minimum=1)
-    at = objective.theta if theta is None else theta.detach().clone()
+    at = point_of(objective, theta).clone()
     way = _Way(objective, tolerance)
     way.begin(at)
     with steps_shown("critical point", steps, shown=progress) as advance:
@@ -218,7 +218,7 @@ def _gradient_norm(way: _Way, theta: Tensor, steps: int, advance: Advance) -> Te
         loss, gradient, slope = way.at(at)
         seen[point.tobytes()] = loss, slope
         way.products += 1
-        return slope**2 / 2, way.objective.hvp(gradient, at).double().cpu().numpy()
+        return slope**2 / 2, product_of(way.objective, at)(gradient.detach()).double().cpu().numpy()
 
     def stepped(point: "np.ndarray[Any, Any]") -> None:
         loss, slope = seen[point.tobytes()]

@@ -12,7 +12,7 @@ from flatmin.core.precision import full_precision
 from flatmin.core.progress import Advance, steps_shown
 from flatmin.core.result import Measured
 from flatmin.curvature.deflated import Deflated
-from flatmin.curvature.protocols import Curved, curved
+from flatmin.curvature.protocols import Curved, curved, point_of
 
 FEWEST = 12
 """Probes without which a standard deviation says little."""
@@ -107,7 +107,7 @@ def trace(
     positive("relative_error", relative_error)
     generator = torch.Generator().manual_seed(seed_of("seed", seed))
     whole("products", products, minimum=2)
-    at = objective.theta if theta is None else theta
+    at = point_of(objective, theta)
     with full_precision(at.device), steps_shown("trace", None, shown=progress) as advance:
         deflated = _widened(Deflated(objective, at, generator), relative_error, products, advance)
         rests, squares = list[float](), list[float]()

@@ -1,10 +1,12 @@
 """Objectives whose Hessian is another matrix: Gauss and Newton's, or Fisher's of the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from flatmin.objective.restricted import Restricted
 
 
 class View:
@@ -14,10 +16,17 @@ class View:
         objective: What it is a view of.
         product: Gives ``(vector, theta)`` for the products.
         words: What the matrix is.
+        again: Makes the same view of another objective, of a part of the examples.
     """
 
-    def __init__(self, objective: Any, product: Callable[[Tensor, Tensor | None], Tensor], words: str) -> None:
-        self._objective, self._product, self._words = objective, product, words
+    def __init__(
+        self,
+        objective: Any,
+        product: Callable[[Tensor, Tensor | None], Tensor],
+        words: str,
+        again: Callable[[Any], Any],
+    ) -> None:
+        self._objective, self._product, self._words, self._again = objective, product, words, again
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -31,8 +40,16 @@ class View:
         """Product of the matrix at ``theta`` with ``vector``, (size,)."""
         return self._product(vector, theta)
 
+    def restricted(self, select: Sequence[str]) -> Restricted:
+        """The block of the matrix that belongs to some of the parameters."""
+        return Restricted(self, select)
 
-def gauss_newton(objective: Any) -> View:
+    def parts(self, size: int) -> list[Any]:
+        """The same view of disjoint parts of the examples."""
+        return [self._again(part) for part in self._objective.parts(size)]
+
+
+def gauss_newton(objective: Any) -> View | Restricted:
     r"""The objective with the Gauss-Newton matrix in the place of its Hessian, for every tool that takes products.
 
     .. math:: G = \sum_b \frac{w_b}{w} J_b^\top B_b J_b
@@ -42,7 +59,8 @@ def gauss_newton(objective: Any) -> View:
     proportional to Fisher's information under the network's own distribution (Martens, 2020).
 
     Args:
-        objective: An :class:`~flatmin.objective.objective.Objective` whose network gives its outputs as a tensor.
+        objective: An :class:`~flatmin.objective.objective.Objective` whose network gives its outputs as a tensor, or
+            some layers of one, ``objective.restricted([...])``.
 
     Returns:
         What :func:`~flatmin.curvature.eigenvalues.top_eigenvalues`, :func:`~flatmin.curvature.traces.trace` and the
@@ -60,13 +78,15 @@ def gauss_newton(objective: Any) -> View:
         >>> round(float(top_eigenvalues(gauss_newton(objective))), 9)  # of x'x
         1.0
     """
+    if isinstance(objective, Restricted):
+        return gauss_newton(objective.whole).restricted(list(objective.shapes))
     if not hasattr(objective, "gauss_newton"):
         kind = type(objective).__name__
         raise TypeError(f"`objective` must be an Objective, whose network has outputs, got {kind}.")
-    return View(objective, objective.gauss_newton, "Gauss-Newton matrix")
+    return View(objective, objective.gauss_newton, "Gauss-Newton matrix", gauss_newton)
 
 
-def empirical_fisher(objective: Any, each: Callable[..., Tensor]) -> View:
+def empirical_fisher(objective: Any, each: Callable[..., Tensor]) -> View | Restricted:
     r"""The objective with the empirical Fisher matrix in the place of its Hessian.
 
     .. math:: F = \frac{1}{N} \sum_i g_i g_i^\top
@@ -75,7 +95,7 @@ def empirical_fisher(objective: Any, each: Callable[..., Tensor]) -> View:
     and far from Fisher's information where the network does not fit its targets (Kunstner et al., 2019).
 
     Args:
-        objective: An :class:`~flatmin.objective.objective.Objective`.
+        objective: An :class:`~flatmin.objective.objective.Objective`, or some layers of one.
         each: The loss of each example, ``each(outputs, targets)``, such as ``partial(cross_entropy,
             reduction="none")``.
 
@@ -85,6 +105,8 @@ def empirical_fisher(objective: Any, each: Callable[..., Tensor]) -> View:
     Raises:
         TypeError: If the objective knows no single examples, or ``each`` is not callable.
     """
+    if isinstance(objective, Restricted):
+        return empirical_fisher(objective.whole, each).restricted(list(objective.shapes))
     if not hasattr(objective, "each_along"):
         raise TypeError(f"`objective` must be an Objective, which has examples, got {type(objective).__name__}.")
     if not callable(each):
@@ -94,7 +116,7 @@ def empirical_fisher(objective: Any, each: Callable[..., Tensor]) -> View:
         _, slopes = objective.each_along(each, vector, theta)
         return objective.each_pulled(each, slopes / len(slopes), theta)  # type: ignore[no-any-return]
 
-    return View(objective, product, "Empirical Fisher matrix")
+    return View(objective, product, "Empirical Fisher matrix", lambda part: empirical_fisher(part, each))
 
 
 def linear_operator(objective: Any, theta: Tensor | None = None) -> Any:
@@ -119,11 +141,12 @@ def linear_operator(objective: Any, theta: Tensor | None = None) -> Any:
     """
     from scipy.sparse.linalg import LinearOperator
 
-    from flatmin.curvature.protocols import curved
+    from flatmin.curvature.protocols import curved, point_of, product_of
 
-    at = curved(objective).theta if theta is None else theta
+    at = point_of(curved(objective), theta)
+    times = product_of(objective, at)
 
     def product(vector: Any) -> Any:
-        return objective.hvp(torch.as_tensor(vector).reshape(-1).to(at), at).double().cpu().numpy()
+        return times(torch.as_tensor(vector).reshape(-1).to(at)).double().cpu().numpy()
 
     return LinearOperator((at.numel(),) * 2, matvec=product, rmatvec=product, dtype="float64")

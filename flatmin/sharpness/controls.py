@@ -17,7 +17,7 @@ from flatmin.objective.losses import forward, scores_of
 from flatmin.sharpness.folding import LINEAR, folded, inputs_of
 
 LOUD = 1e4
-"""What inputs are multiplied by to see whether a network with positive weights is homogeneous."""
+"""What inputs are multiplied and divided by to see whether a network with positive weights is homogeneous."""
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -134,8 +134,8 @@ def path_norm(objective: Any) -> PathNorm:
         if name.rpartition(".")[2] == "bias":
             parameter.zero_()
     some = torch.linspace(0.5, 1.5, inputs.numel(), dtype=torch.float64, device=inputs.device).reshape(inputs.shape)
-    quiet, loud = _outputs(module, some), _outputs(module, LOUD * some)
-    if not (torch.allclose(loud, LOUD * quiet, rtol=1e-6) and (quiet >= 0).all() and math.isfinite(float(total))):
+    positive = (_outputs(module, some) >= 0).all() and math.isfinite(float(total))
+    if not (positive and _homogeneous(module, some) and _homogeneous(module, -some)):
         raise ValueError(
             "`objective` must be of a network of linear layers with ReLU, maxima, averages and sums between them: with "
             "its weights squared this one is not homogeneous, so that it has no path norm."
@@ -193,6 +193,16 @@ def spectral_bound(objective: Any) -> SpectralBound:
 
 def _spectral(weight: Tensor) -> float:
     return float(torch.linalg.matrix_norm(weight.flatten(1), 2))
+
+
+def _homogeneous(module: nn.Module, inputs: Tensor) -> bool:
+    """Whether the outputs grow as the inputs do, from where GELU and SiLU bend to where tanh has long ended."""
+    middle = _outputs(module, inputs)
+    slack = 1e-9 * float(middle.abs().max())
+    return all(
+        torch.allclose(_outputs(module, scale * inputs) / scale, middle, rtol=1e-6, atol=slack)
+        for scale in (1 / LOUD, LOUD)
+    )
 
 
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:

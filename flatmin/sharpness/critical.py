@@ -213,8 +213,8 @@ class _Way:
         if here[1] > self.noise:
             while unclear < UNCLEAR:
                 further, here = here, self._at(here[0] / 2)
-                if here[1] <= 0:
-                    return (here, further) if here[1] < 0 else (None, further)
+                if here[1] < 0:
+                    return here, further
                 unclear += here[1] <= self.noise
             return None, here
         for _ in range(TRIES):

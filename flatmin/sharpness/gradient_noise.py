@@ -122,7 +122,7 @@ def gradient_noise_scale(
         The noise scale with its standard error, and both of its terms with theirs.
 
     Raises:
-        TypeError: If a number is of the wrong kind.
+        TypeError: If a number is of the wrong kind, or the objective has no parts.
         ValueError: If a number is out of range, or there are fewer than three parts.
         RuntimeError: If a gradient is not finite.
 
@@ -138,7 +138,10 @@ def gradient_noise_scale(
         (6.6667, 23.3333, 0.2857)
     """
     one_of("kind", kind, KINDS)
-    examples = getattr(an_objective(objective), "examples", None) or PARTS
+    if not hasattr(an_objective(objective), "parts"):
+        found = type(objective).__name__
+        raise TypeError(f"`objective` must have parts of its examples, got {found}; make an Objective of a network.")
+    examples = getattr(objective, "examples", None) or PARTS
     size = max(2, math.ceil(examples / PARTS)) if size is None else whole("size", size, minimum=1)
     parts = objective.parts(size)
     if parts[-1].examples == 1 < size and Measured.ground(objective)["batch_norm"] not in (None, "running"):
@@ -150,11 +153,11 @@ def gradient_noise_scale(
     spread, leaning = torch.zeros_like(counts), torch.zeros_like(counts)
     with steps_shown("gradient-noise scale", 2 * len(parts), shown=progress) as advance:
         for part, count in zip(parts, counts, strict=True):
-            mean += part.value_and_gradient()[1].double() * (count / counts.sum()).to(mean)
+            mean += part.value_and_gradient(part.theta)[1].double() * (count / counts.sum()).to(mean)
             advance()
         weighed = _weighed(objective, mean) if kind == "hessian" else mean
         for index, part in enumerate(parts):
-            off = part.value_and_gradient()[1].double() - mean
+            off = part.value_and_gradient(part.theta)[1].double() - mean
             spread[index] = torch.dot(_weighed(objective, off) if kind == "hessian" else off, off)
             leaning[index] = torch.dot(weighed, off)
             advance()

@@ -132,7 +132,8 @@ def test_an_infinite_curvature_is_an_error():
         ({"tolerance": 0.0}, ValueError, "`tolerance` must be positive"),
         ({"seed": -1}, ValueError, "`seed`"),
         ({"start": torch.zeros(2)}, ValueError, r"`start` must hold vectors of shape \(3,\)"),
-        ({"start": torch.zeros(3)}, ValueError, "finite and not 0"),
+        ({"start": torch.zeros(3)}, ValueError, "`start` must hold finite vectors other than 0"),
+        ({"start": torch.tensor([1.0, math.nan, 0.0])}, ValueError, "`start` must hold finite vectors"),
         ({"vectors": 2}, ValueError, "`vectors` must be at least"),
     ],
 )
@@ -170,3 +171,29 @@ def test_a_layer_has_the_eigenvalues_of_its_block(written):
 def test_numbers_of_one_seed_are_the_same_again(written):
     first, second = (top_eigenvalues(Objective.restricted(written(0).objective(), ["*"]), k=2) for _ in range(2))
     assert torch.equal(first.values, second.values) and torch.equal(first.vectors, second.vectors)
+
+
+SPECTRA = {
+    "fewer than asked are not zero": ([3.0, 2.0, 1.0] + [0.0] * 97, 3),
+    "more than there are": ([3.0, 2.0, 1.0] + [0.0] * 97, 6),
+    "one far above all others": ([1e4] + [0.01 * n for n in range(99)], 1),
+    "one far above, by magnitude the same": ([1e4, 1.0] + [0.003 * n - 0.15 for n in range(98)], 2),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_left_beside_the_values_found_does_not_undo_that_they_converged(spectrum, dtype, seed):
+    entries, k = SPECTRA[spectrum]
+    values = torch.tensor(entries, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    turned, _ = torch.linalg.qr(torch.randn(100, 100, generator=generator, dtype=torch.float64))
+    matrix = (turned * values) @ turned.T
+    objective = QuadraticObjective(matrix)
+    objective._theta = objective._theta.to(dtype)
+    objective.hvp = lambda vector, theta=None: (matrix @ vector.double()).to(dtype)
+    found = top_eigenvalues(objective, k=k, seed=seed)
+    assert found.converged and found.copies and found.products < 90
+    off = 1e-6 if dtype == torch.float64 else 4e-6
+    torch.testing.assert_close(found.values, values.sort(descending=True).values[:k], rtol=1e-6, atol=off * entries[0])

@@ -152,6 +152,25 @@ def test_gauss_newton_and_the_fisher_of_the_data_serve_every_tool(written):
     assert spectrum(fisher).counts(1e-12)[0] == 0 and "Empirical Fisher matrix of Objective" in repr(fisher)
 
 
+VIEWS = {
+    "gauss_newton": gauss_newton,
+    "fisher": lambda o: empirical_fisher(o, partial(cross_entropy, reduction="none")),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_layers_and_parts_of_the_examples_keep_the_matrix_that_stands_for_the_hessian(written, view):
+    objective = written(0).objective()
+    whole = hessian(view(objective))
+    block = whole[:56, :56]  # the first layer has 6 * 8 weights and 8 biases
+    for found in (view(objective).restricted(["0"]), view(objective.restricted(["0"]))):
+        torch.testing.assert_close(hessian(found), block, rtol=0, atol=1e-12)
+    narrower = view(objective).restricted(["0", "2"]).restricted(["0"])
+    torch.testing.assert_close(hessian(narrower), block, rtol=0, atol=1e-12)
+    parts = sum(hessian(part) * part.examples for part in view(objective).parts(10)) / 37
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
+
+
 def test_a_function_of_a_vector_has_no_outputs():
     with pytest.raises(TypeError, match="must be an Objective"):
         gauss_newton(QuadraticObjective([1.0]))

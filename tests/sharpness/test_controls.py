@@ -138,6 +138,23 @@ def test_a_network_without_paths_is_refused(function):
         path_norm(objective(Odd(function)))
 
 
+@pytest.mark.parametrize(
+    "function", [nn.GELU(), nn.SiLU(), nn.Mish(), nn.Hardswish(), nn.Softplus(), nn.ELU(), nn.SELU()]
+)
+def test_a_network_without_paths_is_refused_however_large_its_weights(function):
+    model = Odd(function)
+    for parameter in model.parameters():
+        parameter.data *= 100  # squared, all that comes to the function is where it is a straight line
+    with pytest.raises(ValueError, match="is not homogeneous, so that it has no path norm"):
+        path_norm(objective(model))
+
+
+def test_a_leaky_relu_has_the_paths_of_a_relu():
+    leaky, plain = Odd(nn.LeakyReLU()), Odd(torch.relu)
+    leaky.load_state_dict(plain.state_dict())
+    assert path_norm(objective(leaky)).value == path_norm(objective(plain)).value
+
+
 def test_sums_averages_and_maxima_are_paths():
     class Residual(nn.Module):
         def __init__(self):

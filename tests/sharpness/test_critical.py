@@ -133,3 +133,25 @@ def test_bad_arguments_are_named(changes, kind, message):
 def test_a_loss_that_is_not_finite_where_it_stands_is_refused():
     with pytest.raises(RuntimeError, match="must be finite, got nan"):
         critical_sharpness(at(lambda t: t.sum() * torch.nan, 1.0), torch.ones(1))
+
+
+def test_a_function_that_has_to_be_told_where_serves():
+    class Own:
+        theta = torch.ones(2, dtype=torch.float64)
+
+        def value(self, theta):
+            return self.value_and_gradient(theta)[0]
+
+        def value_and_gradient(self, theta):
+            return 2 * theta @ theta, 4 * theta
+
+    for found in (critical_sharpness(Own()), critical_sharpness(QuadraticObjective([4.0, 4.0]), along=Own())):
+        assert found.lowest_loss <= found.base_loss
+    assert critical_sharpness(Own(), tolerance=1e-6).value == pytest.approx(4, rel=1e-5)
+
+
+@pytest.mark.parametrize("curvature", [0.25, 2.0, 4.0, 64.0])
+def test_a_step_that_comes_back_to_the_very_loss_is_the_crossing(curvature):
+    bowl = QuadraticObjective([curvature, curvature], theta=torch.ones(2))
+    found = critical_sharpness(bowl)
+    assert found.value == pytest.approx(curvature, rel=1e-3) and found.converged

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from flatmin import Objective, gradient_noise_scale
+from flatmin.core.functions import QuadraticObjective
 from flatmin.sharpness.gradient_noise import smith_le_noise_scale
 
 WEIGHTS = np.array([0.5, -1.0, 0.3])
@@ -128,3 +129,8 @@ def test_smith_and_les_noise_is_gone_with_the_whole_batch_and_grows_with_momentu
     assert smith_le_noise_scale(0.1, 50_000, 256, momentum=0.9) == pytest.approx(10 * 0.1 * (50_000 / 256 - 1))
     with pytest.raises(ValueError, match=r"`batch_size` must lie in \(-inf, 10\], got 11"):
         smith_le_noise_scale(0.1, 10, 11)
+
+
+def test_a_function_without_examples_is_refused():
+    with pytest.raises(TypeError, match="`objective` must have parts of its examples, got QuadraticObjective"):
+        gradient_noise_scale(QuadraticObjective([1.0]))
