@@ -13,7 +13,7 @@ from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.curvature.density import spectral_density
 from flatmin.curvature.eigenvalues import top_eigenvalues
-from flatmin.curvature.protocols import Graded, curved, point_of
+from flatmin.curvature.protocols import Graded, asymmetry_of, curved, ground_of, point_of
 from flatmin.curvature.spectra import hessian
 
 EXACT = 2000
@@ -148,8 +148,7 @@ def critical_point(
         gradient_edge=tolerance * longest,
         eigenvalue_edge=tolerance * longest,
         size=objective.size,
-        **counted,
-        **Measured.ground(objective),
+        **(Measured.ground(objective) | counted),
     )
 
 
@@ -184,6 +183,7 @@ def _counted(objective: Graded, at: Tensor, tolerance: float, progress: bool) ->
         "exact": True,
         "converged": True,
         "products": len(matrix),
+        "cautions": ground_of(objective, asymmetry_of(matrix))["cautions"],
     }
 
 
@@ -207,4 +207,5 @@ def _estimated(objective: Graded, at: Tensor, tolerance: float, seed: int, progr
         "exact": False,
         "converged": low.converged and high.converged,
         "products": low.products + high.products + density.products,
+        "cautions": density.cautions,
     }
