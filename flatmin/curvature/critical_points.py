@@ -12,7 +12,7 @@ from flatmin.core.checks import positive, seed_of, whole
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.curvature.eigenvalues import top_eigenvalues
-from flatmin.curvature.protocols import Graded, curved, point_of
+from flatmin.curvature.protocols import Graded, asymmetry_of, curved, ground_of, point_of
 from flatmin.curvature.spectra import hessian
 
 EXACT = 2000
@@ -148,8 +148,7 @@ def critical_point(
         gradient_edge=edge,
         eigenvalue_edge=edge,
         size=at.numel(),
-        **counted,
-        **Measured.ground(objective),
+        **(Measured.ground(objective) | counted),
     )
 
 
@@ -189,6 +188,7 @@ def _counted(objective: Graded, at: Tensor, tolerance: float, progress: bool) ->
         "exact": True,
         "converged": True,
         "products": len(matrix),
+        "cautions": ground_of(objective, asymmetry_of(matrix))["cautions"],
     }
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flatmin.curvature.lanczos import Lanczos
-from flatmin.curvature.protocols import product_of
+from flatmin.curvature.protocols import asymmetry_of, product_of
 from flatmin.objective import memory
 
 
@@ -39,6 +39,11 @@ class Deflated:
     def whole(self) -> bool:
         """Whether nothing is left to probes."""
         return self._lanczos.exhausted
+
+    @property
+    def asymmetry(self) -> float:
+        """How far the products are from those of a symmetric matrix, as far as the vectors tell."""
+        return asymmetry_of(self._lanczos.matrix)
 
     @property
     def trace(self) -> float:

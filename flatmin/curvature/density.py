@@ -13,7 +13,7 @@ from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 from flatmin.curvature.lanczos import Lanczos
-from flatmin.curvature.protocols import Curved, curved, point_of, product_of
+from flatmin.curvature.protocols import Curved, asymmetry_of, curved, ground_of, point_of, product_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +148,7 @@ def spectral_density(
     generator = torch.Generator().manual_seed(seed_of("seed", seed))
     at = point_of(objective, theta)
     nodes, weights = torch.zeros(probes, steps, dtype=torch.float64), torch.zeros(probes, steps, dtype=torch.float64)
-    products = 0
+    products, asymmetry = 0, 0.0
     with full_precision(at.device), steps_shown("spectral density", probes * steps, shown=progress) as advance:
         for probe in range(probes):
             drawn = torch.randn(size, generator=generator, dtype=torch.float64).to(at)
@@ -159,8 +159,9 @@ def spectral_density(
                 if lanczos.beta == 0:
                     break
             products += lanczos.products
+            asymmetry = max(asymmetry, asymmetry_of(lanczos.matrix))
             pairs = lanczos.pairs()
             nodes[probe] = pairs.values[-1]
             nodes[probe, : lanczos.count] = pairs.values
             weights[probe, : lanczos.count] = pairs.vectors[0].square()
-    return Density(nodes=nodes, weights=weights, size=size, products=products, **Measured.ground(objective))
+    return Density(nodes=nodes, weights=weights, size=size, products=products, **ground_of(objective, asymmetry))

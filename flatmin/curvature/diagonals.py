@@ -13,7 +13,7 @@ from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 from flatmin.curvature.deflated import Deflated
-from flatmin.curvature.protocols import Curved, curved, point_of
+from flatmin.curvature.protocols import Curved, curved, ground_of, point_of
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -132,7 +132,7 @@ def diagonal(
         deflated=deflated.count,
         probes=taken,
         products=deflated.products,
-        **Measured.ground(objective),
+        **ground_of(objective, deflated.asymmetry),
     )
 
 

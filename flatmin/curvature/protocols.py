@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import an_objective
+from flatmin.core.result import Measured
+
+ASYMMETRIC = 1e-4
+"""Asymmetry above what rounding makes of a Hessian."""
 
 
 class Curved(Protocol):
@@ -85,3 +89,21 @@ def product_of(objective: Curved, at: Tensor) -> Callable[[Tensor], Tensor]:
         return image.detach()
 
     return product
+
+
+def asymmetry_of(matrix: Tensor) -> float:
+    r""":math:`\|M - M^\top\|_F / \|M\|_F`; 0 for a matrix of zeros."""
+    length = float(matrix.norm())
+    return float((matrix - matrix.T).norm()) / length if length else 0.0
+
+
+def ground_of(objective: Any, asymmetry: float) -> dict[str, Any]:
+    """What the objective says of itself, and that its products are no symmetric matrix's where they are not."""
+    ground = Measured.ground(objective)
+    if asymmetry > ASYMMETRIC:
+        said = (
+            f"products with the Hessian are not symmetric, by {asymmetry:.2g} of their length: the second derivative "
+            "is wrong or too rough (finite differences want float64), and no error here counts that."
+        )
+        ground["cautions"] = (*ground["cautions"], said)
+    return ground

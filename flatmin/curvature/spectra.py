@@ -11,7 +11,7 @@ from flatmin.core.checks import positive, whole
 from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
-from flatmin.curvature.protocols import Curved, curved, point_of, product_of
+from flatmin.curvature.protocols import ASYMMETRIC, Curved, asymmetry_of, curved, point_of, product_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ class Spectrum(Measured):
         negative, zero, above = self.counts()
         yield f"{self.size:,} eigenvalues, {float(self.values[0]):.4g} to {float(self.values[-1]):.4g}"
         yield f"{negative:,} negative, {zero:,} within 1e-6 of the longest, {above:,} positive"
-        if self.asymmetry > 1e-4:
+        if self.asymmetry > ASYMMETRIC:
             yield f"ASYMMETRIC by {self.asymmetry:.2g}: the second derivative may be wrong"
         yield from self.grounds()
 
@@ -131,10 +131,9 @@ def spectrum(objective: Curved, *, theta: Tensor | None = None, limit: int = LIM
         (1, 1, 1)
     """
     matrix = hessian(objective, theta=theta, limit=limit, progress=progress)
-    length = float(matrix.norm())
     return Spectrum(
         values=torch.linalg.eigvalsh((matrix + matrix.T) / 2),
-        asymmetry=float((matrix - matrix.T).norm()) / length if length else 0.0,
+        asymmetry=asymmetry_of(matrix),
         size=len(matrix),
         products=len(matrix),
         **Measured.ground(objective),

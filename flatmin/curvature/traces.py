@@ -12,7 +12,7 @@ from flatmin.core.precision import full_precision
 from flatmin.core.progress import Advance, steps_shown
 from flatmin.core.result import Measured
 from flatmin.curvature.deflated import Deflated
-from flatmin.curvature.protocols import Curved, curved, point_of
+from flatmin.curvature.protocols import Curved, curved, ground_of, point_of
 
 FEWEST = 12
 """Probes without which a standard deviation says little."""
@@ -137,7 +137,7 @@ def trace(
         products=deflated.products,
         relative_error=float(relative_error),
         converged=error <= relative_error * abs(deflated.trace + value),
-        **Measured.ground(objective),
+        **ground_of(objective, deflated.asymmetry),
     )
 
 

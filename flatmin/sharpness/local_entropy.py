@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from flatmin.core.checks import positive
 from flatmin.core.result import Measured
 from flatmin.sharpness.average_case import Valued
@@ -105,10 +107,10 @@ def local_entropy(
     positive("beta", beta)
     base, losses = losses_under_noise(objective, "local entropy", sigma, draws, seed, progress)
     lowest = float(losses.min())
-    chances = (-beta * (losses - lowest)).exp() if math.isfinite(lowest) else losses * math.nan
-    mean = float(chances.mean())
-    value = lowest - math.log(mean) / beta if math.isfinite(lowest) else lowest
-    error = float(chances.std()) / math.sqrt(draws) / mean / beta if draws > 1 else math.nan
+    falls = torch.expm1(-beta * (losses - lowest)) if math.isfinite(lowest) else losses * math.nan
+    mean, chances = float(falls.mean()), falls + 1
+    value = lowest - math.log1p(mean) / beta if math.isfinite(lowest) else lowest
+    error = float(falls.std()) / math.sqrt(draws) / (1 + mean) / beta if draws > 1 else math.nan
     return LocalEntropy(
         value=value,
         standard_error=error,

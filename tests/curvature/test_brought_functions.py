@@ -109,3 +109,26 @@ def test_a_density_is_smoothed_at_any_numbers():
     for at in ([0, 4], torch.tensor([0, 4]), torch.tensor([0.0, 4.0])):
         mean, error = density.smoothed(at, 0.5)
         assert mean.shape == error.shape == (2,) and error.isnan().all()
+
+
+CAUTIOUS = {
+    "trace": trace,
+    "diagonal": lambda o: diagonal(o, deflate=3),
+    "spectral_density": lambda o: spectral_density(o, steps=3),
+    "critical_point": critical_point,
+}
+
+
+@pytest.mark.parametrize("tool", CAUTIOUS.values(), ids=CAUTIOUS)
+def test_products_of_no_symmetric_matrix_are_said_where_no_residual_would_tell(tool):
+    assert "not symmetric" not in repr(tool(Own()))
+    turned = torch.tensor([[1.0, 0.3, 0.0], [-0.3, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    assert "products with the Hessian are not symmetric, by 0." in " ".join(
+        tool(Own(product=lambda image: turned @ image)).cautions
+    )
+
+
+def test_ends_of_no_symmetric_matrix_are_not_converged():
+    turned = torch.tensor([[1.0, 0.3, 0.0], [-0.3, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    assert critical_point(Own(), limit=1).converged
+    assert not critical_point(Own(product=lambda image: turned @ image), limit=1).converged

@@ -90,3 +90,12 @@ def test_losses_that_are_not_finite_are_not_averaged_away():
 def test_bad_arguments_are_named(measure, changes, error, message):
     with pytest.raises(error, match=message):
         measure(QuadraticObjective([1.0]), **changes)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-12, 1e-30])
+def test_of_losses_that_hardly_differ_the_entropy_is_their_mean_with_its_error(scale):
+    bowl = QuadraticObjective([scale, 2 * scale], theta=torch.ones(2))
+    mean, found = low_pass(bowl, sigma=1e-3, draws=50), local_entropy(bowl, sigma=1e-3, draws=50)
+    assert found.value == pytest.approx(mean.value, rel=1e-4)
+    assert found.rise == pytest.approx(mean.rise, rel=0.05, abs=0)
+    assert found.standard_error == pytest.approx(mean.standard_error, rel=0.05, abs=0)
