@@ -101,6 +101,13 @@ def _sentence(problem: Mapping[str, Any], known: Mapping[str, Any], required: Co
     return f"{place} {rule}, got {shown(value)}{hint or '.'}"
 
 
+def _farness(path: str) -> tuple[bool, int]:
+    """How seldom a dotted key is meant: those of measures, which all have the same, after the others."""
+    from flatmin.measures import measures
+
+    return path.split(".")[0] in measures(), len(path)
+
+
 def _unknown_key(location: Location, everywhere: Mapping[str, Any]) -> str:
     """An unknown key, with the key that may have been meant: a similar one, or the same in another section."""
     *sections, key = map(str, location)
@@ -113,7 +120,7 @@ def _unknown_key(location: Location, everywhere: Mapping[str, Any]) -> str:
         hint = "; it belongs at the top level."
     if not hint:
         same = [path for path in _dotted(everywhere) if path.endswith(f".{key}")]
-        hint = f"; did you mean {min(same, key=len)!r}?" if same else f"; known: {', '.join(known)}."
+        hint = f"; did you mean {min(same, key=_farness)!r}?" if same else f"; known: {', '.join(known)}."
     return f"unknown key {shown(key)}{under}{hint}"
 
 
