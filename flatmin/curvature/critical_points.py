@@ -13,7 +13,7 @@ from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.curvature.eigenvalues import top_eigenvalues
 from flatmin.curvature.protocols import Graded, asymmetry_of, curved, ground_of, point_of
-from flatmin.curvature.spectra import hessian
+from flatmin.curvature.spectra import hessian, signs_of
 
 EXACT = 2000
 """Weights up to which all eigenvalues are counted."""
@@ -176,11 +176,10 @@ def _known(counted: dict[str, Any]) -> list[float]:
 def _counted(objective: Graded, at: Tensor, tolerance: float, progress: bool) -> dict[str, Any]:
     matrix = hessian(objective, theta=at, limit=at.numel(), progress=progress)
     values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-    edge = tolerance * float(values.abs().max())
-    negative, above = int((values < -edge).sum()), int((values > edge).sum())
+    negative, zero, above = signs_of(values, tolerance)
     return {
         "negative": negative,
-        "zero": len(values) - negative - above,
+        "zero": zero,
         "positive": above,
         "lowest": float(values[0]),
         "highest": float(values[-1]),

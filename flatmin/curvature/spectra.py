@@ -38,9 +38,7 @@ class Spectrum(Measured):
 
     def counts(self, tolerance: float = 1e-6) -> tuple[int, int, int]:
         """How many are negative, near zero and positive, with zero up to ``tolerance`` times the longest."""
-        edge = tolerance * float(self.values.abs().max())
-        negative, positive_ = int((self.values < -edge).sum()), int((self.values > edge).sum())
-        return negative, self.size - negative - positive_, positive_
+        return signs_of(self.values, tolerance)
 
     def rows(self) -> dict[str, Any]:
         """One row an eigenvalue; as points of equal weight, so that it is drawn as a density is."""
@@ -64,6 +62,18 @@ class Spectrum(Measured):
         from flatmin.figures.spectra import spectrum_drawn
 
         return spectrum_drawn(self.to_frame(), None if width is None else positive("width", width), ax, label)
+
+
+def signs_of(values: Tensor, tolerance: float) -> tuple[int, int, int]:
+    """How many eigenvalues are negative, near zero and positive, with zero up to ``tolerance`` times the longest.
+
+    Example:
+        >>> signs_of(torch.tensor([-3.0, 1e-9, 2.0, 4.0]), 1e-6)
+        (1, 1, 2)
+    """
+    edge = tolerance * float(values.abs().max())
+    negative, above = int((values < -edge).sum()), int((values > edge).sum())
+    return negative, len(values) - negative - above, above
 
 
 def hessian(objective: Curved, *, theta: Tensor | None = None, limit: int = LIMIT, progress: bool = False) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d, cross_entropy, mse_loss, one_hot
 from flatmin.core.vectors import norm
 from flatmin.curvature import find_critical_point, hessian
 from flatmin.curvature.critical_points import kind_of_point
+from flatmin.curvature.spectra import signs_of
 from flatmin.data import Dataset
 from flatmin.experiments.step import Outcome, Workplace
 from flatmin.objective.objective import Objective
@@ -204,9 +205,7 @@ def trained(objective: Objective, updates: int, learning_rate: float) -> Tensor:
 
 def counted(values: Tensor, tolerance: float, gradient_norm: float) -> dict[str, Any]:
     """How many eigenvalues are of which sign, and what kind of point that makes."""
-    edge = tolerance * float(values.abs().max())
-    negative, positive = int((values < -edge).sum()), int((values > edge).sum())
-    zero = len(values) - negative - positive
+    negative, zero, positive = signs_of(values, tolerance)
     signs = [sign for sign, count in ((-1, negative), (0, zero), (1, positive)) if count]
     return {
         "tolerance": tolerance,
@@ -214,7 +213,7 @@ def counted(values: Tensor, tolerance: float, gradient_norm: float) -> dict[str,
         "zero": zero,
         "positive": positive,
         "minimum_ratio": positive / len(values),
-        "kind": kind_of_point(gradient_norm <= edge, signs),
+        "kind": kind_of_point(gradient_norm <= tolerance * float(values.abs().max()), signs),
     }
 
 
