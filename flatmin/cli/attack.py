@@ -109,7 +109,7 @@ def attack(
     cautions = [
         *result.surprises,
         *not_converged(result.unconverged),
-        *subject.cautions(searched=result.searched),
+        *subject.cautions(measures=result.before),
     ]
     if output is not None:
         write_table(output, result.rows, COLUMNS)

@@ -50,11 +50,6 @@ class Attacked:
     unconverged: list[str] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
 
-    @property
-    def searched(self) -> bool:
-        """Whether a worst point was searched."""
-        return any(one.converged is not None for readings in self.before.values() for one in readings)
-
     def cheap(self) -> Iterator[str]:
         """The declared measures that are taken unasked."""
         from flatmin.measures.readings import FUNCTIONS, names, passes

@@ -1,7 +1,7 @@
 """What `flatmin measure` and `flatmin slice` have in common: a checkpoint, its network, data and a loss."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,22 +130,30 @@ class Subject:
         reading = BATCH_NORM_NAMES[self.batch_norm] if self.objective.has_batch_norm else "the network has none"
         yield f"BatchNorm: {reading}; loss {significant(found.loss, 4)}{accuracy}"
 
-    def cautions(self, *, searched: bool, drawn: bool = False) -> Iterator[str]:
+    def _of_few_examples(self, measures: Iterable[str]) -> Iterator[str]:
+        """What the examples that were not taken owe to each measure, by its declaration."""
+        from flatmin.measures.readings import of_few_examples
+
+        data, doubts = self.brought.data, dict[str, list[str]]()
+        for name in measures:
+            if few := of_few_examples(name):
+                doubts.setdefault(few, []).append(name)
+        for few, names in doubts.items():
+            if data.examples < data.available:
+                taken = f"{data.examples:,} of {data.available:,} examples"
+                yield f"taken on {taken}, {', '.join(names)} is {few}; --examples all takes all"
+            elif data.examples < FEW:
+                yield f"taken on {data.examples:,} examples only, {', '.join(names)} is {few}"
+
+    def cautions(self, *, measures: Iterable[str] = (), drawn: bool = False) -> Iterator[str]:
         """What should be known of any number of it.
 
         Args:
-            searched: Whether a worst point was searched.
+            measures: Names of those that were taken.
             drawn: Whether the numbers are a picture of the loss rather than measures of its sharpness.
         """
         yield from self.objective.cautions
-        data = self.brought.data
-        if searched and data.examples < data.available:
-            yield (
-                f"taken on {data.examples:,} of {data.available:,} examples: a worst point is theirs, which biases a "
-                "sharpness upwards; --examples all takes all"
-            )
-        elif searched and data.examples < FEW:
-            yield f"taken on {data.examples:,} examples only: a worst point is theirs, which biases a sharpness upwards"
+        yield from self._of_few_examples(measures)
         if self.objective.has_batch_norm and self.batch_norm == "running":
             does = "its loss can rise far more steeply" if drawn else "it can be sharper by orders of magnitude"
             yield (

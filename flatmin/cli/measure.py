@@ -92,10 +92,9 @@ def measure(
     with working("reading the network"):
         subject = Subject(found, checkpoint, batch_norm, found.objective(checkpoint, batch_norm))
     rows = [row for name, function in functions.items() for row in _taken(name, function, subject)]
-    searched = any(row["converged"] is not None for row in rows)
     small = epsilon is not None and not resolves(epsilon, subject.objective.dtype)
     lost = not_converged(row["measure"] for row in rows if row["converged"] is False)
-    cautions = [*(_unresolved(epsilon) if small else lost), *subject.cautions(searched=searched)]
+    cautions = [*(_unresolved(epsilon) if small else lost), *subject.cautions(measures=functions)]
     if output is not None:
         write_table(output, rows, COLUMNS)
     if as_json:

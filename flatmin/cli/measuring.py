@@ -39,9 +39,9 @@ def chosen(names: Iterable[str], seed: int, **usual: Any) -> dict[str, Callable[
 
 
 def not_converged(names: Iterable[str]) -> Iterator[str]:
-    """A caution for each number whose search ran out of iterations."""
+    """A caution for each number that says of itself that it is not known well enough."""
     for name in names:
-        yield f"{name} has not converged: the search ran out of iterations, and the maximum may be higher"
+        yield f"{name} has not converged: its search ended before it was as good as it asks of itself"
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:

@@ -134,7 +134,7 @@ def slice_checkpoint(
     rows = _rows(sliced)
     networks = {"the network": 0.0} if to is None else _named(checkpoint, to)
     written = [*_written(sliced, rows, lines, found.loss_name, networks, output=output, save=save, figure=figure)]
-    cautions = [*_lost(sliced), *subject.cautions(searched=False, drawn=True)]
+    cautions = [*_lost(sliced), *subject.cautions(drawn=True)]
     if as_json:
         options.show_json({"slice": sliced.to_record(), "on": lines, "cautions": cautions})
         return

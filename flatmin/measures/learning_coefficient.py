@@ -52,6 +52,6 @@ MEASURE = by_function(
     words="Local learning coefficient",
     noun="local learning coefficients",
     needs=("value", "value_and_gradient", "examples"),
-    few="n is their number, not that of all",
+    few="that of their number, not of all",
     unchanged_by=("logit_shift", "partition", "permutation"),
 )

@@ -96,6 +96,19 @@ def measure_named(name: str, *, training: bool = False) -> "Callable[..., Any]":
     return lambda objective: dict(_usual(measure, objective))
 
 
+def of_few_examples(name: str) -> str:
+    """What few examples do to a measure, for a caution; empty where they make it uncertain and no more.
+
+    Example:
+        >>> of_few_examples("epsilon_sharpness"), of_few_examples("average_case")
+        ('biased upwards: the worst point is theirs', '')
+    """
+    from flatmin.measures import measures
+
+    measure = measures().get("sharpness" if name == "epsilon_sharpness" else name)
+    return measure.few if measure else ""
+
+
 def readings(name: str, found: Any) -> list[Reading]:
     """What a measure returned, as numbers.
 

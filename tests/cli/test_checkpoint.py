@@ -136,6 +136,12 @@ def test_a_lightning_checkpoint_and_safetensors_of_a_known_network(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize("measure", ["top_eigenvalue", "average_case", "hessian_trace"])
+def test_a_measure_without_a_worst_point_is_not_cautioned_of_one(folder: Path, flatmin: Any, measure: str) -> None:
+    arguments = ("--network", "models.py:mlp", "--data", "models.py:batches", "--examples", "7")
+    assert "worst point" not in flatmin("measure", "one.pt", *arguments, "--measure", measure).out
+
+
 def test_the_table_says_what_it_rests_on_and_what_to_know(folder: Path, flatmin: Any) -> None:
     arguments = ("--network", "models.py:mlp", "--data", "models.py:batches", "--examples", "7")
     said = flatmin("measure", "one.pt", *arguments, "--output", "table.csv")
@@ -144,7 +150,7 @@ def test_the_table_says_what_it_rests_on_and_what_to_know(folder: Path, flatmin:
         "26 weights of one.pt",
         "7 of 12 examples in 2 batches",
         "the network has none",
-        "caution: taken on 7 of 12 examples: a worst point is theirs",
+        "caution: taken on 7 of 12 examples, epsilon_sharpness is biased upwards: the worst point is theirs",
     ):
         assert words in said.out
     (row,) = csv.DictReader((folder / "table.csv").read_text().splitlines())
