@@ -144,13 +144,13 @@ def of_ratio(first: "pd.Series[float]", second: "pd.Series[float]", level: float
     """The t interval of the geometric mean of ``first / second`` over the seeds that have both.
 
     Args:
-        first: Values by seed (the index), not negative.
-        second: Values by seed, not negative.
+        first: Values by seed (the index).
+        second: Values by seed.
         level: Probability with which such intervals cover the mean of the logarithms.
 
     Returns:
         The interval. A zero or an infinity on one side makes that seed's ratio 0 or infinite, and there is no interval;
-        on both sides there is no ratio, and the seed is left out.
+        on both sides there is no ratio, and the seed is left out. Where a value is negative there is no ratio at all.
 
     Example:
         >>> found = of_ratio(pd.Series([2.0, 8.0]), pd.Series([1.0, 1.0]))
@@ -158,6 +158,8 @@ def of_ratio(first: "pd.Series[float]", second: "pd.Series[float]", level: float
         (4.0, (2.0, 8.0))
     """
     first, second = first.astype(float).align(second.astype(float), join="inner")
+    if (first < 0).any() or (second < 0).any():
+        first, second = first * np.nan, second * np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
         each = (first / second).dropna()
         logs = of_mean(pd.Series(np.log(each)), level)

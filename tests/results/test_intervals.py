@@ -40,6 +40,11 @@ def test_difference_pairs_the_seeds_and_leaves_out_the_rest():
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
+def test_values_of_either_sign_have_no_ratio():
+    found = of_ratio(by_seed([2.0, -1.0, 3.0]), by_seed([1.0, 1.0, 1.0]))
+    assert np.isnan([found.center, found.low, found.high]).all() and found.values == ()
+
+
 def test_ratio_is_the_difference_of_logarithms():
     first, second = by_seed([10.0, 40.0, 35.0]), by_seed([1.0, 2.0, 5.0])
     expected = stats.ttest_rel(np.log(first), np.log(second)).confidence_interval(0.95)
