@@ -41,9 +41,13 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
     along, *apart = measure.by if measure.by and measure.by[0] not in measure.text else (None, *measure.by)
     panels = list(rows.groupby(apart, sort=False)) if apart else [((), rows)]
     figure = blank(PAGE_WIDTH if len(panels) > 1 else COLUMN_WIDTH, 2.8)
-    for axes, (names, part) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    drawn = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (names, part) in zip(drawn, panels, strict=True):
         draw_values(axes, part, measure.value, along)
-        axes.set_title(", ".join(map(str, names)))
+        axes.set_title(", ".join(called(str(name), value) for name, value in zip(apart, names, strict=True)))
+    shown = rows.loc[np.isfinite(rows[measure.value].astype(float)), measure.value]
+    if len(shown) and (shown > 0).all():
+        drawn[0].set_yscale("log")
     unit = f"\n{measure.unit}" if measure.unit else ""
     log = ", log axis" if figure.axes[0].get_yscale() == "log" else ""
     figure.axes[0].set_ylabel(f"{fill(measure.words_within, LABEL_WIDTH)}{unit}{log}")
@@ -54,6 +58,11 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
     mean = "Line" if along else "Large"
     footer(figure, tables, measure.name, rows, f"{mean}: mean over seeds, a dot each ({seeds})" if seeds else "", note)
     return figure
+
+
+def called(name: str, value: Any) -> str:
+    """What tells a panel from the others: a word by itself, a number with the column that it stands in."""
+    return value if isinstance(value, str) else f"{name.replace('_', ' ')} {value:g}"
 
 
 def draw_values(axes: Axes, rows: pd.DataFrame, value: str, along: str | None) -> None:
@@ -67,8 +76,6 @@ def draw_values(axes: Axes, rows: pd.DataFrame, value: str, along: str | None) -
         axes.plot(at, mine[value], markersize=3, **dots)
         mean = mine.assign(at=at).groupby("at")[value].mean()
         axes.plot(mean.index, mean, color=look.color, marker=look.marker, markersize=5)
-    if len(finite) and (finite[value] > 0).all():
-        axes.set_yscale("log")
     if along is None:
         axes.set_xticks(range(len(looks)), [look.label for look in looks.values()])
         axes.set_xlim(-0.5, len(looks) - 0.5)

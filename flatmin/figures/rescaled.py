@@ -15,7 +15,7 @@ from flatmin.figures.style import PAGE_WIDTH, few_log_ticks, plain
 
 FLAT = 0.01
 """How far a line may leave 1 and still be drawn as flat."""
-DASH = 3.0
+FLAT_COLOR = "0.6"
 EDGE = 1.15
 IN_THE_AXIS = 5
 """Lines up to which the legend lies among them."""
@@ -31,8 +31,8 @@ def rescaled(frame: pd.DataFrame, ax: Axes | None = None, *, title: str = "") ->
         title: What stands above it.
 
     Returns:
-        The axis. Flat lines lie on each other, so they share their dashes, a dash of each colour in turn; the legend
-        has the value of each measure where the amount is 1.
+        The axis. Flat lines lie on each other, so they are one, in grey; the legend has the value of each measure where
+        the amount is 1.
 
     Raises:
         ResultsError: If an amount is not positive, or 1 is not among them.
@@ -49,16 +49,15 @@ def rescaled(frame: pd.DataFrame, ax: Axes | None = None, *, title: str = "") ->
     flat = [name for name, values in shares.items() if (np.abs(values - 1) < FLAT).all()]
     lost = [name for name, values in shares.items() if not (values > 0).all() or not np.isfinite(values).all()]
     for place, name in enumerate([*(n for n in lines if n not in flat), *flat]):
-        color, marker = LOOKS[place % len(LOOKS)]
+        color, marker = (FLAT_COLOR, "") if name in flat else LOOKS[place % len(LOOKS)]
         look: dict[str, Any] = {"linestyle": "-" if place < len(LOOKS) else "--", "marker": marker, "markersize": 4}
         if name in flat:
-            dash = DASH * flat.index(name), (DASH, DASH * (len(flat) - 1))
-            look = {"linestyle": dash if len(flat) > 1 else "-", "linewidth": 2.4, "dash_capstyle": "butt"}
+            look = {"linestyle": "-", "linewidth": 3.0, "zorder": 1}
         own = _at_one(lines[name])
         shown = np.where((shares[name] > 0) & np.isfinite(shares[name]), shares[name], np.nan)
         ax.plot(lines[name]["amount"], shown, color=color, **look)
         label = f"{plain(name)}: {own:.3g}" + (", flat" if name in flat else "")
-        keys.append(Line2D([], [], color=color, label=label, **look | ({"linestyle": "-"} if name in flat else {})))
+        keys.append(Line2D([], [], color=color, label=label, **look))
     ax.set(xscale="log", yscale="log", xlabel="a, log axis", ylabel="measure at a / measure at 1, log axis")
     ax.set_xlim(frame["amount"].min() / EDGE, frame["amount"].max() * EDGE)
     for axis in (ax.xaxis, ax.yaxis):

@@ -3,9 +3,16 @@
 from matplotlib.figure import Figure
 
 from flatmin.core.errors import ResultsError
+from flatmin.figures.captions import write_footer
 from flatmin.figures.rescaled import rescaled
 from flatmin.figures.style import PAGE_WIDTH, blank, styled
 from flatmin.results import Tables
+from flatmin.results.remarks import remarks
+
+HOW = {
+    "layer_rescaling": "The weights of one layer are multiplied by a, those of the next divided by it",
+    "node_rescaling": "What goes into each unit is multiplied by a number of its own, up to a, what leaves it divided",
+}
 
 
 @styled
@@ -18,6 +25,15 @@ def rescaling(tables: Tables) -> Figure:
     rows = tables.frames["rescaling"]
     if rows.empty:
         raise ResultsError("the table `rescaling` is empty, so there is nothing to draw.")
+    asked = tables.provenance["experiment"]
     figure = blank(PAGE_WIDTH, 3.8)
     rescaled(rows, figure.subplots())
+    write_footer(
+        figure,
+        [
+            f"ReLU network, two hidden layers {asked['width']} wide, seed {asked['seed']}, on {asked['data']['name']}",
+            HOW[asked["symmetry"]],
+            *(remark.text for remark in remarks(tables.provenance, "reduced")),
+        ],
+    )
     return figure
