@@ -21,7 +21,8 @@ from flatmin.core.checks import one_of
 from flatmin.landscapes.grid import Coordinates, Index, Progress, Value, vector
 from flatmin.landscapes.slices import slice_path
 from flatmin.landscapes.values import Line
-from flatmin.objective.objective import Evaluation, Objective
+from flatmin.objective.evaluation import Evaluation
+from flatmin.objective.objective import Objective
 
 
 def linear_path(first: Tensor, second: Tensor) -> Callable[[float], Tensor]:

@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from flatmin.objective.batches import Batch, Weights, fixed, merged, pairs
 from flatmin.objective.channels import is_convolutional
 from flatmin.objective.copying import converted, copied, unwrapped
 from flatmin.objective.differences import product_by_differences
+from flatmin.objective.evaluation import Evaluation
 from flatmin.objective.forward import Forward
 from flatmin.objective.losses import OwnStep, Problem, Supervised
 from flatmin.objective.module import Standing
@@ -33,31 +34,6 @@ from flatmin.objective.slope import doubted_product
 PRODUCTS = ("exact", "finite_difference")
 EVERY = 32
 """Evaluations after which a few examples are tried again."""
-
-
-class _Pair(NamedTuple):
-    loss: float
-    accuracy: float
-
-
-class Evaluation(_Pair):
-    """Mean loss and share of right answers, a pair; NaN where outputs are no class scores.
-
-    Attributes:
-        metrics: Further numbers that the objective was asked for, by name.
-    """
-
-    metrics: Mapping[str, float]
-
-    def __new__(cls, loss: float, accuracy: float, metrics: Mapping[str, float] | None = None) -> "Evaluation":
-        """The pair, with its metrics beside it."""
-        pair = super().__new__(cls, loss, accuracy)
-        pair.metrics = dict(metrics or {})
-        return pair
-
-    def __repr__(self) -> str:
-        more = f", metrics={self.metrics}" if self.metrics else ""
-        return f"Evaluation(loss={self.loss!r}, accuracy={self.accuracy!r}{more})"
 
 
 class Objective:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from flatmin.core.cuts import cuts
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed, fixed_batches, resolved_size
-from flatmin.objective.objective import Evaluation
+from flatmin.objective.evaluation import Evaluation
 from flatmin.training import Classifier, Trained, TrainingSettings, record_keeping, train
 from flatmin.training.record_keeping import RecordKeeper
 
