@@ -51,7 +51,7 @@ def stopped_runs(file: Path, results: Path, duration: float, number: int, times:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         unfinished = sorted({path.name for name in UNFINISHED for path in results.rglob(name)})
         records = len(list(results.rglob("result.json")))
-        print(status, said.read_text().strip(), records, *unfinished, sep="|", flush=True)
+        print(status, " / ".join(said.read_text().strip().splitlines()), records, *unfinished, sep="|", flush=True)
 
 
 if __name__ == "__main__":
