@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from flatmin.core.checked import Checked
 from flatmin.core.fields import Section, infos, marked
 
 
@@ -30,6 +31,6 @@ def cut(section: Any, share: float, examples: int | None = None) -> Any:
         elif name == "examples" and examples is not None:
             changes[name] = portion(share, examples)
     for name in infos(type(section)):
-        if isinstance(inner := getattr(section, name), Section):
+        if isinstance(inner := getattr(section, name), Section | Checked):
             changes[name] = cut(inner, share)
     return section.model_copy(update=changes) if isinstance(section, Section) else replace(section, **changes)

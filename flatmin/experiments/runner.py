@@ -155,8 +155,9 @@ def obstacle(step: Step, workplace: Workplace) -> str:
             return f"{need.label} diverged"
         if state != "finished":
             return f"{need.label} is not finished"
-        trained = workplace.record(need).result["epochs"] if step.after is not None else 0
-        if step.after is not None and trained < step.after:
+    if step.after is not None:
+        need = step.needs[0]
+        if (trained := workplace.record(need).result["epochs"]) < step.after:
             return f"{need.label} ended with epoch {trained}, before epoch {step.after}"
     return ""
 

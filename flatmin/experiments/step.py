@@ -84,7 +84,7 @@ class Step(Named, Protocol):
 
     @property
     def after(self) -> int | None:
-        """The epoch after which it takes the network that it needs; ``None`` for the end of training."""
+        """The epoch after which it takes the network of the first step it needs; ``None`` for the end of training."""
         ...
 
     @property

@@ -4,17 +4,21 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from flatmin.data.batches import Pair
 from flatmin.experiments.laboratory import Laboratory, snapshot_name
 from flatmin.experiments.step import Outcome
 from flatmin.results import Record
 from flatmin.results.statistics import CHANCE
-from flatmin.training import TrainingSettings, train
+from flatmin.training import Trained, TrainingSettings, train
+
+if TYPE_CHECKING:
+    from flatmin.experiments.wandb_logging import MirrorLogger
 
 ENDINGS = {
     "plateau": " (training loss stopped improving)",
@@ -92,21 +96,8 @@ class TrainingStep:
 
     def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
         """Train, going on from the checkpoint in ``folder`` if there is one."""
-        epochs = Epochs(1 / (self.settings.epochs + 1), advance)
         logger = workplace.logger(self)
-        trained = train(
-            workplace.trained(*self.origin) if self.origin else workplace.start(self.seed),
-            workplace.train,
-            workplace.test,
-            self.settings,
-            seed=self.seed,
-            checkpoint=folder / "training.ckpt",
-            device=workplace.device,
-            logger=logger,
-            on_epoch=epochs.ended,
-            on_pulse=epochs.went_on,
-            criterion=workplace.loss,
-        )
+        trained = self.trained(workplace, (workplace.train, workplace.test), folder, advance, logger)
         last = trained.rows[-1]
         scores = {name: value for name, value in last.items() if name != "epoch"}
         chance = trained.status != "diverged" and at_chance(last["train_accuracy"], workplace.train.targets)
@@ -119,6 +110,29 @@ class TrainingStep:
             arrays=arrays(trained.state, trained.snapshots),
             tables={"curves": curves_table(trained.rows), "minima": pd.DataFrame([ending])},
             status="diverged" if trained.status == "diverged" else "finished",
+        )
+
+    def trained(
+        self,
+        workplace: Laboratory,
+        data: tuple[Pair, Pair],
+        folder: Path,
+        advance: Callable[[float], None],
+        logger: "MirrorLogger | None" = None,
+    ) -> Trained:
+        """The network, trained on the first of the data and tested on the second."""
+        epochs = Epochs(1 / (self.settings.epochs + 1), advance)
+        return train(
+            workplace.trained(*self.origin) if self.origin else workplace.start(self.seed),
+            *data,
+            self.settings,
+            seed=self.seed,
+            checkpoint=folder / "training.ckpt",
+            device=workplace.device,
+            logger=logger,
+            on_epoch=epochs.ended,
+            on_pulse=epochs.went_on,
+            criterion=workplace.loss,
         )
 
     def found(self, record: Record) -> str:

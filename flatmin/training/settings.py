@@ -81,7 +81,7 @@ class TrainingSettings(Training):
         known = {name: getattr(self, name) for name in ALWAYS_NAMED} | {"readings": list(READINGS)}
         for field in fields(Training):
             if field.name not in known and (value := getattr(self, field.name)) != field.default:
-                known[field.name] = value
+                known[field.name] = asdict(value) if isinstance(value, Checked) else value
         if self.augmentation is not None:
             known["augmentation"] = asdict(self.augmentation)
         if self.method is not None:

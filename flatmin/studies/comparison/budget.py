@@ -1,5 +1,6 @@
 """Cutting an experiment to a share of its work, and saying what is reduced."""
 
+from flatmin.core.fields import Section
 from flatmin.data import Dataset
 from flatmin.experiments.budget import cut, portion
 from flatmin.experiments.setups import Call
@@ -26,13 +27,23 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
         update={
             "training": cut(experiment.training, share),
             "variations": {
-                name: variation.model_copy(update={"start": cut(variation.start, share)})
+                name: variation.model_copy(
+                    update={"start": cut(variation.start, share), "training": changes_within(variation.training, share)}
+                )
                 for name, variation in experiment.variations.items()
             },
             **{measure.name: cut(section, share, examples) for measure, section in experiment.asked},
             "slices": cut(experiment.slices, share, examples),
         }
     )
+
+
+def changes_within(changes: Section | None, share: float) -> Section | None:
+    """The changes of a variation with a share of the epochs that they name; what they leave out stays left out."""
+    if changes is None:
+        return None
+    whole = cut(changes, share)
+    return changes.model_copy(update={name: getattr(whole, name) for name in changes.model_fields_set})
 
 
 def examples_left(experiment: Comparison, examples: int) -> int:

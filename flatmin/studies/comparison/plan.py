@@ -16,7 +16,7 @@ from flatmin.experiments.step import Step
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.measures import Measure
 from flatmin.studies.comparison.settings import Comparison
-from flatmin.studies.comparison.trainings import Trainings, trainings
+from flatmin.studies.comparison.trainings import Trainings, check_distinct, trainings
 
 MOST_STEPS = 50_000
 
@@ -33,10 +33,20 @@ def plan(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[str, A
         ConfigError: If a batch or a number of examples is larger than the data, two trainings are the same, or there
             are more steps than anybody can want.
     """
-    found = trainings(experiment, dataset, own or {})
+    return steps_of(experiment, trainings(experiment, dataset, own or {}), len(dataset.train))
+
+
+def steps_of(experiment: Comparison, found: Trainings, available: int) -> list[Step]:
+    """The trainings, then measures and slices, each seed by seed.
+
+    Raises:
+        ConfigError: If two trainings are the same, a number of examples is larger than the data, or there are more
+            steps than anybody can want.
+    """
+    check_distinct(next(iter(found.values())))
     asked: Iterator[Step] = chain(
         (step for ways in found.values() for step in ways.values()),
-        measure_steps(experiment, found, len(dataset.train)),
+        measure_steps(experiment, found, available),
         slice_steps(experiment, found),
     )
     steps = list(islice(asked, MOST_STEPS + 1))

@@ -30,7 +30,14 @@ from flatmin.studies.comparison.singles import check_singles
 from flatmin.training import start_network
 
 
-def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, download: bool) -> Study:
+def prepare(
+    experiment: Comparison,
+    *,
+    folder: Path,
+    data_root: Path | None,
+    download: bool,
+    planned: Callable[..., list[Step]] = plan,
+) -> Study:
     """Load the data and plan the steps; nothing is written.
 
     Args:
@@ -38,6 +45,7 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
         folder: Folder of its results.
         data_root: Folder searched first for the data.
         download: Fetch data that are nowhere.
+        planned: From the experiment, its data and what identifies the user's own to the steps.
 
     Raises:
         DataError: If the data are absent or damaged.
@@ -60,7 +68,7 @@ def prepare(experiment: Comparison, *, folder: Path, data_root: Path | None, dow
     if not batch_norm_layers(network):
         experiment = with_one_reading(experiment)
     try:
-        steps = plan(experiment, dataset, identities)
+        steps = planned(experiment, dataset, identities)
     except ConfigError as error:
         if len(dataset.train) == available:
             raise

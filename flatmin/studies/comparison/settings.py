@@ -10,10 +10,12 @@ Example:
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
 
+from flatmin.core.checked import Misfit
 from flatmin.core.checks import SEEDS
 from flatmin.core.fields import BatchSize, BatchSizes, Epoch, Section, Seed, Several, marked, shown
 from flatmin.experiments.config import Experiment
@@ -55,6 +57,18 @@ class Start(Section):
     epochs: Several[Epoch]
 
 
+_HINTS = get_type_hints(Training, include_extras=True)
+if TYPE_CHECKING:
+    Changes = Section
+else:
+    Changes = create_model(
+        "Changes",
+        __base__=Section,
+        **{field.name: (_HINTS[field.name], field.default) for field in fields(Training)},
+    )
+    """Settings of training, each of which may be left out."""
+
+
 class Variation(Section):
     """A further way of training, compared with the regimes: Figs. 4 and 5, Tables 6 and 7 of Keskar et al. (2017).
 
@@ -63,12 +77,27 @@ class Variation(Section):
         augmentation: Random changes of its images.
         method: ``conservative`` is Table 7; ``robust``, ``adversarial`` and ``stability`` are appendix E.3.
         start: Where it starts, if not at the start of its seed.
+        training: What it is trained with in place of what the experiment's ``training`` says.
     """
 
     batch_size: BatchSizes
     augmentation: Augmentation | None = None
     method: AnyMethod | None = None
     start: Start | None = None
+    training: Changes | None = None
+
+    def trained_by(self, training: Training) -> Training:
+        """The experiment's training with this variation's changes.
+
+        Raises:
+            Misfit: If they do not go together.
+        """
+        changes = self.training
+        return (
+            replace(training, **{name: getattr(changes, name) for name in changes.model_fields_set})
+            if changes
+            else training
+        )
 
 
 def paper_regimes() -> dict[RegimeName, Regime]:
@@ -127,6 +156,11 @@ class Comparison(Measured):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Comparison":
+        for name, variation in self.variations.items():
+            try:
+                variation.trained_by(self.training)
+            except Misfit as error:
+                raise ValueError(f"variations.{name}.training.{error.setting} {error.rule}") from None
         for key, wanted in self._examples_used():
             if self.data.examples is not None and wanted > self.data.examples:
                 raise ValueError(f"{key} must be at most data.examples ({self.data.examples}), got {wanted}")

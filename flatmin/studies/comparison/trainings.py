@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from flatmin.core.errors import ConfigError
@@ -12,6 +12,7 @@ from flatmin.data.batches import resolved_size
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.studies.comparison.settings import Comparison
 from flatmin.training import TrainingSettings
+from flatmin.training.settings import Training
 
 Trainings = dict[int, dict[str, TrainingStep]]
 
@@ -25,7 +26,7 @@ def trainings(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[s
         own: What identifies a network and a loss of the user's own, by their keys.
 
     Raises:
-        ConfigError: If a batch is larger than the data, or two trainings are the same.
+        ConfigError: If a batch is larger than the data, or two have one name.
     """
     data = {"name": dataset.name, "examples": len(dataset.train), "files": fingerprint(dataset)}
     network = {
@@ -43,7 +44,6 @@ def trainings(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[s
                 raise ConfigError(f"variations must have one network called {name}, got a second one.")
             origin = None if start is None else (ways[start[0]], start[1])
             ways[name] = TrainingStep(data, network, settings, name, seed, origin, own.get("loss"))
-    check_distinct(next(iter(found.values())))
     return found
 
 
@@ -54,7 +54,7 @@ def regimes(experiment: Comparison, examples: int) -> Iterator[tuple[str, Traini
     }
     check_order(sizes, examples)
     for name, size in sizes.items():
-        yield name, settings_of(experiment, size, snapshots=snapshots(experiment, name))
+        yield name, settings_of(experiment.training, size, snapshots=snapshots(experiment, name))
 
 
 def snapshots(experiment: Comparison, regime: str) -> tuple[int, ...]:
@@ -76,8 +76,8 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
         for entry in variation.batch_size if isinstance(variation.batch_size, tuple) else (variation.batch_size,):
             size = batch_size(f"variations.{key}", entry, examples)
             name = f"{key}_{size}" if listed else key
-            remedies = {"augmentation": variation.augmentation, "method": variation.method}
-            settings = settings_of(experiment, size, **remedies)
+            training = variation.trained_by(experiment.training)
+            settings = settings_of(training, size, augmentation=variation.augmentation, method=variation.method)
             if variation.start is None:
                 yield name, settings, None
                 continue
@@ -85,9 +85,9 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
                 yield f"{name}_{epoch}", settings, (variation.start.regime, epoch)
 
 
-def settings_of(experiment: Comparison, size: int, **others: Any) -> TrainingSettings:
-    """The experiment's training with a batch size."""
-    return TrainingSettings(size, **asdict(experiment.training), **others)
+def settings_of(training: Training, size: int, **others: Any) -> TrainingSettings:
+    """A way of training with a batch size."""
+    return TrainingSettings(size, **{field.name: getattr(training, field.name) for field in fields(training)}, **others)
 
 
 def batch_size(key: str, size: int | str, examples: int) -> int:

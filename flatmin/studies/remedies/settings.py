@@ -1,0 +1,39 @@
+"""The study of remedies as written in a YAML file: a comparison, every way of which has its learning rate tuned."""
+
+from typing import Literal
+
+from flatmin.core.fields import BatchSize, Positive, Section, Seed, Several
+from flatmin.studies.comparison.settings import Comparison
+
+
+class Tuning(Section):
+    """How the learning rate of every way of training is chosen: the same small budget for each.
+
+    Attributes:
+        factors: Each is tried, times the learning rate that the file gives the way, scaling included.
+        seed: Of the tuning runs; no other run has it.
+        validation: The last so many training examples, or share of them: the tuning runs are trained without them, and
+            their accuracy decides.
+    """
+
+    factors: Several[Positive] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    seed: Seed = 1000
+    validation: BatchSize = "10%"
+
+
+class Remedies(Comparison):
+    """Small batches, large batches, and large batches with each remedy.
+
+    The large batch is trained with the small batch's learning rate, as Keskar et al. (2017) do: nothing but the batch
+    differs. A variation with nothing but a batch size is the large batch with a learning rate of its own, what tuning
+    alone does; every other has its own too.
+
+    Attributes:
+        kind: ``remedies``.
+        tuning: How learning rates are chosen; ``null`` takes those of the file.
+
+    Everything else is as in a ``comparison``.
+    """
+
+    kind: Literal["remedies"] = "remedies"  # type: ignore[assignment]
+    tuning: Tuning | None = Tuning()
