@@ -165,3 +165,41 @@ def of_ratio(first: "pd.Series[float]", second: "pd.Series[float]", level: float
         logs = of_mean(pd.Series(np.log(each)), level)
     center, low, high = (float(np.exp(end)) for end in (logs.center, logs.low, logs.high))
     return Interval(center, low, high, tuple(each.tolist()), logs.seeds)
+
+
+def of_ratio_of_means(first: "pd.Series[float]", second: "pd.Series[float]", level: float = LEVEL) -> Interval:
+    r"""Fieller's interval of the ratio of two means, over the seeds that have both.
+
+    All r for which the t test does not reject that :math:`a - r b` has mean 0; Fieller (1954). Exact for pairs that are
+    jointly normal, unlike the mean of the ratios, which a small denominator of one seed can throw anywhere.
+
+    Args:
+        first: Values a by seed (the index), of either sign.
+        second: Values b by seed.
+        level: Probability with which such intervals cover the ratio of the means.
+
+    Returns:
+        The ratio of the means with its interval, and the ratio of each seed. Where the mean of ``second`` cannot be
+        told from 0 there is no interval: its ends are not-a-number.
+
+    Example:
+        >>> found = of_ratio_of_means(pd.Series([1.0, 2.0, 3.0]), pd.Series([2.0, 4.0, 6.0]))
+        >>> found.center, found.low, found.high
+        (0.5, 0.5, 0.5)
+    """
+    first, second = first.astype(float).dropna().align(second.astype(float).dropna(), join="inner")
+    count, seeds = len(first), tuple(int(seed) for seed in first.index)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = tuple((first / second).tolist())
+        center = float(first.mean() / second.mean()) if count and second.mean() else math.nan
+    if count < 2 or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return Interval(center, math.nan, math.nan, each, seeds)
+    spread = np.cov(first, second) * float(stdtrit(count - 1, (1 + level) / 2)) ** 2 / count
+    square = float(second.mean() ** 2 - spread[1, 1])
+    middle = float(first.mean() * second.mean() - spread[0, 1])
+    rest = float(first.mean() ** 2 - spread[0, 0])
+    if square <= 0:
+        return Interval(center, math.nan, math.nan, each, seeds)
+    reach = math.sqrt(max(middle * middle - square * rest, 0.0))
+    low, high = (middle - reach) / square, (middle + reach) / square
+    return Interval(center, min(low, center), max(high, center), each, seeds)

@@ -20,15 +20,48 @@ def prepare(experiment: Remedies, **places: Any) -> "Study":
 
 
 def draw(tables: "Tables", out: Path) -> list[Path]:
-    """Draw every figure that the tables of a comparison support, and those of the remedies."""
+    """Draw the remedies side by side, each effect against the other, and what the tables of a comparison support."""
     from flatmin import figures
+    from flatmin.figures.render import figure_written
+    from flatmin.studies.remedies import judged
+    from flatmin.studies.remedies.figure import side_by_side, two_effects
 
-    return figures.render(tables, out)
+    files = figures.render(tables, out)
+    found = judged.ways(tables)
+    if not found:
+        return files
+    rows = judged.rows(found)
+    files += figure_written(out, "side_by_side", side_by_side(tables), rows)
+    for what in dict.fromkeys(what for way in found for what in way.flatness):
+        name = "".join(letter if letter.isalnum() else "_" for letter in what.lower())
+        files += figure_written(out, f"two_effects_{name}", two_effects(tables, what), rows)
+    return files
 
 
 def printed(tables: "Tables") -> Iterator[Any]:
-    """What each remedy does."""
-    yield from ()
+    """What was found, a sentence each."""
+    from flatmin.studies.remedies.found import sentences
+
+    yield from sentences(tables)
+
+
+def tabulated(tables: "Tables") -> Iterator[str]:
+    """The table of remedies, and what was tried for each."""
+    from flatmin.results import to_markdown
+    from flatmin.studies.remedies.tabled import tabled
+
+    for caption, rows in tabled(tables):
+        yield to_markdown(rows, caption)
+
+
+def logged(tables: "Tables") -> tuple[dict[str, Any], dict[str, float]]:
+    """The table, and each remedy's gain."""
+    from flatmin.studies.remedies import judged
+
+    found = judged.ways(tables)
+    numbers = {f"remedies/{way.name}/gain": way.gain.center for way in found}
+    numbers |= {f"remedies/{way.name}/closed": way.closed.center for way in found}
+    return {"tables/ways": tables.frames["ways"], "tables/remedies": judged.rows(found)}, numbers
 
 
 KIND = Kind(
@@ -38,6 +71,8 @@ KIND = Kind(
     prepare=prepare,
     draw=draw,
     printed=printed,
+    logged=logged,
+    tabulated=tabulated,
     columns={
         "tuning": (
             *("network", "data", "regime", "batch_size", "seed", "learning_rate", "factor", "status", "epochs"),
@@ -48,6 +83,7 @@ KIND = Kind(
             *("network", "data", "regime", "batch_size", "seed"),
             *("learning_rate", "factor", "at_edge", "updates", "gradients", "seconds"),
         ),
+        "members": ("network", "data", "regime", "seed", "member", "test_accuracy", "running_test_accuracy"),
     },
     shorthand=("data", "network"),
 )

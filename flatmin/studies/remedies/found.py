@@ -1,0 +1,144 @@
+"""What the remedies do, a sentence each; claims R3, R5 and R9, judged by what the file says of each way of training."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from flatmin.results import Tables
+from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
+from flatmin.results.words import counted, significant
+from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, share, ways
+
+MARGIN = 0.5
+"""Points below the small batch that still count as its accuracy (R3)."""
+Features = frozenset[str]
+
+
+def sentences(tables: Tables) -> Iterator[str]:
+    """Yield the gap, what each remedy does, and the claims."""
+    found = {way.name: way for way in ways(tables)}
+    if LARGE not in found:
+        yield "No large batch left a minimum, so there is nothing to compare remedies with."
+        return
+    if SMALL in found:
+        gap = found[SMALL].gain
+        sure = "" if gap.exists and gap.low > 0 else " It cannot be told from none, and neither can shares of it"
+        yield (
+            f"The gap: small batches have {between(gap, points)} points of test accuracy more than large ones, mean of "
+            f"{counted(len(gap.values), 'seed')}, batch statistics.{sure}{'.' * bool(sure)}"
+        )
+    for name, way in found.items():
+        if name not in (SMALL, LARGE):
+            yield told(way)
+    yield from claims(tables, found)
+
+
+def told(way: Way) -> str:
+    """Say what a remedy does to the gap and to each sharpness."""
+    closed = f", {share(way.closed.center)} of the gap" if way.closed.exists else ""
+    flat = "; ".join(f"{what} × {between(each, ratio)}" for what, each in way.flatness.items())
+    verdict = " and ".join(
+        filter(None, [way.closes or "leaves the gap undecided", way.flattens or "no sharpness decided"])
+    )
+    edge = " (its learning rate is at the edge of those tried)" if way.at_edge else ""
+    lost = f" {counted(way.lost, 'seed')} left no minimum." if way.lost else ""
+    return (
+        f"{way.label[:1].upper()}{way.label[1:]}: {between(way.gain, points)} points{closed}"
+        f"{f'; {flat}' if flat else ''}: {verdict}{edge}.{lost}"
+    )
+
+
+def points(value: float) -> str:
+    """Points of accuracy, with their sign."""
+    return "–" if pd.isna(value) else f"{value:+.2f}"
+
+
+def ratio(value: float) -> str:
+    """A ratio."""
+    return significant(value, 2)
+
+
+def features(tables: Tables) -> dict[str, Features]:
+    """What each variation has, by the names of the settings that differ from the usual."""
+    found: dict[str, Features] = {}
+    variations: Mapping[str, Any] = tables.experiment.get("variations") or {}
+    for name, variation in variations.items():
+        changes = {key: value for key, value in (variation.get("training") or {}).items() if value}
+        own = {key: value for key, value in variation.items() if value and key not in ("training", "batch_size")}
+        has = set(own) | (set(changes) & {"warm_up", "ghost_batch_norm", "averaging", "growing_batch", "decay"})
+        if (scaling := own.get("scaling")) is not None:
+            has = has - {"scaling"} | {f"{scaling}_scaling"}
+        if (optimizer := changes.get("optimizer")) not in (None, tables.experiment["training"].get("optimizer")):
+            has |= {str(optimizer)}
+        if method := own.get("method"):
+            has = has - {"method"} | {str(method.get("name"))}
+        found[name] = frozenset(has)
+    return found
+
+
+def claims(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
+    """Judge R3, R5 and R9 where the ways that they compare are there."""
+    by = {has: found[name] for name, has in features(tables).items() if name in found}
+    yield from regime_adaptation(by, found)
+    plain, warm = (by.get(frozenset(has)) for has in ({"linear_scaling"}, {"linear_scaling", "warm_up"}))
+    if plain and warm:
+        gain = difference(warm, plain)
+        yield (
+            f"R5 {verdict(gain)}: with linearly scaled rates a gradual warm-up changes test accuracy by "
+            f"{between(gain, points)} points."
+        )
+    yield from averages(tables)
+
+
+def regime_adaptation(by: Mapping[Features, Way], found: Mapping[str, Way]) -> Iterator[str]:
+    """Judge R3: the order of Hoffer et al. (2017), and whether the last closes the gap."""
+    stages: list[Features] = [frozenset({"sqrt_scaling"})]
+    stages += [stages[0] | {"ghost_batch_norm"}]
+    stages += [stages[1] | {"regime_adaptation"}]
+    present = [by[stage] for stage in stages if stage in by]
+    if len(present) < len(stages) or SMALL not in found:
+        return
+    left = difference(present[-1], found[SMALL])
+    steps = [difference(after, before) for before, after in zip([found[LARGE], *present], present, strict=False)]
+    names = ("square-root scaling", "ghost batch normalisation", "as many updates as the small batch")
+    reached = (
+        "holds" if left.exists and left.low >= -MARGIN else "does not hold" if left.high < -MARGIN else "undecided"
+    )
+    order = ", ".join(f"{name} {between(step, points)}" for name, step in zip(names, steps, strict=True))
+    yield (
+        f"R3 {reached}: with all three remedies of Hoffer et al. (2017) test accuracy is {between(left, points)} "
+        f"points from the small batch's (within {MARGIN:g} counts as closed). Each adds to the one before it: {order}."
+    )
+
+
+def averages(tables: Tables) -> Iterator[str]:
+    """Judge R9: whether an average of weights does better than what it averages."""
+    rows = tables.frames["members"]
+    for (name,), way in rows.groupby(["regime"], sort=False):
+        mean, each = way[way["member"] < 0].set_index("seed"), way[way["member"] >= 0]
+        members = each.groupby("seed")["test_accuracy"].mean()
+        gain = of_difference(100 * mean["test_accuracy"], 100 * members, bounds=POINTS)
+        best = of_difference(
+            100 * mean["test_accuracy"], 100 * each.groupby("seed")["test_accuracy"].max(), bounds=POINTS
+        )
+        yield (
+            f"R9 {verdict(gain)} for {str(name).replace('_', ' ')}: the average has {between(gain, points)} points of "
+            f"test accuracy more than its members in the mean, and {between(best, points)} more than the best of them."
+        )
+
+
+def difference(first: Way, second: Way) -> Interval:
+    """Test accuracy of one way less another's, in points, over the seeds that have both."""
+    one, other = (
+        pd.Series(way.accuracy.values, index=list(way.accuracy.seeds), dtype=float) for way in (first, second)
+    )
+    one, other = one.align(other, join="inner")
+    return of_mean(one - other, bounds=POINTS)
+
+
+def verdict(gain: Interval) -> str:
+    """What an interval of a gain says of the claim that there is one."""
+    if not gain.exists or gain.low <= 0 <= gain.high:
+        return "undecided"
+    return "holds" if gain.low > 0 else "does not hold"

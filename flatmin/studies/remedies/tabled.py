@@ -1,0 +1,61 @@
+"""The remedies as tables: what each does, what it takes, and which learning rates were tried."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from flatmin.results import Tables
+from flatmin.results.words import label_of, significant
+from flatmin.studies.remedies.found import points, ratio
+from flatmin.studies.remedies.judged import LARGE, between, share, ways
+from flatmin.studies.remedies.trainings import TUNING
+
+
+def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each table with its caption."""
+    found = ways(tables)
+    if found:
+        effects = []
+        for way in found:
+            row = {"way of training": way.label, "batch": f"{way.batch_size:,}"}
+            row |= {"test accuracy (%)": between(way.accuracy, lambda value: f"{value:.2f}")}
+            row |= {"running averages (%)": f"{way.running.center:.2f}"}
+            row |= {"gain (points)": "" if way.name == LARGE else between(way.gain, points)}
+            row |= {"of the gap": "" if way.name == LARGE else between(way.closed, share)}
+            row |= {
+                f"{what} ×": "" if way.name == LARGE else between(each, ratio) for what, each in way.flatness.items()
+            }
+            effects.append(row | {"effect": " and ".join(filter(None, (way.closes, way.flattens)))})
+        yield (
+            "Remedies for large batches: test accuracy (batch statistics), gain over the large batch, share of the gap "
+            "closed (Fieller), and sharpness over the large batch's; mean over seeds [95 % interval].",
+            pd.DataFrame(effects).fillna(""),
+        )
+        large = next(way for way in found if way.name == LARGE)
+        yield (
+            "What each takes; seconds are wall time on the machine of the run, whatever else it did.",
+            pd.DataFrame(
+                {
+                    "way of training": [way.label for way in found],
+                    "learning rate": [f"{way.learning_rates[0]:g}{'*' * way.at_edge}" for way in found],
+                    "updates": [f"{way.updates:,.0f}" for way in found],
+                    "gradients over large batch's": [ratio(way.gradients / large.gradients) for way in found],
+                    "seconds": [significant(way.seconds) for way in found],
+                }
+            ),
+        )
+    tried = tables.frames[TUNING]
+    if len(tried):
+        wide = tried.assign(
+            said=[
+                "diverged" if pd.isna(loss) else f"{100 * accuracy:.2f}"
+                for loss, accuracy in zip(tried["train_loss"], tried["validation_accuracy"], strict=True)
+            ]
+        ).pivot(index="regime", columns="factor", values="said")
+        wide = wide.reindex(tried["regime"].unique()).reset_index()
+        wide["regime"] = [label_of(regime) for regime in wide["regime"]]
+        wide.columns = ["way of training", *(f"× {factor:g}" for factor in wide.columns[1:])]
+        yield (
+            "Learning rates tried, times each way's own: validation accuracy (%), one seed; * above: at the edge.",
+            wide,
+        )
