@@ -19,9 +19,9 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from flatmin.core.optimizers import OptimizerName, optimizer_named
 from flatmin.networks.convolutional import C1, C2, C3, C4
 from flatmin.networks.fully_connected import F1, F2
+from flatmin.optimizers.named import OptimizerName, optimizer_named
 
 BLANK = "\n\n"
 
