@@ -9,31 +9,44 @@ _HOMES = {
     "Augmentation": "flatmin.training.augmentation",
     "Classifier": "flatmin.training.classifier",
     "Conservative": "flatmin.training.methods.conservative",
+    "LAMB": "flatmin.optimizers.lamb",
+    "LARS": "flatmin.optimizers.lars",
     "Method": "flatmin.training.methods.method",
+    "RMSpropWarmUp": "flatmin.optimizers.rmsprop_warm_up",
     "Robust": "flatmin.training.methods.robust",
     "Stability": "flatmin.training.methods.stability",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
+    "rmsprop_share": "flatmin.optimizers.rmsprop_warm_up",
+    "slow_start": "flatmin.optimizers.rmsprop_warm_up",
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
 }
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
 __all__ = [
+    "LAMB",
+    "LARS",
     "Adversarial",
     "Augmentation",
     "Classifier",
     "Conservative",
     "Method",
+    "RMSpropWarmUp",
     "Robust",
     "Stability",
     "Trained",
     "TrainingSettings",
+    "rmsprop_share",
+    "slow_start",
     "start_network",
     "train",
 ]
 
 if TYPE_CHECKING:
+    from flatmin.optimizers.lamb import LAMB
+    from flatmin.optimizers.lars import LARS
+    from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share, slow_start
     from flatmin.training.augmentation import Augmentation
     from flatmin.training.classifier import Classifier
     from flatmin.training.methods.adversarial import Adversarial

@@ -73,6 +73,8 @@ def assert_same(first: Trained, second: Trained) -> None:
         {"method": Conservative(strength=0.1)},
         {"method": Conservative(), "optimizer": "sgd", "momentum": 0.5},
         {"method": Robust(rho=0.5)},
+        {"optimizer": "lars", "momentum": 0.9},
+        {"optimizer": "lamb"},
         {"method": Adversarial(epsilon=0.3)},
         {"method": Stability(sigma=0.5, weight=1.0)},
         {"precision": "bfloat16"},
