@@ -8,6 +8,7 @@ _HOMES = {
     "LAMB": "flatmin.optimizers.lamb",
     "LARS": "flatmin.optimizers.lars",
     "RMSpropWarmUp": "flatmin.optimizers.rmsprop_warm_up",
+    "SAM": "flatmin.optimizers.sam",
     "optimizer_named": "flatmin.optimizers.named",
     "rmsprop_share": "flatmin.optimizers.rmsprop_warm_up",
     "slow_start": "flatmin.optimizers.rmsprop_warm_up",
@@ -18,6 +19,7 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 __all__ = [
     "LAMB",
     "LARS",
+    "SAM",
     "RMSpropWarmUp",
     "optimizer_named",
     "rmsprop_share",
@@ -30,3 +32,4 @@ if TYPE_CHECKING:
     from flatmin.optimizers.lars import LARS
     from flatmin.optimizers.named import optimizer_named
     from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share, slow_start, steps_per_epoch
+    from flatmin.optimizers.sam import SAM

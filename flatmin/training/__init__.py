@@ -14,6 +14,8 @@ _HOMES = {
     "Method": "flatmin.training.methods.method",
     "RMSpropWarmUp": "flatmin.optimizers.rmsprop_warm_up",
     "Robust": "flatmin.training.methods.robust",
+    "SAM": "flatmin.optimizers.sam",
+    "SharpnessAware": "flatmin.training.methods.sharpness_aware",
     "Stability": "flatmin.training.methods.stability",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
@@ -27,6 +29,7 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 __all__ = [
     "LAMB",
     "LARS",
+    "SAM",
     "Adversarial",
     "Augmentation",
     "Classifier",
@@ -34,6 +37,7 @@ __all__ = [
     "Method",
     "RMSpropWarmUp",
     "Robust",
+    "SharpnessAware",
     "Stability",
     "Trained",
     "TrainingSettings",
@@ -47,12 +51,14 @@ if TYPE_CHECKING:
     from flatmin.optimizers.lamb import LAMB
     from flatmin.optimizers.lars import LARS
     from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share, slow_start
+    from flatmin.optimizers.sam import SAM
     from flatmin.training.augmentation import Augmentation
     from flatmin.training.classifier import Classifier
     from flatmin.training.methods.adversarial import Adversarial
     from flatmin.training.methods.conservative import Conservative
     from flatmin.training.methods.method import Method
     from flatmin.training.methods.robust import Robust
+    from flatmin.training.methods.sharpness_aware import SharpnessAware
     from flatmin.training.methods.stability import Stability
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train

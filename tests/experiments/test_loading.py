@@ -244,11 +244,11 @@ def test_value_is_read(load, text, key, expected):
         ("budget: 0", "budget must be positive, got 0."),
         (
             "variations: {a: {batch_size: 8, method: careful}}",
-            "variations.a.method must be one of adversarial, conservative, robust, stability, got 'careful'.",
+            "variations.a.method must be one of adversarial, conservative, robust, sam, stability, got 'careful'.",
         ),
         (
             "variations: {a: {batch_size: 8, method: {name: [1]}}}",
-            "variations.a.method must be one of adversarial, conservative, robust, stability, got [1].",
+            "variations.a.method must be one of adversarial, conservative, robust, sam, stability, got [1].",
         ),
         (
             "variations: {a: {batch_size: 8, method: {name: robust, rho: 0}}}",
