@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "flatmin"
 
 TRAINED = {
     *("core", "objective", "data", "networks", "curvature", "landscapes", "training", "sharpness", "measures"),
-    *("results", "symmetries"),
+    *("results", "symmetries", "optimizers"),
 }
 
 ALLOWED: dict[str, set[str]] = {
@@ -22,14 +22,15 @@ ALLOWED: dict[str, set[str]] = {
     "objective": {"core"},
     "speech": {"core"},
     "data": {"core", "speech"},
-    "networks": {"core"},
+    "optimizers": {"core"},
+    "networks": {"core", "optimizers"},
     "curvature": {"core", "objective"},
     "symmetries": {"core", "objective"},
     "landscapes": {"core", "objective"},
     "sharpness": {"core", "objective", "curvature"},
     "measures": {"core", "objective", "sharpness", "curvature", "symmetries"},
     "results": {"core", "data", "measures"},
-    "training": {"core", "objective", "data"},
+    "training": {"core", "objective", "data", "optimizers"},
     "callbacks": {"core", "objective", "curvature", "measures"},
     "figures": {"core", "measures", "results"},
     "report": {"core", "measures", "results", "figures"},

@@ -19,9 +19,10 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from flatmin.core.optimizers import OptimizerName, optimizer_named
 from flatmin.networks.convolutional import C1, C2, C3, C4
 from flatmin.networks.fully_connected import F1, F2
+from flatmin.optimizers.named import OptimizerName, optimizer_named
+from flatmin.optimizers.rmsprop_warm_up import steps_per_epoch
 
 BLANK = "\n\n"
 
@@ -34,9 +35,10 @@ class LightningNetwork(pl.LightningModule):
 
     Args:
         learning_rate: Constant step size.
-        optimizer: ``"adam"``, ``"sgd"`` or ``"adagrad"``.
+        optimizer: ``"adam"``, ``"sgd"``, ``"adagrad"``, ``"lars"``, ``"lamb"`` or ``"rmsprop_warm_up"``.
         num_classes: Outputs; by default those of the network's own data set.
-        momentum: Of ``"sgd"``.
+        momentum: Of ``"sgd"``, ``"lars"`` and ``"rmsprop_warm_up"``.
+        weight_decay: Of all of them, as :func:`~flatmin.optimizers.optimizer_named` says.
         options: What else the network takes: ``variant`` of C1 and C3, ``width`` and ``input_shape`` of F1 and F2.
 
     Raises:
@@ -62,6 +64,7 @@ class LightningNetwork(pl.LightningModule):
         num_classes: int | None = None,
         *,
         momentum: float = 0.0,
+        weight_decay: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -78,6 +81,7 @@ class LightningNetwork(pl.LightningModule):
                 "optimizer": optimizer,
                 "num_classes": classes,
                 "momentum": momentum,
+                "weight_decay": weight_decay,
                 **options,
             }
         )
@@ -120,13 +124,15 @@ class LightningNetwork(pl.LightningModule):
         self.log_dict(found, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets), sync_dist=True)
 
     def configure_optimizers(self) -> Optimizer:
-        """The optimiser over all trainable parameters, without schedule or weight decay."""
+        """The optimiser over all trainable parameters, without schedule."""
         chosen = self.hparams
         return optimizer_named(
             chosen["optimizer"],
             self.parameters(),
             learning_rate=chosen["learning_rate"],
             momentum=chosen["momentum"],
+            weight_decay=chosen.get("weight_decay", 0.0),
+            steps_per_epoch=steps_per_epoch(self._trainer) if chosen["optimizer"] == "rmsprop_warm_up" else None,
         )
 
 

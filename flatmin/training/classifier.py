@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from flatmin.core.optimizers import OptimizerName, optimizer_named
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
+from flatmin.optimizers.named import OptimizerName, optimizer_named
 from flatmin.training.augmentation import Augmentation
 from flatmin.training.methods.method import Criterion, Method
 from flatmin.training.settings import Training

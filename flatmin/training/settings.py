@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flatmin.core.checked import Checked, Misfit
 from flatmin.core.fields import Count, Epoch, Epochs, Positive
-from flatmin.core.optimizers import OptimizerName, check_momentum
+from flatmin.optimizers.named import OptimizerName, check_momentum
 from flatmin.training.augmentation import Augmentation
 from flatmin.training.methods import Method
 

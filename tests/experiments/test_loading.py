@@ -244,11 +244,11 @@ def test_value_is_read(load, text, key, expected):
         ("budget: 0", "budget must be positive, got 0."),
         (
             "variations: {a: {batch_size: 8, method: careful}}",
-            "variations.a.method must be one of adversarial, conservative, robust, stability, got 'careful'.",
+            "variations.a.method must be one of adversarial, conservative, robust, sam, stability, got 'careful'.",
         ),
         (
             "variations: {a: {batch_size: 8, method: {name: [1]}}}",
-            "variations.a.method must be one of adversarial, conservative, robust, stability, got [1].",
+            "variations.a.method must be one of adversarial, conservative, robust, sam, stability, got [1].",
         ),
         (
             "variations: {a: {batch_size: 8, method: {name: robust, rho: 0}}}",
@@ -296,7 +296,8 @@ def test_value_is_read(load, text, key, expected):
         # choices
         (
             "training: {optimizer: adma}",
-            "training.optimizer must be 'adam', 'sgd' or 'adagrad', got 'adma'; did you mean 'adam'?",
+            "training.optimizer must be 'adam', 'sgd', 'adagrad', 'lars', 'lamb' or 'rmsprop_warm_up', got 'adma'; "
+            "did you mean 'adam'?",
         ),
         (
             "slices: {splits: [train, tset]}",
@@ -309,7 +310,7 @@ def test_value_is_read(load, text, key, expected):
         # settings that do not fit together
         (
             "training: {momentum: 0.9}",
-            "training.momentum must be 0 with 'adam', got 0.9; only 'sgd' uses it.",
+            "training.momentum must be 0 with 'adam', got 0.9; only 'sgd', 'lars' and 'rmsprop_warm_up' use it.",
         ),
         (
             "slices: {planes: {batch_norm: [running]}}",
@@ -518,7 +519,7 @@ def test_an_override_can_add_the_regime_that_the_file_leaves_out(load):
         (
             ["training.optimizer=adagrad", "seeds=[0]"],
             "override training.optimizer=adagrad: training.momentum must be 0 with 'adagrad', got 0.9; "
-            "only 'sgd' uses it.",
+            "only 'sgd', 'lars' and 'rmsprop_warm_up' use it.",
         ),
         (
             ["data.examples=200"],

@@ -96,9 +96,9 @@ def test_optimizers_by_name(optimizer: str, kind: type, settings: dict[str, floa
 @pytest.mark.parametrize(
     ("name", "settings", "kind", "message"),
     [
-        ("F1", {"optimizer": "lion"}, ValueError, "`optimizer` must be one of 'adam', 'sgd', 'adagrad', got 'lion'"),
+        ("F1", {"optimizer": "lion"}, ValueError, "`optimizer` must be one of 'adam', 'sgd', 'adagrad', 'lars'"),
         ("F1", {"learning_rate": 0.0}, ValueError, "`learning_rate` must be positive, got 0.0"),
-        ("F1", {"momentum": 0.9}, ValueError, "`momentum` must be 0 with 'adam', got 0.9; only 'sgd' uses it"),
+        ("F1", {"momentum": 0.9}, ValueError, "`momentum` must be 0 with 'adam', got 0.9; only 'sgd', 'lars' and"),
         ("F1", {"num_classes": 0}, ValueError, "`num_classes` must be at least 1, got 0"),
         ("C2", {"variant": "paper"}, TypeError, "LightningC2 has no option 'variant'; C2's: none"),
         ("C1", {"width": 9}, TypeError, "LightningC1 has no option 'width'; C1's: variant"),

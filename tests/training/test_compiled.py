@@ -13,6 +13,7 @@ from flatmin.training import (
     Conservative,
     Method,
     Robust,
+    SharpnessAware,
     Stability,
     TrainingSettings,
     start_network,
@@ -23,7 +24,7 @@ from flatmin.training import (
 pytestmark = pytest.mark.slow
 
 Data = tuple[Pair, Pair]
-METHODS = [None, Conservative(), Robust(), Adversarial(), Stability()]
+METHODS = [None, Conservative(), Robust(), Adversarial(), Stability(), SharpnessAware(adaptive=True, m=8)]
 
 
 class Small(nn.Module):

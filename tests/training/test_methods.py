@@ -12,11 +12,23 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
-from flatmin.training import Adversarial, Conservative, Method, Robust, Stability, TrainingSettings, train
+from flatmin.training import (
+    Adversarial,
+    Conservative,
+    Method,
+    Robust,
+    SharpnessAware,
+    Stability,
+    TrainingSettings,
+    train,
+)
 
 Data = tuple[Pair, Pair]
 Fresh = Callable[[], nn.Module]
-METHODS: list[Method] = [Conservative(0.3, 3), Robust(0.2), Adversarial(0.1, 0.4), Stability(0.3, 0.5)]
+METHODS: list[Method] = [
+    *(Conservative(0.3, 3), Robust(0.2), Adversarial(0.1, 0.4), Stability(0.3, 0.5)),
+    *(SharpnessAware(0.3), SharpnessAware(0.5, adaptive=True, m=7)),
+]
 HESSIAN = np.array([[3.0, 1.0], [1.0, 2.0]])
 START = np.array([0.7, -1.3])
 
@@ -189,7 +201,9 @@ def test_stability_noise_has_the_given_spread() -> None:
     assert float(noisy.std()) == pytest.approx(0.04, rel=0.03) and abs(float(noisy.mean())) < 0.002
 
 
-@pytest.mark.parametrize("method", [Robust(2.0), Adversarial(), Stability(1.0)], ids=lambda method: method.name)
+@pytest.mark.parametrize(
+    "method", [Robust(2.0), Adversarial(), Stability(1.0), SharpnessAware(2.0)], ids=lambda method: method.name
+)
 def test_running_averages_hear_of_the_batch_as_it_is_once(method: Method, data: Data) -> None:
     torch.manual_seed(1)
     network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
@@ -271,6 +285,8 @@ def test_steps_fetch_no_number(method: Method | None, fresh: Fresh, data: Data) 
         (Conservative, {"strength": 0.0}, "`strength` must be positive, got 0.0."),
         (Conservative, {"iterations": 0}, "`iterations` must be at least 1, got 0."),
         (Robust, {"rho": -0.1}, "`rho` must be positive, got -0.1."),
+        (SharpnessAware, {"rho": 0.0}, "`rho` must be positive, got 0.0."),
+        (SharpnessAware, {"m": 0}, "`m` must be at least 1, got 0."),
         (Adversarial, {"epsilon": math.nan}, "`epsilon` must be positive, got nan."),
         (Adversarial, {"share": 0.0}, "`share` must lie in (0, 1], got 0.0."),
         (Adversarial, {"share": 1.1}, "`share` must lie in (0, 1], got 1.1."),

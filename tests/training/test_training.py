@@ -261,9 +261,9 @@ def test_other_optimizers_train_and_leave_frozen_weights(optimizer: str, fresh: 
         ({"evaluation_batch_size": 0}, ValueError, "`evaluation_batch_size` must be at least 1, got 0"),
         ({"min_improvement": 1.0}, ValueError, r"`min_improvement` must lie in \[0, 1\), got 1.0"),
         ({"min_improvement": math.nan}, ValueError, "`min_improvement` must lie in"),
-        ({"optimizer": "lion"}, ValueError, "`optimizer` must be one of 'adam', 'sgd', 'adagrad', got 'lion'"),
+        ({"optimizer": "lion"}, ValueError, "`optimizer` must be one of 'adam', 'sgd', 'adagrad', 'lars'"),
         ({"learning_rate": 0.0}, ValueError, "`learning_rate` must be positive, got 0.0"),
-        ({"momentum": 0.9}, ValueError, "`momentum` must be 0 with 'adam', got 0.9; only 'sgd' uses it"),
+        ({"momentum": 0.9}, ValueError, "`momentum` must be 0 with 'adam', got 0.9; only 'sgd', 'lars' and"),
         ({"momentum": -1.0, "optimizer": "sgd"}, ValueError, "`momentum` must lie in"),
     ],
 )

@@ -1,7 +1,6 @@
 """How a batch becomes a step of the optimiser: plain training, and what its relatives have in common."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -69,18 +68,3 @@ class Method(Checked):
 def trainable(network: "nn.Module") -> "list[nn.Parameter]":
     """The parameters that training moves."""
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-@contextmanager
-def running_averages_kept(network: "nn.Module") -> Iterator[None]:
-    """BatchNorm uses the batch's statistics in here as ever, but its running averages do not hear of them."""
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
-    for layer in layers:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.track_running_stats = True

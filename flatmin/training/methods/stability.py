@@ -10,7 +10,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from flatmin.core.fields import Positive
-from flatmin.training.methods.method import Criterion, Method, cross_entropy, running_averages_kept
+from flatmin.optimizers.running_averages import running_averages_kept
+from flatmin.training.methods.method import Criterion, Method, cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
