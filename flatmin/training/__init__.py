@@ -9,11 +9,13 @@ _HOMES = {
     "Augmentation": "flatmin.training.augmentation",
     "Classifier": "flatmin.training.classifier",
     "Conservative": "flatmin.training.methods.conservative",
+    "GradientNoise": "flatmin.training.methods.gradient_noise",
     "Method": "flatmin.training.methods.method",
     "Robust": "flatmin.training.methods.robust",
     "Stability": "flatmin.training.methods.stability",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
+    "matching_sigma": "flatmin.training.methods.gradient_noise",
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
 }
@@ -24,11 +26,13 @@ __all__ = [
     "Augmentation",
     "Classifier",
     "Conservative",
+    "GradientNoise",
     "Method",
     "Robust",
     "Stability",
     "Trained",
     "TrainingSettings",
+    "matching_sigma",
     "start_network",
     "train",
 ]
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from flatmin.training.classifier import Classifier
     from flatmin.training.methods.adversarial import Adversarial
     from flatmin.training.methods.conservative import Conservative
+    from flatmin.training.methods.gradient_noise import GradientNoise, matching_sigma
     from flatmin.training.methods.method import Method
     from flatmin.training.methods.robust import Robust
     from flatmin.training.methods.stability import Stability
