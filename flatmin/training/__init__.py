@@ -9,15 +9,29 @@ _HOMES = {
     "Augmentation": "flatmin.training.augmentation",
     "Classifier": "flatmin.training.classifier",
     "Conservative": "flatmin.training.methods.conservative",
+    "Decay": "flatmin.training.rates",
     "GradientNoise": "flatmin.training.methods.gradient_noise",
+    "GrowBatch": "flatmin.training.grow_batch",
+    "GrowingBatch": "flatmin.training.growing_batch",
+    "Growth": "flatmin.training.growing_batch",
     "Method": "flatmin.training.methods.method",
+    "RegimeAdaptation": "flatmin.training.rates",
     "Robust": "flatmin.training.methods.robust",
+    "Scaling": "flatmin.training.rates",
+    "SlowStart": "flatmin.training.rates",
     "Stability": "flatmin.training.methods.stability",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
+    "WarmUp": "flatmin.training.rates",
+    "corrected_momentum": "flatmin.training.rates",
+    "linear_scaling": "flatmin.training.rates",
     "matching_sigma": "flatmin.training.methods.gradient_noise",
+    "rate_schedule": "flatmin.training.schedules",
+    "regime_adaptation": "flatmin.training.rates",
+    "sqrt_scaling": "flatmin.training.rates",
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
+    "warm_up": "flatmin.training.schedules",
 }
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
@@ -26,25 +40,53 @@ __all__ = [
     "Augmentation",
     "Classifier",
     "Conservative",
+    "Decay",
     "GradientNoise",
+    "GrowBatch",
+    "GrowingBatch",
+    "Growth",
     "Method",
+    "RegimeAdaptation",
     "Robust",
+    "Scaling",
+    "SlowStart",
     "Stability",
     "Trained",
     "TrainingSettings",
+    "WarmUp",
+    "corrected_momentum",
+    "linear_scaling",
     "matching_sigma",
+    "rate_schedule",
+    "regime_adaptation",
+    "sqrt_scaling",
     "start_network",
     "train",
+    "warm_up",
 ]
 
 if TYPE_CHECKING:
     from flatmin.training.augmentation import Augmentation
     from flatmin.training.classifier import Classifier
+    from flatmin.training.grow_batch import GrowBatch
+    from flatmin.training.growing_batch import GrowingBatch, Growth
     from flatmin.training.methods.adversarial import Adversarial
     from flatmin.training.methods.conservative import Conservative
     from flatmin.training.methods.gradient_noise import GradientNoise, matching_sigma
     from flatmin.training.methods.method import Method
     from flatmin.training.methods.robust import Robust
     from flatmin.training.methods.stability import Stability
+    from flatmin.training.rates import (
+        Decay,
+        RegimeAdaptation,
+        Scaling,
+        SlowStart,
+        WarmUp,
+        corrected_momentum,
+        linear_scaling,
+        regime_adaptation,
+        sqrt_scaling,
+    )
+    from flatmin.training.schedules import rate_schedule, warm_up
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train
