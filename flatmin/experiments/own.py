@@ -1,9 +1,6 @@
 """A network, a data set or a loss of the user's own: from what a file says of it to what can be trained."""
 
-import inspect
 from collections.abc import Callable
-from copy import copy
-from functools import partial
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from flatmin.core.errors import ConfigError
 from flatmin.core.sources import Source, said, source
 from flatmin.data import Dataset, Split
 from flatmin.experiments.setups import Call
+from flatmin.objective import each
 
 Loss = Callable[[Any, Any], Tensor]
 EXAMPLE = ("inputs", "targets")
@@ -183,15 +181,7 @@ def each_of(loss: Loss, network: nn.Module, data: Dataset) -> Loss | None:
     """
     few = some_of_each_class(data.train)
     with torch.no_grad():
-        outputs = network.eval()(few.inputs)
-        for each in (unreduced(loss), one_by_one(loss)):
-            try:
-                values = each(outputs, few.targets) if each is not None else torch.empty(0)
-            except Exception:  # a form that the loss does not know: it may know the other
-                continue
-            if len(values) == len(few.targets) and torch.allclose(values.mean(), loss(outputs, few.targets)):
-                return each
-    return None
+        return each.each_of(loss, network.eval()(few.inputs), few.targets)
 
 
 def some_of_each_class(split: Split) -> Split:
@@ -201,37 +191,6 @@ def some_of_each_class(split: Split) -> Split:
         classes = sorted(set(split.targets.tolist()))[:MOST_CLASSES]
         chosen |= dict.fromkeys(int((split.targets == one).nonzero()[0]) for one in classes)
     return Split(split.inputs[[*chosen]], split.targets[[*chosen]])
-
-
-def unreduced(loss: Loss) -> Loss | None:
-    """The loss without its mean, if it can be asked for it."""
-    whole: Loss
-    if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
-        whole = copy(loss)
-        setattr(whole, "reduction", "none")  # noqa: B010
-    else:
-        try:
-            if "reduction" not in inspect.signature(loss).parameters:
-                return None
-        except (TypeError, ValueError):
-            return None
-        whole = partial(loss, **{"reduction": "none"})
-
-    def each(outputs: Any, targets: Any) -> Tensor:
-        values: Tensor = whole(outputs, targets)
-        return values.reshape(len(values), -1).mean(1)
-
-    return each
-
-
-def one_by_one(loss: Loss) -> Loss:
-    """The loss of batches of one example."""
-
-    def each(outputs: Any, targets: Any) -> Tensor:
-        pairs = zip(outputs.split(1), targets.split(1), strict=True)
-        return torch.stack([loss(output, target) for output, target in pairs])
-
-    return each
 
 
 def check_start(key: str, first: nn.Module, second: nn.Module) -> None:

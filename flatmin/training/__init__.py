@@ -9,20 +9,36 @@ _HOMES = {
     "Augmentation": "flatmin.training.augmentation",
     "Classifier": "flatmin.training.classifier",
     "Conservative": "flatmin.training.methods.conservative",
+    "Decay": "flatmin.training.rates",
+    "GradientNoise": "flatmin.training.methods.gradient_noise",
+    "GrowBatch": "flatmin.training.grow_batch",
+    "GrowingBatch": "flatmin.training.growing_batch",
+    "Growth": "flatmin.training.growing_batch",
     "LAMB": "flatmin.optimizers.lamb",
     "LARS": "flatmin.optimizers.lars",
     "Method": "flatmin.training.methods.method",
     "RMSpropWarmUp": "flatmin.optimizers.rmsprop_warm_up",
+    "RegimeAdaptation": "flatmin.training.rates",
     "Robust": "flatmin.training.methods.robust",
     "SAM": "flatmin.optimizers.sam",
+    "Scaling": "flatmin.training.rates",
     "SharpnessAware": "flatmin.training.methods.sharpness_aware",
+    "SlowStart": "flatmin.training.rates",
     "Stability": "flatmin.training.methods.stability",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
+    "WarmUp": "flatmin.training.rates",
+    "corrected_momentum": "flatmin.training.rates",
+    "linear_scaling": "flatmin.training.rates",
+    "matching_sigma": "flatmin.training.methods.gradient_noise",
+    "rate_schedule": "flatmin.training.schedules",
+    "regime_adaptation": "flatmin.training.rates",
     "rmsprop_share": "flatmin.optimizers.rmsprop_warm_up",
     "slow_start": "flatmin.optimizers.rmsprop_warm_up",
+    "sqrt_scaling": "flatmin.training.rates",
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
+    "warm_up": "flatmin.training.schedules",
 }
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
@@ -34,17 +50,33 @@ __all__ = [
     "Augmentation",
     "Classifier",
     "Conservative",
+    "Decay",
+    "GradientNoise",
+    "GrowBatch",
+    "GrowingBatch",
+    "Growth",
     "Method",
     "RMSpropWarmUp",
+    "RegimeAdaptation",
     "Robust",
+    "Scaling",
     "SharpnessAware",
+    "SlowStart",
     "Stability",
     "Trained",
     "TrainingSettings",
+    "WarmUp",
+    "corrected_momentum",
+    "linear_scaling",
+    "matching_sigma",
+    "rate_schedule",
+    "regime_adaptation",
     "rmsprop_share",
     "slow_start",
+    "sqrt_scaling",
     "start_network",
     "train",
+    "warm_up",
 ]
 
 if TYPE_CHECKING:
@@ -54,11 +86,26 @@ if TYPE_CHECKING:
     from flatmin.optimizers.sam import SAM
     from flatmin.training.augmentation import Augmentation
     from flatmin.training.classifier import Classifier
+    from flatmin.training.grow_batch import GrowBatch
+    from flatmin.training.growing_batch import GrowingBatch, Growth
     from flatmin.training.methods.adversarial import Adversarial
     from flatmin.training.methods.conservative import Conservative
+    from flatmin.training.methods.gradient_noise import GradientNoise, matching_sigma
     from flatmin.training.methods.method import Method
     from flatmin.training.methods.robust import Robust
     from flatmin.training.methods.sharpness_aware import SharpnessAware
     from flatmin.training.methods.stability import Stability
+    from flatmin.training.rates import (
+        Decay,
+        RegimeAdaptation,
+        Scaling,
+        SlowStart,
+        WarmUp,
+        corrected_momentum,
+        linear_scaling,
+        regime_adaptation,
+        sqrt_scaling,
+    )
+    from flatmin.training.schedules import rate_schedule, warm_up
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train

@@ -12,11 +12,23 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from flatmin.core.checked import Checked
-from flatmin.training import Augmentation, Conservative, Method, TrainingSettings
+from flatmin.training import (
+    Augmentation,
+    Conservative,
+    Decay,
+    GrowingBatch,
+    Method,
+    RegimeAdaptation,
+    Scaling,
+    SlowStart,
+    TrainingSettings,
+    WarmUp,
+)
 from flatmin.training.methods import methods
 from flatmin.training.settings import ALWAYS_NAMED, Training
 
 DECLARED: list[type[Checked]] = [Training, Augmentation, *methods().values()]
+DECLARED += [Decay, GrowingBatch, RegimeAdaptation, Scaling, SlowStart, WarmUp]
 VALUES = (
     *(-1, -0.0, 0, 1, 2, 180, 181, 0.5, 1.0, 1e-9, math.nan, math.inf, -math.inf),
     *(True, False, None, "x", "sgd", "adam", "bfloat16", "robust", (), (1,), [], {}),

@@ -15,6 +15,7 @@ from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
 from flatmin.training import (
     Adversarial,
     Conservative,
+    GradientNoise,
     Method,
     Robust,
     SharpnessAware,
@@ -28,6 +29,7 @@ Fresh = Callable[[], nn.Module]
 METHODS: list[Method] = [
     *(Conservative(0.3, 3), Robust(0.2), Adversarial(0.1, 0.4), Stability(0.3, 0.5)),
     *(SharpnessAware(0.3), SharpnessAware(0.5, adaptive=True, m=7)),
+    GradientNoise(like=4),
 ]
 HESSIAN = np.array([[3.0, 1.0], [1.0, 2.0]])
 START = np.array([0.7, -1.3])
@@ -290,6 +292,8 @@ def test_steps_fetch_no_number(method: Method | None, fresh: Fresh, data: Data) 
         (Adversarial, {"epsilon": math.nan}, "`epsilon` must be positive, got nan."),
         (Adversarial, {"share": 0.0}, "`share` must lie in (0, 1], got 0.0."),
         (Adversarial, {"share": 1.1}, "`share` must lie in (0, 1], got 1.1."),
+        (GradientNoise, {"sigma": 0.0}, "`sigma` must be positive, got 0.0."),
+        (GradientNoise, {"like": 0}, "`like` must be at least 1, got 0."),
         (Stability, {"sigma": 0.0}, "`sigma` must be positive, got 0.0."),
         (Stability, {"weight": math.inf}, "`weight` must be finite, got inf."),
     ],

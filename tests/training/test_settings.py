@@ -10,7 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from flatmin.data.batches import Pair
-from flatmin.training import Adversarial, Augmentation, Conservative, Robust, Stability, TrainingSettings, train
+from flatmin.training import (
+    Adversarial,
+    Augmentation,
+    Conservative,
+    GradientNoise,
+    Robust,
+    Stability,
+    TrainingSettings,
+    train,
+)
 
 Data = tuple[Pair, Pair]
 Fresh = Callable[[], nn.Module]
@@ -40,6 +49,7 @@ def test_plain_settings_are_described_as_they_ever_were() -> None:
         ({"method": Robust()}, {"method": {"name": "robust", "rho": 0.05}}),
         ({"method": Adversarial()}, {"method": {"name": "adversarial", "epsilon": 0.1, "share": 0.5}}),
         ({"method": Stability()}, {"method": {"name": "stability", "sigma": 0.04, "weight": 0.01}}),
+        ({"method": GradientNoise()}, {"method": {"name": "gradient_noise", "sigma": None, "like": 256}}),
         ({"snapshots": (20, 0, 20)}, {"snapshots": [0, 20]}),
         ({"precision": "bfloat16"}, {"precision": "bfloat16"}),
         ({"precision": "float32", "snapshots": (), "method": None}, {}),

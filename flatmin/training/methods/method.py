@@ -35,12 +35,14 @@ class Method(Checked):
     Attributes:
         name: What a file calls it; each class has one.
         needs_classes: Whether it cannot do with real targets.
+        needs_each: Whether it cannot do with a criterion that is no mean over examples.
     """
 
     _: KW_ONLY
     name: str = "plain"
 
     needs_classes: ClassVar[bool] = False
+    needs_each: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
