@@ -14,6 +14,7 @@ _HOMES = {
     "Stability": "flatmin.training.methods.stability",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
+    "ghost_batch_norm": "flatmin.training.ghost_batches",
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
 }
@@ -29,6 +30,7 @@ __all__ = [
     "Stability",
     "Trained",
     "TrainingSettings",
+    "ghost_batch_norm",
     "start_network",
     "train",
 ]
@@ -36,6 +38,7 @@ __all__ = [
 if TYPE_CHECKING:
     from flatmin.training.augmentation import Augmentation
     from flatmin.training.classifier import Classifier
+    from flatmin.training.ghost_batches import ghost_batch_norm
     from flatmin.training.methods.adversarial import Adversarial
     from flatmin.training.methods.conservative import Conservative
     from flatmin.training.methods.method import Method
