@@ -7,6 +7,7 @@ from flatmin.core.lazy import on_first_use
 _HOMES = {
     "Adversarial": "flatmin.training.methods.adversarial",
     "Augmentation": "flatmin.training.augmentation",
+    "Averaging": "flatmin.training.averaging",
     "Classifier": "flatmin.training.classifier",
     "Conservative": "flatmin.training.methods.conservative",
     "Method": "flatmin.training.methods.method",
@@ -14,7 +15,10 @@ _HOMES = {
     "Stability": "flatmin.training.methods.stability",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
+    "WeightAverage": "flatmin.training.weight_average",
+    "averaged": "flatmin.training.averaging",
     "ghost_batch_norm": "flatmin.training.ghost_batches",
+    "reestimate_batch_norm": "flatmin.training.batch_statistics",
     "start_network": "flatmin.training.trainer",
     "train": "flatmin.training.trainer",
 }
@@ -23,6 +27,7 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 __all__ = [
     "Adversarial",
     "Augmentation",
+    "Averaging",
     "Classifier",
     "Conservative",
     "Method",
@@ -30,13 +35,18 @@ __all__ = [
     "Stability",
     "Trained",
     "TrainingSettings",
+    "WeightAverage",
+    "averaged",
     "ghost_batch_norm",
+    "reestimate_batch_norm",
     "start_network",
     "train",
 ]
 
 if TYPE_CHECKING:
     from flatmin.training.augmentation import Augmentation
+    from flatmin.training.averaging import Averaging, averaged
+    from flatmin.training.batch_statistics import reestimate_batch_norm
     from flatmin.training.classifier import Classifier
     from flatmin.training.ghost_batches import ghost_batch_norm
     from flatmin.training.methods.adversarial import Adversarial
@@ -46,3 +56,4 @@ if TYPE_CHECKING:
     from flatmin.training.methods.stability import Stability
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train
+    from flatmin.training.weight_average import WeightAverage
