@@ -7,6 +7,7 @@ from flatmin.core.lazy import on_first_use
 _HOMES = {
     "Adversarial": "flatmin.training.methods.adversarial",
     "Augmentation": "flatmin.training.augmentation",
+    "Averaging": "flatmin.training.averaging",
     "Classifier": "flatmin.training.classifier",
     "Conservative": "flatmin.training.methods.conservative",
     "Decay": "flatmin.training.rates",
@@ -28,10 +29,14 @@ _HOMES = {
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
     "WarmUp": "flatmin.training.rates",
+    "WeightAverage": "flatmin.training.weight_average",
+    "averaged": "flatmin.training.averaging",
     "corrected_momentum": "flatmin.training.rates",
+    "ghost_batch_norm": "flatmin.training.ghost_batches",
     "linear_scaling": "flatmin.training.rates",
     "matching_sigma": "flatmin.training.methods.gradient_noise",
     "rate_schedule": "flatmin.training.schedules",
+    "reestimate_batch_norm": "flatmin.training.batch_statistics",
     "regime_adaptation": "flatmin.training.rates",
     "rmsprop_share": "flatmin.optimizers.rmsprop_warm_up",
     "slow_start": "flatmin.optimizers.rmsprop_warm_up",
@@ -48,6 +53,7 @@ __all__ = [
     "SAM",
     "Adversarial",
     "Augmentation",
+    "Averaging",
     "Classifier",
     "Conservative",
     "Decay",
@@ -66,10 +72,14 @@ __all__ = [
     "Trained",
     "TrainingSettings",
     "WarmUp",
+    "WeightAverage",
+    "averaged",
     "corrected_momentum",
+    "ghost_batch_norm",
     "linear_scaling",
     "matching_sigma",
     "rate_schedule",
+    "reestimate_batch_norm",
     "regime_adaptation",
     "rmsprop_share",
     "slow_start",
@@ -85,7 +95,10 @@ if TYPE_CHECKING:
     from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share, slow_start
     from flatmin.optimizers.sam import SAM
     from flatmin.training.augmentation import Augmentation
+    from flatmin.training.averaging import Averaging, averaged
+    from flatmin.training.batch_statistics import reestimate_batch_norm
     from flatmin.training.classifier import Classifier
+    from flatmin.training.ghost_batches import ghost_batch_norm
     from flatmin.training.grow_batch import GrowBatch
     from flatmin.training.growing_batch import GrowingBatch, Growth
     from flatmin.training.methods.adversarial import Adversarial
@@ -109,3 +122,4 @@ if TYPE_CHECKING:
     from flatmin.training.schedules import rate_schedule, warm_up
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train
+    from flatmin.training.weight_average import WeightAverage
