@@ -98,7 +98,7 @@ class TrainingStep:
         """Train, going on from the checkpoint in ``folder`` if there is one."""
         logger = workplace.logger(self)
         trained = self.trained(workplace, (workplace.train, workplace.test), folder, advance, logger)
-        last = trained.rows[-1]
+        last = trained.final
         scores = {name: value for name, value in last.items() if name != "epoch"}
         chance = trained.status != "diverged" and at_chance(last["train_accuracy"], workplace.train.targets)
         ending = {"status": CHANCE if chance else trained.status, "epochs": trained.epochs, **scores}

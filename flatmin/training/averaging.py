@@ -16,10 +16,10 @@ weights, not to their mean, without a word.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from flatmin.core.checked import Checked, Misfit
 from flatmin.core.checks import whole, within
@@ -50,6 +50,10 @@ class Averaging(Checked):
             whole("start", self.start, minimum=1)
         else:
             within("start", self.start, gt=0, le=1)
+
+    def stretched(self, by: Fraction | float) -> Self:
+        """The same for a training ``by`` times as long; a share stays."""
+        return replace(self, start=max(1, ceil(self.start * by))) if isinstance(self.start, int) else self
 
     def epochs(self, total: int) -> range:
         """The epochs of a training of ``total`` epochs after which the weights count.

@@ -1,6 +1,6 @@
 """A Lightning module around any network, and the data module that feeds it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,17 +14,22 @@ from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed
 from flatmin.optimizers.named import OptimizerName, optimizer_named
 from flatmin.training.augmentation import Augmentation
 from flatmin.training.methods.method import Criterion, Method
+from flatmin.training.rates import RateFactor
+from flatmin.training.schedules import rate_schedule
 from flatmin.training.settings import Training
 
 
 class Classifier(pl.LightningModule):
-    """A mean loss of ``network``, minimised without schedule or weight decay.
+    """A mean loss of ``network``, minimised.
 
     Args:
         network: Any module.
         optimizer: As in :class:`flatmin.training.settings.Training`.
         learning_rate: As there.
         momentum: As there.
+        weight_decay: As there.
+        schedule: What the learning rate is multiplied by in the course of training.
+        steps_per_epoch: Batches in each epoch, for a schedule and for optimisers that go by epochs.
         method: How a batch becomes a step; ``None`` is plain training.
         criterion: The mean loss of a batch.
 
@@ -40,12 +45,18 @@ class Classifier(pl.LightningModule):
         optimizer: OptimizerName = Training.optimizer,
         learning_rate: float = Training.learning_rate,
         momentum: float = Training.momentum,
+        weight_decay: float = Training.weight_decay,
+        schedule: Sequence[RateFactor] = (),
+        steps_per_epoch: Sequence[int] = (),
         method: Method | None = None,
         criterion: Criterion = cross_entropy,
     ) -> None:
         super().__init__()
         self.network, self._criterion = network, (criterion,)
-        self.settings = Training(optimizer=optimizer, learning_rate=learning_rate, momentum=momentum)
+        self.settings = Training(
+            optimizer=optimizer, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay
+        )
+        self.schedule, self.steps_per_epoch = tuple(schedule), list(steps_per_epoch)
         self.method = method or Method()
 
     @property
@@ -73,16 +84,24 @@ class Classifier(pl.LightningModule):
         assert optimizer_closure is not None
         self.method.step(self.network, optimizer, optimizer_closure)
 
-    def configure_optimizers(self) -> Optimizer:
-        """The optimiser over all trainable parameters (one fused kernel a step where torch has it)."""
+    def configure_optimizers(self) -> Any:
+        """The optimiser of all trainable parameters (one fused kernel a step where torch has it), and its schedule."""
         chosen = self.settings
-        return optimizer_named(
+        optimizer = optimizer_named(
             chosen.optimizer,
             self.network.parameters(),
             learning_rate=chosen.learning_rate,
             momentum=chosen.momentum,
+            weight_decay=chosen.weight_decay,
+            steps_per_epoch=self.steps_per_epoch[0] if self.steps_per_epoch else None,
             fused=True,
         )
+        if not self.schedule:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": rate_schedule(optimizer, self.steps_per_epoch, *self.schedule),
+        }
 
 
 class SeededBatches(ShuffledBatches):

@@ -33,6 +33,7 @@ class RecordKeeper(pl.Callback):
         patience: Epochs to wait; ``None`` uses the whole budget.
         min_improvement: Share by which the best loss must fall to count.
         on_epoch: Called with each new row.
+        stop_at_accuracy: Training accuracy, in the first reading, that ends the training; ``None`` for none.
         criterion: The mean loss of a batch.
     """
 
@@ -44,9 +45,10 @@ class RecordKeeper(pl.Callback):
         patience: int | None,
         min_improvement: float,
         on_epoch: Callable[[EpochRow], None],
+        stop_at_accuracy: float | None = None,
         criterion: Criterion = F.cross_entropy,
     ) -> None:
-        self.criterion = criterion
+        self.criterion, self.stop_at_accuracy = criterion, stop_at_accuracy
         self.train, self.test = train, test
         self.patience, self.min_improvement = patience, min_improvement
         self.on_epoch = on_epoch
@@ -64,10 +66,21 @@ class RecordKeeper(pl.Callback):
         row = self._write_down(trainer, pl_module, trainer.current_epoch + 1)
         if not math.isfinite(row["train_loss"]):
             self.status, trainer.should_stop = "diverged", True
+        elif self.stop_at_accuracy is not None and row["train_accuracy"] >= self.stop_at_accuracy:
+            self.status, trainer.should_stop = "reached", True
         elif self._stopped_improving():
             self.status, trainer.should_stop = "plateau", True
 
     def _write_down(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> EpochRow:
+        row = self.measured(module, epoch)
+        self.rows.append(row)
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(row, step=epoch)
+        self.on_epoch(row)
+        return row
+
+    def measured(self, module: pl.LightningModule, epoch: int) -> EpochRow:
+        """The row of the network as it is."""
         row: EpochRow = {"epoch": epoch}
         for split in ("train", "test"):
             objective = self._objective(module, split, "batch")
@@ -76,10 +89,6 @@ class RecordKeeper(pl.Callback):
                 averaged = self._objective(module, split, "running").evaluate()
             row |= {f"{split}_loss": score.loss, f"{split}_accuracy": score.accuracy}
             row |= {f"running_{split}_loss": averaged.loss, f"running_{split}_accuracy": averaged.accuracy}
-        self.rows.append(row)
-        if trainer.logger is not None:
-            trainer.logger.log_metrics(row, step=epoch)
-        self.on_epoch(row)
         return row
 
     def _objective(self, module: pl.LightningModule, split: str, reading: str) -> Objective:

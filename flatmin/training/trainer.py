@@ -24,10 +24,13 @@ from flatmin.objective.channels import channels_last, is_convolutional
 from flatmin.objective.parameters import Layout
 from flatmin.training.checkpoints import AtomicCheckpointIO, Resumption
 from flatmin.training.classifier import Classifier, EpochData
+from flatmin.training.ghost_batches import ghost_batch_norm
+from flatmin.training.grow_batch import GrowBatch
 from flatmin.training.methods.method import Criterion
 from flatmin.training.record_keeping import EpochRow, Pulse, RecordKeeper, Saver
 from flatmin.training.settings import TrainingSettings
 from flatmin.training.snapshots import Snapshots, State, state_of
+from flatmin.training.weight_average import WeightAverage
 
 CHECKPOINT_SECONDS = 10.0
 PULSE_SECONDS = 1.0
@@ -43,6 +46,8 @@ class Trained:
         status: How training ended.
         distance_from_start: Euclidean distance of the trained parameters from where :func:`train` found them.
         snapshots: The state after each epoch of ``settings.snapshots`` that was reached.
+        averaged: What would be its row: of a network that ended as a mean of weights; ``None`` of any other, whose last
+            row it is.
     """
 
     state: State
@@ -50,6 +55,12 @@ class Trained:
     status: str
     distance_from_start: float
     snapshots: dict[int, State] = field(default_factory=dict)
+    averaged: EpochRow | None = None
+
+    @property
+    def final(self) -> EpochRow:
+        """The row of the network that is left."""
+        return self.averaged or self.rows[-1]
 
     @property
     def epochs(self) -> int:
@@ -103,7 +114,8 @@ def train(
 
     Returns:
         The trained network; ``status`` is ``"finished"`` (the budget is spent), ``"plateau"`` (the training loss has
-        stopped improving) or ``"diverged"`` (it is no longer finite).
+        stopped improving), ``"reached"`` (so has the training accuracy that was asked for) or ``"diverged"`` (the loss
+        is no longer finite).
 
     Raises:
         ResultsError: If the checkpoint is damaged, of another training or cannot be written.
@@ -125,11 +137,16 @@ def train(
         patience=settings.patience,
         min_improvement=settings.min_improvement,
         on_epoch=on_epoch,
+        stop_at_accuracy=settings.stop_at_accuracy,
         criterion=criterion,
     )
+    if settings.ghost_batch_norm is not None:
+        ghost_batch_norm(network, settings.ghost_batch_norm)
     snapshots = Snapshots(network, settings.snapshots, checkpoint)
     others: list[pl.Callback] = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
     others += [Pulse(on_pulse, every=PULSE_SECONDS)] if on_pulse else []
+    growth, average = settings.growth(len(train_data.targets)), settings.averaging and WeightAverage(settings.averaging)
+    others += [callback for callback in (growth and GrowBatch(growth), average) if callback]
     resume = checkpoint if checkpoint and checkpoint.exists() else None
     resumption = Resumption(resume)
     classifier = Classifier(
@@ -137,6 +154,9 @@ def train(
         optimizer=settings.optimizer,
         learning_rate=settings.learning_rate,
         momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        schedule=[part for part in (settings.warm_up, settings.decay, settings.slow_start, growth) if part],
+        steps_per_epoch=settings.steps_per_epoch(len(train_data.targets)),
         method=settings.method,
         criterion=criterion,
     )
@@ -149,9 +169,10 @@ def train(
             trainer.fit(classifier, datamodule=data, ckpt_path=resume and str(resume))
         if trainer.interrupted:
             raise KeyboardInterrupt
-    network.to(device)  # Lightning leaves it on the CPU
+        network.to(device)  # Lightning leaves it on the CPU
+        mean = keeper.measured(classifier, trainer.current_epoch) if average and average.count else None
     moved = layout.flatten(dict(network.named_parameters())) - start
-    return Trained(state_of(network), keeper.rows, keeper.status, norm(moved), snapshots.states)
+    return Trained(state_of(network), keeper.rows, keeper.status, norm(moved), snapshots.states, mean)
 
 
 @contextmanager
@@ -204,6 +225,7 @@ def _quiet_trainer(
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         logger=logger or False,
+        gradient_clip_val=settings.gradient_clip,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -1,11 +1,16 @@
 """Cutting an experiment to a share of its work, and saying what is reduced."""
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
 from flatmin.core.fields import Section
 from flatmin.data import Dataset
 from flatmin.experiments.budget import cut, portion
 from flatmin.experiments.setups import Call
 from flatmin.results.remarks import BEGINNINGS, Remark
 from flatmin.studies.comparison.settings import Comparison, paper_regimes
+from flatmin.training.settings import Training
 
 PAPER_EPOCHS = 100
 PAPER_BATCHES = {name: regime.batch_size for name, regime in paper_regimes().items()}
@@ -25,7 +30,7 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
         return experiment
     return experiment.model_copy(
         update={
-            "training": cut(experiment.training, share),
+            "training": training_within(experiment.training, share),
             "variations": {
                 name: variation.model_copy(
                     update={"start": cut(variation.start, share), "training": changes_within(variation.training, share)}
@@ -38,12 +43,25 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
     )
 
 
+def training_within(training: Training, share: float) -> Training:
+    """A training with a share of its epochs, and its schedule with it."""
+    phases = {field.name: getattr(training, field.name) for field in fields(training)}
+    whole: Training = cut(replace(training, **stretched(phases, share)), share)
+    return whole
+
+
 def changes_within(changes: Section | None, share: float) -> Section | None:
     """The changes of a variation with a share of the epochs that they name; what they leave out stays left out."""
     if changes is None:
         return None
+    named = {name: getattr(changes, name) for name in changes.model_fields_set}
     whole = cut(changes, share)
-    return changes.model_copy(update={name: getattr(whole, name) for name in changes.model_fields_set})
+    return changes.model_copy(update={name: getattr(whole, name) for name in named} | stretched(named, share))
+
+
+def stretched(settings: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """The settings that are phases of a training, with a share of their length."""
+    return {name: value.stretched(share) for name, value in settings.items() if hasattr(value, "stretched")}
 
 
 def examples_left(experiment: Comparison, examples: int) -> int:

@@ -24,6 +24,7 @@ from flatmin.experiments.slices import Slices
 from flatmin.measures import Measure, measures
 from flatmin.measures.measure import MeasureSettings
 from flatmin.training.augmentation import Augmentation
+from flatmin.training.rates import Scaling, regime_adaptation
 from flatmin.training.settings import Training
 
 RegimeName = Literal["small_batch", "large_batch"]
@@ -78,6 +79,10 @@ class Variation(Section):
         method: ``conservative`` is Table 7; ``robust``, ``adversarial`` and ``stability`` are appendix E.3.
         start: Where it starts, if not at the start of its seed.
         training: What it is trained with in place of what the experiment's ``training`` says.
+        scaling: What the learning rate is multiplied by, of the ratio of its batch to the small one (256 where there is
+            none): ``linear`` is all of it (Goyal et al., 2017), ``sqrt`` its root (Hoffer et al., 2017).
+        regime_adaptation: Every phase of the training is stretched until it has as many updates as with the small batch
+            (Hoffer et al., 2017).
     """
 
     batch_size: BatchSizes
@@ -85,12 +90,16 @@ class Variation(Section):
     method: AnyMethod | None = None
     start: Start | None = None
     training: Changes | None = None
+    scaling: Literal["linear", "sqrt"] | None = None
+    regime_adaptation: bool = False
 
     def trained_by(self, training: Training) -> Training:
         """The experiment's training with this variation's changes.
 
         Raises:
             Misfit: If they do not go together.
+
+        What depends on the batch size comes later, see :meth:`for_batch`.
         """
         changes = self.training
         return (
@@ -98,6 +107,18 @@ class Variation(Section):
             if changes
             else training
         )
+
+    def for_batch(self, training: Training, batch_size: int, base: int, examples: int) -> Training:
+        """That training for a batch, with what the file says of batches of ``base``."""
+        if self.scaling is not None:
+            rate = Scaling(self.scaling, base).learning_rate(training.learning_rate, batch_size)
+            training = replace(training, learning_rate=rate)
+        if self.regime_adaptation:
+            sizes = {"batch_size": batch_size, "base": base, "examples": examples}
+            phases = {name: phase for name in PHASES if (phase := getattr(training, name)) is not None}
+            epochs, stretched = regime_adaptation(training.epochs, *phases.values(), **sizes)
+            training = replace(training, epochs=epochs, **dict(zip(phases, stretched, strict=True)))
+        return training
 
 
 def paper_regimes() -> dict[RegimeName, Regime]:

@@ -12,6 +12,7 @@ from flatmin.data.batches import resolved_size
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.studies.comparison.settings import Comparison
 from flatmin.training import TrainingSettings
+from flatmin.training.rates import BASE
 from flatmin.training.settings import Training
 
 Trainings = dict[int, dict[str, TrainingStep]]
@@ -71,12 +72,14 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
 
     A list of batch sizes or of epochs to start from stands for several networks, whose names end with theirs.
     """
+    small = experiment.regimes.get("small_batch")
+    base = batch_size("regimes.small_batch", small.batch_size, examples) if small else min(BASE, examples)
     for key, variation in experiment.variations.items():
         listed = isinstance(variation.batch_size, tuple)
         for entry in variation.batch_size if isinstance(variation.batch_size, tuple) else (variation.batch_size,):
             size = batch_size(f"variations.{key}", entry, examples)
             name = f"{key}_{size}" if listed else key
-            training = variation.trained_by(experiment.training)
+            training = variation.for_batch(variation.trained_by(experiment.training), size, base, examples)
             settings = settings_of(training, size, augmentation=variation.augmentation, method=variation.method)
             if variation.start is None:
                 yield name, settings, None

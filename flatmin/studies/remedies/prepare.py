@@ -51,10 +51,28 @@ def plan(experiment: Remedies, dataset: Dataset, own: Mapping[str, dict[str, Any
         tried = {
             name: candidates(step, experiment.tuning, validation)
             for name, step in ways.items()
-            if name != LARGE or SMALL not in ways
+            if SMALL not in ways or name in own_rates(experiment)
         }
     tuned = {seed: tuned_ways(ways, tried) for seed, ways in found.items()}
     return [*(one for several in tried.values() for one in several), *steps_of(experiment, tuned, available)]
+
+
+def own_rates(experiment: Remedies) -> list[str]:
+    """The ways whose learning rate is tuned on its own.
+
+    The others have the small batch's: the large batch, what a rule makes of it, what has as many updates, and what
+    begins with the small batch.
+    """
+    return [
+        SMALL,
+        *(
+            name
+            for name, way in experiment.variations.items()
+            if not (
+                way.scaling or way.regime_adaptation or way.start or way.trained_by(experiment.training).growing_batch
+            )
+        ),
+    ]
 
 
 def validation_of(tuning: Tuning, available: int) -> int:

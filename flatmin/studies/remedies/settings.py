@@ -25,8 +25,9 @@ class Remedies(Comparison):
     """Small batches, large batches, and large batches with each remedy.
 
     The large batch is trained with the small batch's learning rate, as Keskar et al. (2017) do: nothing but the batch
-    differs. A variation with nothing but a batch size is the large batch with a learning rate of its own, what tuning
-    alone does; every other has its own too.
+    differs. What a scaling rule makes of that rate is not tuned either, for that is what rules are for; nor is what has
+    as many updates as the small batch, or begins with it. Every other way has a learning rate of its own; a variation
+    with nothing but a batch size shows what tuning alone does.
 
     Attributes:
         kind: ``remedies``.

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from flatmin.core.cuts import cuts
 from flatmin.data.batches import Pair
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.step import Outcome, Workplace
@@ -57,7 +56,7 @@ class Candidate(TrainingStep):
         cut = len(targets) - self.validation
         data = Pair(inputs[:cut], targets[:cut]), Pair(inputs[cut:], targets[cut:])
         trained = self.trained(workplace, data, folder, advance)
-        last = {name.replace("test", "validation"): value for name, value in trained.rows[-1].items()}
+        last = {name.replace("test", "validation"): value for name, value in trained.final.items()}
         row = {"status": trained.status, "epochs": trained.epochs, **last}
         return Outcome(result=row, tables={TUNING: pd.DataFrame([row])})
 
@@ -151,5 +150,5 @@ def best(tried: Sequence[tuple[Candidate, Mapping[str, Any]]]) -> Candidate:
 def work(step: TrainingStep, epochs: int) -> dict[str, float]:
     """Updates of the weights, and gradients of single examples, over so many epochs."""
     settings, examples = step.settings, int(step.data["examples"])
-    updates = epochs * len(cuts(examples, settings.batch_size))
+    updates = sum(settings.steps_per_epoch(examples)[:epochs])
     return {"updates": float(updates), "gradients": float(epochs * examples * getattr(settings.method, "gradients", 1))}

@@ -7,7 +7,7 @@ numbers, and name no epsilon.
 """
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from flatmin.core.fields import Positive, Share
 from flatmin.optimizers.running_averages import running_averages_kept
@@ -37,6 +37,8 @@ class Adversarial(Method):
     share: Share = 0.5
     _: KW_ONLY
     name: Literal["adversarial"] = "adversarial"
+
+    gradients: ClassVar[float] = 3.0
 
     def loss(self, network: "nn.Module", batch: "Pair", criterion: Criterion = cross_entropy) -> "Tensor":
         """The weighted mean of both losses."""

@@ -37,6 +37,11 @@ class Conservative(Method):
     _: KW_ONLY
     name: Literal["conservative"] = "conservative"
 
+    @property
+    def gradients(self) -> float:  # type: ignore[override]
+        """One an iteration."""
+        return float(self.iterations)
+
     def step(self, network: "nn.Module", optimizer: "Optimizer | LightningOptimizer", closure: Closure) -> None:
         """``iterations`` steps on the loss of the batch plus the pull."""
         import torch

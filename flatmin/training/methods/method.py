@@ -35,6 +35,7 @@ class Method(Checked):
     Attributes:
         name: What a file calls it; each class has one.
         needs_classes: Whether it cannot do with real targets.
+        gradients: Gradients that a step takes of each example, for what it costs.
         needs_each: Whether it cannot do with a criterion that is no mean over examples.
     """
 
@@ -42,6 +43,7 @@ class Method(Checked):
     name: str = "plain"
 
     needs_classes: ClassVar[bool] = False
+    gradients: ClassVar[float] = 1.0
     needs_each: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ sub-batches it is the method ``sam``, :mod:`flatmin.training.methods.sharpness_a
 """
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flatmin.core.fields import Positive
 from flatmin.optimizers.running_averages import running_averages_kept
@@ -34,6 +34,8 @@ class Robust(Method):
     rho: Positive = 0.05
     _: KW_ONLY
     name: Literal["robust"] = "robust"
+
+    gradients: ClassVar[float] = 2.0
 
     def step(self, network: "nn.Module", optimizer: "Optimizer | LightningOptimizer", closure: Closure) -> None:
         """One step with the gradient of the worst point nearby."""

@@ -7,7 +7,7 @@ that of :mod:`flatmin.optimizers.sam`.
 """
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from flatmin.core.fields import Count, Positive
 from flatmin.optimizers.running_averages import running_averages_kept
@@ -42,6 +42,8 @@ class SharpnessAware(Method):
     m: Count | None = None
     _: KW_ONLY
     name: Literal["sam"] = "sam"
+
+    gradients: ClassVar[float] = 2.0
 
     def loss(self, network: "nn.Module", batch: "Pair", criterion: Criterion = cross_entropy) -> "Tensor":
         """The mean loss at the weights, with the gradient of the sub-batches' worst points nearby."""

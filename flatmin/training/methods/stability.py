@@ -37,6 +37,7 @@ class Stability(Method):
     name: Literal["stability"] = "stability"
 
     needs_classes: ClassVar[bool] = True
+    gradients: ClassVar[float] = 2.0
 
     def loss(self, network: "nn.Module", batch: "Pair", criterion: Criterion = cross_entropy) -> "Tensor":
         """The sum of the loss and the weighted divergence."""
