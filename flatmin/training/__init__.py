@@ -13,6 +13,7 @@ _HOMES = {
     "Method": "flatmin.training.methods.method",
     "Robust": "flatmin.training.methods.robust",
     "Stability": "flatmin.training.methods.stability",
+    "Swapped": "flatmin.training.parallel_averaging",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
     "WeightAverage": "flatmin.training.weight_average",
@@ -20,7 +21,9 @@ _HOMES = {
     "ghost_batch_norm": "flatmin.training.ghost_batches",
     "reestimate_batch_norm": "flatmin.training.batch_statistics",
     "start_network": "flatmin.training.trainer",
+    "swap": "flatmin.training.parallel_averaging",
     "train": "flatmin.training.trainer",
+    "worker_seed": "flatmin.training.parallel_averaging",
 }
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
@@ -33,6 +36,7 @@ __all__ = [
     "Method",
     "Robust",
     "Stability",
+    "Swapped",
     "Trained",
     "TrainingSettings",
     "WeightAverage",
@@ -40,7 +44,9 @@ __all__ = [
     "ghost_batch_norm",
     "reestimate_batch_norm",
     "start_network",
+    "swap",
     "train",
+    "worker_seed",
 ]
 
 if TYPE_CHECKING:
@@ -54,6 +60,7 @@ if TYPE_CHECKING:
     from flatmin.training.methods.method import Method
     from flatmin.training.methods.robust import Robust
     from flatmin.training.methods.stability import Stability
+    from flatmin.training.parallel_averaging import Swapped, swap, worker_seed
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train
     from flatmin.training.weight_average import WeightAverage
