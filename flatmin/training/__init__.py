@@ -26,6 +26,7 @@ _HOMES = {
     "SharpnessAware": "flatmin.training.methods.sharpness_aware",
     "SlowStart": "flatmin.training.rates",
     "Stability": "flatmin.training.methods.stability",
+    "Swapped": "flatmin.training.parallel_averaging",
     "Trained": "flatmin.training.trainer",
     "TrainingSettings": "flatmin.training.settings",
     "WarmUp": "flatmin.training.rates",
@@ -42,8 +43,10 @@ _HOMES = {
     "slow_start": "flatmin.optimizers.rmsprop_warm_up",
     "sqrt_scaling": "flatmin.training.rates",
     "start_network": "flatmin.training.trainer",
+    "swap": "flatmin.training.parallel_averaging",
     "train": "flatmin.training.trainer",
     "warm_up": "flatmin.training.schedules",
+    "worker_seed": "flatmin.training.parallel_averaging",
 }
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)
 
@@ -69,6 +72,7 @@ __all__ = [
     "SharpnessAware",
     "SlowStart",
     "Stability",
+    "Swapped",
     "Trained",
     "TrainingSettings",
     "WarmUp",
@@ -85,8 +89,10 @@ __all__ = [
     "slow_start",
     "sqrt_scaling",
     "start_network",
+    "swap",
     "train",
     "warm_up",
+    "worker_seed",
 ]
 
 if TYPE_CHECKING:
@@ -108,17 +114,8 @@ if TYPE_CHECKING:
     from flatmin.training.methods.robust import Robust
     from flatmin.training.methods.sharpness_aware import SharpnessAware
     from flatmin.training.methods.stability import Stability
-    from flatmin.training.rates import (
-        Decay,
-        RegimeAdaptation,
-        Scaling,
-        SlowStart,
-        WarmUp,
-        corrected_momentum,
-        linear_scaling,
-        regime_adaptation,
-        sqrt_scaling,
-    )
+    from flatmin.training.parallel_averaging import Swapped, swap, worker_seed
+    from flatmin.training.rates import Decay, RegimeAdaptation, Scaling, SlowStart, WarmUp, corrected_momentum, linear_scaling, regime_adaptation, sqrt_scaling
     from flatmin.training.schedules import rate_schedule, warm_up
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train
