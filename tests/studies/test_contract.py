@@ -40,6 +40,10 @@ FEW = ["data={name: digits, examples: 40}", "hidden=2", "steps={gradient_norm: 5
 SMALL = {
     "edge_of_stability": ["data={name: digits, examples: 40}", "width=4", "steps=4", "every=2"],
     "dinh": ["data={name: digits, examples: 40}", "pool=1", "width=3", "updates=5", "measures=[top_eigenvalue]"],
+    "book_fig_3_9": [
+        *("data={name: digits, examples: 40}", "width=3", "batch_sizes=[1, 10, 100%]", "repeats=2", "visit=1e-6"),
+        "resources.device=cpu",
+    ],
     "book_fig_3_5": [*FEW, "plane.points=3"],
     "book_fig_3_6": [*FEW, "seeds=[0, 1]", "updates=[0, 2]"],
     "correlation": [
