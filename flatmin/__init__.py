@@ -26,6 +26,9 @@ What an optimiser meets: its own step, its own coordinates, what it stands
 What it looks like
     filter_normalized, slice_1d, slice_2d, plane_through, path_between, slice_path
 
+Whether two minima are one valley
+    connect, barrier, match_neurons
+
 During training
     SharpnessCallback (and flatmin.networks.LightningF1 to LightningC4, flatmin.data.LightningData)
 
@@ -37,10 +40,10 @@ Results, for annotations (each has to_frame, to_record and save, most have plot)
     LocalEntropy, FisherRao, RelativeFlatness, RoundingRise, PathNorm, SpectralBound, ParameterNorm,
     Eigenvalues, Trace, Diagonal, Density, Spectrum, CriticalPoint, Escape, Stationary,
     CriticalSharpness, GradientNoise, PreconditionedSharpness, Explained, SteepDirections,
-    Line, Plane, ThreePointPlane, Subsets, SubsetLines
+    Line, Plane, ThreePointPlane, Subsets, SubsetLines, Curve, Barrier
 
-A network of the same function, as `transformed` returns it
-    Transformed
+A network of the same function, as `transformed` and `match_neurons` return it
+    Transformed, Matched
 
 The paper's networks and data sets
     flatmin.networks, flatmin.data
@@ -54,8 +57,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AverageCase": "flatmin.sharpness",
+    "Barrier": "flatmin.connectivity",
     "CriticalPoint": "flatmin.curvature",
     "CriticalSharpness": "flatmin.sharpness",
+    "Curve": "flatmin.connectivity",
     "Density": "flatmin.curvature",
     "Diagonal": "flatmin.curvature",
     "Effort": "flatmin.sharpness",
@@ -69,6 +74,7 @@ _HOMES = {
     "Line": "flatmin.landscapes",
     "LocalEntropy": "flatmin.sharpness",
     "LowPass": "flatmin.sharpness",
+    "Matched": "flatmin.connectivity",
     "Objective": "flatmin.objective.objective",
     "PacBayesSigma": "flatmin.sharpness",
     "ParameterNorm": "flatmin.sharpness",
@@ -91,7 +97,9 @@ _HOMES = {
     "Transformed": "flatmin.symmetries",
     "WorstCase": "flatmin.sharpness",
     "average_case_sharpness": "flatmin.sharpness.average_case",
+    "barrier": "flatmin.connectivity",
     "by_layer": "flatmin.sharpness.by_layer",
+    "connect": "flatmin.connectivity",
     "critical_point": "flatmin.curvature",
     "critical_sharpness": "flatmin.sharpness.critical",
     "diagonal": "flatmin.curvature",
@@ -113,6 +121,7 @@ _HOMES = {
     "local_learning_coefficient": "flatmin.sharpness.learning_coefficient",
     "logit_normalized": "flatmin.objective.normalized_logits",
     "low_pass": "flatmin.sharpness.low_pass",
+    "match_neurons": "flatmin.connectivity",
     "over_subsets": "flatmin.landscapes",
     "pac_bayes_sigma": "flatmin.sharpness.pac_bayes",
     "parameter_norm": "flatmin.sharpness.controls",
@@ -147,8 +156,10 @@ __getattr__, __dir__ = on_first_use(__name__, _HOMES, _ROOMS)
 
 __all__ = [
     "AverageCase",
+    "Barrier",
     "CriticalPoint",
     "CriticalSharpness",
+    "Curve",
     "Density",
     "Diagonal",
     "Effort",
@@ -162,6 +173,7 @@ __all__ = [
     "Line",
     "LocalEntropy",
     "LowPass",
+    "Matched",
     "Objective",
     "PacBayesSigma",
     "ParameterNorm",
@@ -185,7 +197,9 @@ __all__ = [
     "WorstCase",
     "__version__",
     "average_case_sharpness",
+    "barrier",
     "by_layer",
+    "connect",
     "critical_point",
     "critical_sharpness",
     "diagonal",
@@ -207,6 +221,7 @@ __all__ = [
     "local_learning_coefficient",
     "logit_normalized",
     "low_pass",
+    "match_neurons",
     "over_subsets",
     "pac_bayes_sigma",
     "parameter_norm",
@@ -241,6 +256,7 @@ if TYPE_CHECKING:
     from flatmin import data as data
     from flatmin import networks as networks
     from flatmin.callbacks.sharpness import SharpnessCallback
+    from flatmin.connectivity import Barrier, Curve, Matched, barrier, connect, match_neurons
     from flatmin.core.result import load
     from flatmin.curvature import (
         CriticalPoint,

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "flatmin"
 TRAINED = {
     *("core", "objective", "data", "networks", "curvature", "landscapes", "training", "sharpness", "measures"),
     *("results", "symmetries", "optimizers"),
+    *("results", "symmetries", "connectivity"),
 }
 
 ALLOWED: dict[str, set[str]] = {
@@ -27,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "curvature": {"core", "objective"},
     "symmetries": {"core", "objective"},
     "landscapes": {"core", "objective"},
+    "connectivity": {"core", "objective", "symmetries", "landscapes"},
     "sharpness": {"core", "objective", "curvature"},
     "measures": {"core", "objective", "sharpness", "curvature", "symmetries"},
     "results": {"core", "data", "measures"},

@@ -21,7 +21,7 @@ from flatmin.core.keeping import packed, unpacked
 if TYPE_CHECKING:
     import pandas as pd
 
-ROOMS = ("curvature", "landscapes", "sharpness")
+ROOMS = ("connectivity", "curvature", "landscapes", "sharpness")
 """Where results are defined."""
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
 SCREEN = 100

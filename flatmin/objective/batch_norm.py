@@ -110,16 +110,21 @@ def by_batch() -> Handlers:
 
 
 class Counting:
-    """Each batch is normalised by its own statistics, and the layers that a forward passes through are counted."""
+    """Each batch is normalised by its own statistics, which are kept for each layer that a forward passes through."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.met: list[Moments] = []
 
         def counted(inputs: Tensor, _: Averages, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-            self.calls += 1
-            return apply(inputs, *moments(inputs)[:2], weight, bias, eps)
+            self.met.append(moments(inputs))
+            return apply(inputs, *self.met[-1][:2], weight, bias, eps)
 
         self.handlers = _handlers(counted)
+
+    @property
+    def calls(self) -> int:
+        """How many layers were passed."""
+        return len(self.met)
 
 
 class ByStatistics:

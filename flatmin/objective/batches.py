@@ -59,6 +59,10 @@ class Batch:
             return None
         return replace(self, parts=mapped(lambda t: t[first:last], self.parts), examples=last - first, marks=())
 
+    def taken(self, rows: Tensor) -> "Batch":
+        """The examples of these numbers, where every tensor has one row an example."""
+        return replace(self, parts=mapped(lambda t: t[rows], self.parts), examples=len(rows), marks=())
+
 
 def pairs(batch: Any) -> tuple[Any, ...]:
     """Inputs, targets and what else a loss takes, from a batch as a loader gives it.

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.utils.data import RandomSampler
 
 from flatmin.core.checks import one_of, whole
+from flatmin.core.cuts import cuts
 from flatmin.core.vectors import norm
 from flatmin.objective.accuracy import right
 from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running, differentiable_twice
 from flatmin.objective.batches import Batch, Weights, fixed, merged, pairs
+from flatmin.objective.borrowed import Borrowed
 from flatmin.objective.channels import is_convolutional
 from flatmin.objective.copying import converted, copied, unwrapped
 from flatmin.objective.differences import product_by_differences
@@ -313,6 +315,56 @@ class Objective:
                 "or none has a row for each example."
             )
         return [self._on([cut]) for cut in found]
+
+    def shuffled(self, size: int, generator: torch.Generator) -> "list[Objective]":
+        """The same loss on batches of ``size`` examples in a new order, as an epoch of training cuts them.
+
+        Args:
+            size: Of a batch; a last one of a single example joins the one before it.
+            generator: Draws the order, on the CPU.
+
+        Raises:
+            TypeError: If ``size`` is no ``int``.
+            ValueError: If ``size`` is below 1, the batches weigh what somebody says, or they do not fit together.
+        """
+        whole("size", size, minimum=1)
+        if self._weighed:
+            raise ValueError(
+                "an objective with `weights` cannot be shuffled: they weigh its batches, not its examples."
+            )
+        union = merged(self._batches)
+        if union is None or union.cut(0, union.examples) is None:
+            raise ValueError(
+                "the batches do not fit together, so they cannot be shuffled: their tensors have other shapes, or none "
+                "has a row for each example."
+            )
+        order = torch.randperm(union.examples, generator=generator).to(self.device)
+        drawn = [union.taken(order[a:b]) for a, b in cuts(union.examples, size)]
+        return [self._on([replace(batch, share=1.0)]) for batch in drawn if self._problem.counts(batch)]
+
+    def normalized_by(self, other: "Objective") -> "Objective":
+        """The same loss with the BatchNorm statistics of another objective's data, re-estimated at every point.
+
+        For a test loss at points that have no running averages: the statistics are those of the training data. It has
+        values and no gradient.
+
+        Args:
+            other: Of the same network, with ``batch_norm="reestimate"`` like this one.
+
+        Raises:
+            ValueError: If one of them reads BatchNorm otherwise, or the networks differ.
+        """
+        if self.shapes != other.shapes:
+            raise ValueError("`other` must have the same parameters, got another network.")
+        if not (self.has_batch_norm or other.has_batch_norm):
+            return self
+        mine, theirs = self._forward, other._forward
+        if not (isinstance(mine, Reestimated) and isinstance(theirs, Reestimated)):
+            got = f"{self.batch_norm!r} and {other.batch_norm!r}"
+            raise ValueError(f"both objectives must have batch_norm='reestimate', got {got}.")
+        borrowed = copy.copy(self)
+        borrowed._forward = Borrowed(theirs, mine)
+        return borrowed
 
     def logit_normalized(self) -> "Objective":
         """The same objective of normalised logits, see :mod:`flatmin.objective.normalized_logits`.

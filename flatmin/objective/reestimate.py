@@ -94,6 +94,11 @@ class Layered(Forward):
         assert gradient is not None
         return total, gradient
 
+    def statistics(self, theta: Tensor) -> list[Moments]:
+        """Moments of all the data at each layer, in the order in which a forward pass meets them."""
+        with super()._standing(theta) as run:
+            return self._statistics(run)
+
     def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
         """Flat product of the Hessian with ``vector``, by differences of the gradient."""
         return product_by_differences(lambda t: self.gradient(t)[1].to(theta), theta, vector).product
@@ -179,7 +184,7 @@ class Reestimated:
     """
 
     def __init__(self, layered: Layered, at_once: Forward | None) -> None:
-        self._layered, self._at_once = layered, at_once
+        self.layered, self._at_once = layered, at_once
         self.network, self.problem, self.batches = layered.network, layered.problem, layered.batches
         self._even = False
 
@@ -211,6 +216,17 @@ class Reestimated:
         """As :meth:`Forward.gauss_newton`."""
         return self._way(TWICE, theta).gauss_newton(theta, vector)
 
+    def statistics(self, theta: Tensor) -> list[Moments]:
+        """Moments of all the data at each layer: of a pass over all at once where memory allows it."""
+        if not isinstance(way := self._way(ALIVE, theta), Layered):
+            counting = Counting()
+            with self.network.running(counting.handlers, graph=False):
+                self.network.load(theta, way.buffers)
+                self.network.draws.begin(0)
+                way.problem(self.network.module, way.batches[0])
+            return counting.met
+        return self.layered.statistics(theta)
+
     def slow(self) -> bool:
         """Whether gradients take a pass over the data for each layer."""
         return not self._fits(1.0)
@@ -230,7 +246,7 @@ class Reestimated:
 
     def _way(self, graphs: float, theta: Tensor) -> Forward:
         if self._at_once is None or not self._fits(graphs):
-            return self._layered
+            return self.layered
         if not self._even:
             self._check_even(theta)
         return self._at_once
@@ -245,7 +261,7 @@ class Reestimated:
         for k, batch in enumerate(self.batches):
             counting = Counting()
             with self.network.running(counting.handlers, graph=False):
-                self.network.load(theta, self._layered.buffers)
+                self.network.load(theta, self.layered.buffers)
                 self.network.draws.begin(k)
                 self.problem(self.network.module, batch)
             counts.add(counting.calls)

@@ -48,6 +48,8 @@ FOUND = {
     "critical point": lambda: flatmin.critical_point(BOWL),
     "escape": lambda: flatmin.escape(BOWL, [-1.0, 1.0]),
     "stationary": lambda: flatmin.find_critical_point(BOWL),
+    "curve": lambda: flatmin.connect(BOWL, torch.ones(3), epochs=2, batch_size=None),
+    "barrier": lambda: flatmin.barrier(torch.tensor([1.0, float("nan"), 2.0]), [0.0, 0.5, 1.0]),
     "points": lambda: flatmin.plane_through(*torch.eye(3)),
 }
 

@@ -225,3 +225,36 @@ def test_module_at_keeps_the_reading(network: nn.Module, data: Data) -> None:
     torch.testing.assert_close(found, batchwise.value())
     with pytest.raises(ValueError, match="batch_norm='reestimate' has no module of its own"):
         objective(network, data, "reestimate").module_at()
+
+
+def test_a_test_loss_normalised_by_the_training_data_is_that_of_torchs_own_averages_over_them():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.ReLU(), torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4)
+    ).double()
+    train, test = (
+        (torch.randn(30, 3).double(), torch.arange(30) % 4),
+        (torch.randn(9, 3).double() + 1, torch.arange(9) % 4),
+    )
+    loss = torch.nn.functional.cross_entropy
+    cuts = [(train[0][:11], train[1][:11]), (train[0][11:], train[1][11:])]
+    on_train = Objective(model, loss, cuts, batch_norm="reestimate")
+    found = Objective(model, loss, [test], batch_norm="reestimate").normalized_by(on_train)
+    theta = on_train.theta + 0.3 * torch.randn(on_train.size).double()
+    twin = copy.deepcopy(model)
+    torch.nn.utils.vector_to_parameters(theta, twin.parameters())
+    for layer in (twin[1], twin[4]):
+        layer.momentum = 1.0
+    twin.train()(train[0])
+    for layer in (twin[1], twin[4]):
+        layer.running_var *= 29 / 30  # torch keeps the unbiased variance
+    expected = loss(twin.eval()(test[0]), test[1])
+    assert float(found.value(theta)) == pytest.approx(float(expected.detach()), rel=1e-12)
+    slow = on_train._forward.layered.statistics(theta)
+    assert torch.cat([s.variance for s in slow]).tolist() == pytest.approx(
+        torch.cat([layer.running_var for layer in (twin[1], twin[4])]).tolist(), rel=1e-12
+    )
+    with pytest.raises(RuntimeError, match="has values and no gradient"):
+        found.gradient(theta)
+    with pytest.raises(ValueError, match="both objectives must have batch_norm='reestimate', got 'batch' and"):
+        Objective(model, loss, [test], batch_norm="batch").normalized_by(on_train)
