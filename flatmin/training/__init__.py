@@ -115,7 +115,17 @@ if TYPE_CHECKING:
     from flatmin.training.methods.sharpness_aware import SharpnessAware
     from flatmin.training.methods.stability import Stability
     from flatmin.training.parallel_averaging import Swapped, swap, worker_seed
-    from flatmin.training.rates import Decay, RegimeAdaptation, Scaling, SlowStart, WarmUp, corrected_momentum, linear_scaling, regime_adaptation, sqrt_scaling
+    from flatmin.training.rates import (
+        Decay,
+        RegimeAdaptation,
+        Scaling,
+        SlowStart,
+        WarmUp,
+        corrected_momentum,
+        linear_scaling,
+        regime_adaptation,
+        sqrt_scaling,
+    )
     from flatmin.training.schedules import rate_schedule, warm_up
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train

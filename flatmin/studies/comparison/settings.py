@@ -25,7 +25,7 @@ from flatmin.measures import Measure, measures
 from flatmin.measures.measure import MeasureSettings
 from flatmin.training.augmentation import Augmentation
 from flatmin.training.rates import Scaling, regime_adaptation
-from flatmin.training.settings import Training
+from flatmin.training.settings import PHASES, Training
 
 RegimeName = Literal["small_batch", "large_batch"]
 

@@ -63,16 +63,12 @@ def own_rates(experiment: Remedies) -> list[str]:
     The others have the small batch's: the large batch, what a rule makes of it, what has as many updates, and what
     begins with the small batch.
     """
-    return [
-        SMALL,
-        *(
-            name
-            for name, way in experiment.variations.items()
-            if not (
-                way.scaling or way.regime_adaptation or way.start or way.trained_by(experiment.training).growing_batch
-            )
-        ),
+    ruled = [
+        name
+        for name, way in experiment.variations.items()
+        if way.scaling or way.regime_adaptation or way.start or way.trained_by(experiment.training).growing_batch
     ]
+    return [SMALL, *(name for name in experiment.variations if name not in ruled)]
 
 
 def validation_of(tuning: Tuning, available: int) -> int:
