@@ -16,6 +16,7 @@ from flatmin.experiments.step import Outcome
 from flatmin.results import Record
 from flatmin.results.statistics import CHANCE
 from flatmin.training import Trained, TrainingSettings, train
+from flatmin.training.swapped import train_swapped
 
 if TYPE_CHECKING:
     from flatmin.experiments.wandb_logging import MirrorLogger
@@ -105,8 +106,9 @@ class TrainingStep:
         ending["distance_from_start"] = trained.distance_from_start
         if logger is not None:
             logger.finish(ending, trained.rows)
+        members = {"members": list(trained.members)} if trained.members else {}
         return Outcome(
-            result=ending,
+            result=ending | members,
             arrays=arrays(trained.state, trained.snapshots),
             tables={"curves": curves_table(trained.rows), "minima": pd.DataFrame([ending])},
             status="diverged" if trained.status == "diverged" else "finished",
@@ -122,7 +124,8 @@ class TrainingStep:
     ) -> Trained:
         """The network, trained on the first of the data and tested on the second."""
         epochs = Epochs(1 / (self.settings.epochs + 1), advance)
-        return train(
+        way = train_swapped if self.settings.swap else train
+        return way(
             workplace.trained(*self.origin) if self.origin else workplace.start(self.seed),
             *data,
             self.settings,

@@ -31,6 +31,7 @@ _HOMES = {
     "TrainingSettings": "flatmin.training.settings",
     "WarmUp": "flatmin.training.rates",
     "WeightAverage": "flatmin.training.weight_average",
+    "Workers": "flatmin.training.workers",
     "averaged": "flatmin.training.averaging",
     "corrected_momentum": "flatmin.training.rates",
     "ghost_batch_norm": "flatmin.training.ghost_batches",
@@ -77,6 +78,7 @@ __all__ = [
     "TrainingSettings",
     "WarmUp",
     "WeightAverage",
+    "Workers",
     "averaged",
     "corrected_momentum",
     "ghost_batch_norm",
@@ -130,3 +132,4 @@ if TYPE_CHECKING:
     from flatmin.training.settings import TrainingSettings
     from flatmin.training.trainer import Trained, start_network, train
     from flatmin.training.weight_average import WeightAverage
+    from flatmin.training.workers import Workers

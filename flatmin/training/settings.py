@@ -14,6 +14,7 @@ from flatmin.training.averaging import Averaging
 from flatmin.training.growing_batch import GrowingBatch, Growth
 from flatmin.training.methods import Method
 from flatmin.training.rates import Decay, SlowStart, WarmUp
+from flatmin.training.workers import Workers
 
 READINGS = ("batch", "running")
 """Of BatchNorm in the records of every epoch: they fix no weight, but what a result holds."""
@@ -92,6 +93,7 @@ class TrainingSettings(Training):
         augmentation: Random changes of the training images; ``None`` trains on them as they are.
         method: How a batch becomes a step; ``None`` follows the gradient of its mean loss.
         snapshots: Epochs after which the weights are kept; 0 is the start.
+        swap: What becomes of the network then; ``None`` for nothing.
     """
 
     batch_size: Count
@@ -99,6 +101,7 @@ class TrainingSettings(Training):
     augmentation: Augmentation | None = None
     method: Method | None = None
     snapshots: tuple[Epoch, ...] = ()
+    swap: Workers | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,6 +128,8 @@ class TrainingSettings(Training):
             known["augmentation"] = asdict(self.augmentation)
         if self.method is not None:
             known["method"] = self.method.described()
+        if self.swap is not None:
+            known["swap"] = {key: value for key, value in asdict(self.swap).items() if key != "processes"}
         if self.snapshots:
             known["snapshots"] = sorted(set(self.snapshots))
         return known

@@ -48,6 +48,7 @@ class Trained:
         snapshots: The state after each epoch of ``settings.snapshots`` that was reached.
         averaged: What would be its row: of a network that ended as a mean of weights; ``None`` of any other, whose last
             row it is.
+        members: The rows of what that mean is of.
     """
 
     state: State
@@ -56,6 +57,7 @@ class Trained:
     distance_from_start: float
     snapshots: dict[int, State] = field(default_factory=dict)
     averaged: EpochRow | None = None
+    members: tuple[EpochRow, ...] = ()
 
     @property
     def final(self) -> EpochRow:
@@ -172,7 +174,9 @@ def train(
         network.to(device)  # Lightning leaves it on the CPU
         mean = keeper.measured(classifier, trainer.current_epoch) if average and average.count else None
     moved = layout.flatten(dict(network.named_parameters())) - start
-    return Trained(state_of(network), keeper.rows, keeper.status, norm(moved), snapshots.states, mean)
+    averaged = settings.averaging.epochs(settings.epochs) if settings.averaging and mean else ()
+    members = tuple(row for row in keeper.rows if row["epoch"] in averaged)
+    return Trained(state_of(network), keeper.rows, keeper.status, norm(moved), snapshots.states, mean, members)
 
 
 @contextmanager

@@ -33,7 +33,11 @@ def within_budget(experiment: Comparison, examples: int) -> Comparison:
             "training": training_within(experiment.training, share),
             "variations": {
                 name: variation.model_copy(
-                    update={"start": cut(variation.start, share), "training": changes_within(variation.training, share)}
+                    update={
+                        "start": cut(variation.start, share),
+                        "training": changes_within(variation.training, share),
+                        "swap": cut(variation.swap, share),
+                    }
                 )
                 for name, variation in experiment.variations.items()
             },

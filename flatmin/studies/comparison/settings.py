@@ -13,7 +13,15 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from flatmin.core.checked import Misfit
 from flatmin.core.checks import SEEDS
@@ -26,6 +34,7 @@ from flatmin.measures.measure import MeasureSettings
 from flatmin.training.augmentation import Augmentation
 from flatmin.training.rates import Scaling, regime_adaptation
 from flatmin.training.settings import PHASES, Training
+from flatmin.training.workers import Workers
 
 RegimeName = Literal["small_batch", "large_batch"]
 
@@ -58,13 +67,21 @@ class Start(Section):
     epochs: Several[Epoch]
 
 
+class SomeSettings(Section):
+    """Settings of which a file says some; the others are not there, and do not come back when these are written."""
+
+    @model_serializer(mode="wrap")
+    def _said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name in self.model_fields_set}
+
+
 _HINTS = get_type_hints(Training, include_extras=True)
 if TYPE_CHECKING:
     Changes = Section
 else:
     Changes = create_model(
         "Changes",
-        __base__=Section,
+        __base__=SomeSettings,
         **{field.name: (_HINTS[field.name], field.default) for field in fields(Training)},
     )
     """Settings of training, each of which may be left out."""
@@ -83,6 +100,7 @@ class Variation(Section):
             none): ``linear`` is all of it (Goyal et al., 2017), ``sqrt`` its root (Hoffer et al., 2017).
         regime_adaptation: Every phase of the training is stretched until it has as many updates as with the small batch
             (Hoffer et al., 2017).
+        swap: Several copies go on alone with a small batch, and their mean is kept (SWAP; Gupta et al., 2020).
     """
 
     batch_size: BatchSizes
@@ -92,6 +110,7 @@ class Variation(Section):
     training: Changes | None = None
     scaling: Literal["linear", "sqrt"] | None = None
     regime_adaptation: bool = False
+    swap: Workers | None = None
 
     def trained_by(self, training: Training) -> Training:
         """The experiment's training with this variation's changes.

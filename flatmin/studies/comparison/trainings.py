@@ -80,7 +80,8 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
             size = batch_size(f"variations.{key}", entry, examples)
             name = f"{key}_{size}" if listed else key
             training = variation.for_batch(variation.trained_by(experiment.training), size, base, examples)
-            settings = settings_of(training, size, augmentation=variation.augmentation, method=variation.method)
+            remedies = {"augmentation": variation.augmentation, "method": variation.method, "swap": variation.swap}
+            settings = settings_of(training, size, **remedies)
             if variation.start is None:
                 yield name, settings, None
                 continue

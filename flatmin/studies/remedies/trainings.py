@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from flatmin.core.cuts import cuts
 from flatmin.data.batches import Pair
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.step import Outcome, Workplace
@@ -17,6 +18,9 @@ from flatmin.results import Record
 
 WAYS = "ways"
 TUNING = "tuning"
+MEMBERS = "members"
+WHOLE = -1
+"""What stands for the mean among its members."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +131,7 @@ class TunedTraining(TrainingStep):
             **work(self, int(outcome.result["epochs"])),
             "seconds": time.perf_counter() - begun,
         }
-        tables = {**outcome.tables, WAYS: pd.DataFrame([row])}
+        tables = {**outcome.tables, WAYS: pd.DataFrame([row]), MEMBERS: members(outcome.result)}
         return replace(outcome, result={**outcome.result, **row}, tables=tables)
 
 
@@ -148,7 +152,23 @@ def best(tried: Sequence[tuple[Candidate, Mapping[str, Any]]]) -> Candidate:
 
 
 def work(step: TrainingStep, epochs: int) -> dict[str, float]:
-    """Updates of the weights, and gradients of single examples, over so many epochs."""
+    """Updates of the weights one after the other, and gradients of single examples, over so many epochs.
+
+    Of SWAP's workers, which train side by side, the updates of one count and the gradients of all.
+    """
     settings, examples = step.settings, int(step.data["examples"])
     updates = sum(settings.steps_per_epoch(examples)[:epochs])
-    return {"updates": float(updates), "gradients": float(epochs * examples * getattr(settings.method, "gradients", 1))}
+    passes = float(epochs)
+    if settings.swap is not None:
+        updates += settings.swap.epochs * len(cuts(examples, settings.swap.batch_size))
+        passes += settings.swap.epochs * settings.swap.workers
+    return {"updates": float(updates), "gradients": passes * examples * getattr(settings.method, "gradients", 1.0)}
+
+
+def members(result: Mapping[str, Any]) -> pd.DataFrame:
+    """Test accuracy of what a mean of weights is of, and of the mean."""
+    named = ("test_accuracy", "running_test_accuracy")
+    several = result.get("members") or []
+    each = [{"member": place} | {name: row[name] for name in named} for place, row in enumerate(several)]
+    mean = [{"member": WHOLE} | {name: result[name] for name in named}] if several else []
+    return pd.DataFrame([*each, *mean], columns=["member", *named])
