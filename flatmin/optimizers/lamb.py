@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import within
-from flatmin.optimizers.grouped import Grouped, Limits, adapted, evaluated, norms
+from flatmin.optimizers.grouped import Grouped, Limits, adapted, evaluated, in_portions, norms
 
 
 class LAMB(Grouped):
@@ -102,8 +102,7 @@ class LAMB(Grouped):
         """
         loss = evaluated(closure)
         for group in self.param_groups:
-            weights, slopes = self.moving(group)
-            if weights:
+            for weights, slopes in in_portions(*self.moving(group)):
                 steps = self._adam(group, weights, slopes)
                 _lengthen(group, weights, steps)
                 torch._foreach_add_(weights, steps, alpha=-group["lr"])
