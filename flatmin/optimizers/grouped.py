@@ -1,6 +1,6 @@
 """What the optimisers of this room have in common: groups whose numbers are checked, weights that have a gradient."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -70,3 +70,14 @@ def norms(tensors: list[Tensor]) -> Tensor:
 def adapted(group: Mapping[str, Any], weights: list[Tensor]) -> list[int]:
     """Which of the weights get a rate of their own: all, or those of two dimensions and more."""
     return [i for i, weight in enumerate(weights) if group["adapt_vectors"] or weight.ndim > 1]
+
+
+def in_portions(weights: list[Tensor], slopes: list[Tensor]) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Weights and gradients that one kernel can take: all on an accelerator, one by one on a CPU, which has none such.
+
+    There what is computed on the way stays in the cache, and takes the memory of one tensor.
+    """
+    if weights and weights[0].device.type != "cpu":
+        yield weights, slopes
+    else:
+        yield from (([weight], [slope]) for weight, slope in zip(weights, slopes, strict=True))

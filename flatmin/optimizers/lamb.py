@@ -9,6 +9,7 @@ You et al. (2020), Large batch optimization for deep learning: training BERT in 
 bias-corrected moments :math:`\hat m` and :math:`\hat v` of Adam.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import within
-from flatmin.optimizers.grouped import Grouped, Limits, adapted, evaluated, norms
+from flatmin.optimizers.grouped import Grouped, Limits, adapted, evaluated, in_portions, norms
 
 
 class LAMB(Grouped):
@@ -101,8 +102,7 @@ class LAMB(Grouped):
         """
         loss = evaluated(closure)
         for group in self.param_groups:
-            weights, slopes = self.moving(group)
-            if weights:
+            for weights, slopes in in_portions(*self.moving(group)):
                 steps = self._adam(group, weights, slopes)
                 _lengthen(group, weights, steps)
                 torch._foreach_add_(weights, steps, alpha=-group["lr"])
@@ -115,16 +115,14 @@ class LAMB(Grouped):
         for state in states:
             state["step"] += 1
         beta1, beta2 = group["betas"]
-        torch._foreach_mul_(first, beta1)
-        torch._foreach_add_(first, slopes, alpha=1 - beta1)
+        torch._foreach_lerp_(first, slopes, 1 - beta1)
         torch._foreach_mul_(second, beta2)
         torch._foreach_addcmul_(second, slopes, slopes, value=1 - beta2)
-        below = torch._foreach_div(second, [1 - beta2 ** state["step"] for state in states])
-        torch._foreach_sqrt_(below)
-        torch._foreach_add_(below, group["eps"])
-        steps: list[Tensor] = list(torch._foreach_div(first, [1 - beta1 ** state["step"] for state in states]))
-        torch._foreach_div_(steps, below)
-        return steps
+        corrections = [(1 - beta1 ** state["step"], 1 - beta2 ** state["step"]) for state in states]
+        below = torch._foreach_sqrt(second)
+        torch._foreach_mul_(below, [one / math.sqrt(two) for one, two in corrections])
+        torch._foreach_add_(below, [one * group["eps"] for one, _ in corrections])
+        return list(torch._foreach_div(first, below))
 
     def _state(self, weight: Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[weight]

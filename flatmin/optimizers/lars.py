@@ -92,9 +92,12 @@ class LARS(Grouped):
             weights, slopes = self.moving(group)
             if not weights:
                 continue
-            velocities = [self._velocity(weight) for weight in weights]
+            velocities, rates = [self._velocity(weight) for weight in weights], _local(group, weights, slopes)
             torch._foreach_mul_(velocities, group["momentum"])
-            torch._foreach_add_(velocities, _scaled(group, weights, slopes), alpha=group["lr"])
+            torch._foreach_addcmul_(velocities, slopes, rates, value=group["lr"])
+            if places := adapted(group, weights) if group["weight_decay"] else []:
+                own, decayed, shares = ([found[i] for i in places] for found in (weights, velocities, rates))
+                torch._foreach_addcmul_(decayed, own, shares, value=group["lr"] * group["weight_decay"])
             torch._foreach_sub_(weights, velocities)
         return loss
 
@@ -106,16 +109,13 @@ class LARS(Grouped):
         return velocity
 
 
-def _scaled(group: dict[str, Any], weights: list[Tensor], slopes: list[Tensor]) -> list[Tensor]:
-    """The gradients with weight decay, times the local rate; those that have none as they are."""
-    places = adapted(group, weights)
-    if not places:
-        return slopes
-    own, steps, decay = [weights[i] for i in places], [slopes[i] for i in places], group["weight_decay"]
-    lengths = norms(own)
-    below = norms(steps) + decay * lengths
-    rates = torch.where((lengths > 0) & (below > 0), group["trust"] * lengths / below, 1.0)
-    if decay:
-        steps = list(torch._foreach_add(steps, own, alpha=decay))
-    scaled = dict(zip(places, torch._foreach_mul(steps, rates.unbind()), strict=True))
-    return [scaled.get(i, slope) for i, slope in enumerate(slopes)]
+def _local(group: dict[str, Any], weights: list[Tensor], slopes: list[Tensor]) -> list[Tensor]:
+    """The local rate of each tensor, a scalar of its kind; 1 of those that have none of their own."""
+    places, found = adapted(group, weights), [weight.new_ones(()) for weight in weights]
+    if places:
+        lengths = norms([weights[i] for i in places])
+        below = norms([slopes[i] for i in places]) + group["weight_decay"] * lengths
+        rates = torch.where((lengths > 0) & (below > 0), group["trust"] * lengths / below, 1.0)
+        for i, rate in zip(places, rates, strict=True):
+            found[i] = rate.to(weights[i].dtype)
+    return found
