@@ -148,6 +148,7 @@ def test_package_stays_in_its_rooms(package):
         "flatmin.report.build",
         "flatmin.networks.choice",
         "flatmin.studies.comparison.settings",
+        "flatmin.training.averaging",
         "flatmin.training.settings",
     ],
 )

@@ -47,7 +47,7 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Any], forward: F
         >>> network = nn.Sequential(nn.BatchNorm1d(1))
         >>> reestimate_batch_norm(network, [torch.tensor([[1.0], [2.0]]), torch.tensor([[6.0], [7.0], [9.0]])])
         1
-        >>> float(network[0].running_mean), float(network[0].running_var)
+        >>> float(network[0].running_mean), round(float(network[0].running_var), 4)
         (5.0, 11.5)
     """
     layers = [layer for layer in batch_norm_layers(network).values() if layer.running_mean is not None]

@@ -175,6 +175,7 @@ def swap(
     if stop_at is not None:
         within("stop_at", stop_at, gt=0, le=1)
     device = torch.device(device)
+    network.to(device)
     with nullcontext(folder) if folder else _temporary() as place:
         assert place is not None
         shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}

@@ -48,7 +48,7 @@ class WeightAverage(pl.Callback):
             raise TypeError(f"`forward` must be callable, got {type(forward).__name__}.")
         self.averaging, self.forward = averaging, forward
         self._mean, self._epochs = Mean(), range(0)
-        self._placed = False
+        self._placed = self._resumed = False
 
     @property
     def count(self) -> int:
@@ -56,14 +56,17 @@ class WeightAverage(pl.Callback):
         return self._mean.count
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Settle the epochs.
+        """Settle the epochs; a training that begins has no mean yet, whatever the last one left.
 
         Raises:
             ValueError: If the Trainer has no number of epochs, or fewer than the first that counts.
         """
         if trainer.max_epochs is None or trainer.max_epochs < 1:
             raise ValueError("WeightAverage needs a Trainer with a number of epochs: set max_epochs.")
-        self._epochs, self._placed = self.averaging.epochs(trainer.max_epochs), False
+        self._epochs = self.averaging.epochs(trainer.max_epochs)
+        if not self._resumed and trainer.current_epoch == 0:
+            self._mean = Mean()
+        self._placed = self._resumed = False
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Hold the learning rate, whatever a schedule has made of it since the last step."""
@@ -104,6 +107,7 @@ class WeightAverage(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it back from a checkpoint."""
+        self._mean, self._resumed = Mean(), True
         self._mean.count = state_dict["count"]
         self._mean.tensors = {name: tensor.clone() for name, tensor in state_dict["mean"].items()}
 

@@ -157,6 +157,13 @@ def test_a_training_that_ends_early_ends_as_the_mean_so_far(fresh: Fresh, data: 
         assert average.count == max(0, epoch - 2)
 
 
+def test_a_callback_that_is_used_again_begins_anew(fresh: Fresh, data: Data) -> None:
+    average, networks = WeightAverage(Averaging(3)), [fresh(), fresh()]
+    for network in networks:
+        fit(network, data, average)
+    assert average.count == 4 and torch.equal(networks[0][0].weight, networks[1][0].weight)
+
+
 def test_a_trainer_of_ones_own_with_a_shuffled_loader_resumes_the_same(tmp_path: Path) -> None:
     """The last pass over the data is the same although a resumed run has drawn other numbers before."""
 
