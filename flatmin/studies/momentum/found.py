@@ -11,6 +11,8 @@ from flatmin.studies.momentum.ends_found import ends
 from flatmin.studies.momentum.valley import HUMP
 
 SAME = 1e-12
+LEFT = 0.5
+"""Half of the loss at the toy network's saddle: a descent below has left it."""
 VALLEY, PLATEAU = 6.067, (2.5, 5.0)
 
 
@@ -149,22 +151,33 @@ def saddle(rows: pd.DataFrame, tables: Tables) -> Iterator[str]:
         )
     times = escaped(rows, asked["reached"])
     for moved, one in times.groupby("perturbation"):
-        by = one.set_index("method")["steps"]
-        both = by.notna().all()
-        share = f", {by['descent'] / by['momentum']:.2f} times as soon" if both else ""
+        by = one.set_index("method")
+        left, settled = by["left"], by["settled"]
+        sooner = f", {left['descent'] / left['momentum']:.2f} times as soon" if left.notna().all() else ""
         yield (
-            f"Moved by {moved:g} off it, the loss is below {asked['reached']:g} after {steps_text(by['descent'])} "
-            f"without momentum and {steps_text(by['momentum'])} with {asked['momentum']:g}{share}."
+            f"Moved by {moved:g} off it, the loss is below {LEFT:g} first after {steps_text(left['descent'])} without "
+            f"momentum and {steps_text(left['momentum'])} with {asked['momentum']:g}{sooner}; below "
+            f"{asked['reached']:g} for good after {steps_text(settled['descent'])} and "
+            f"{steps_text(settled['momentum'])}."
         )
     yield from growth(times, asked)
 
 
 def escaped(rows: pd.DataFrame, reached: float) -> pd.DataFrame:
-    """After how many steps each descent from beside the line is below; NaN where it never is."""
-    beside = rows[rows["perturbation"] > 0]
-    first = beside[beside["loss"] < reached].groupby(["perturbation", "method"])["step"].min()
-    every = beside[["perturbation", "method"]].drop_duplicates()
-    return every.assign(steps=[first.get(key, np.nan) for key in every.itertuples(index=False, name=None)])
+    """After how many steps each descent from beside the line has left, and is below for good; NaN where it is not."""
+    found = []
+    for (moved, method), way in rows[rows["perturbation"] > 0].groupby(["perturbation", "method"]):
+        left, above = way.loc[way["loss"] < LEFT, "step"], way.loc[~(way["loss"] < reached), "step"]
+        settled = float(above.max() + 1) if len(above) else 0.0
+        found.append(
+            {
+                "perturbation": moved,
+                "method": method,
+                "left": float(left.min()) if len(left) else np.nan,
+                "settled": settled if settled <= way["step"].max() else np.nan,
+            }
+        )
+    return pd.DataFrame(found, columns=["perturbation", "method", "left", "settled"])
 
 
 def steps_text(steps: float) -> str:
@@ -177,7 +190,7 @@ def growth(times: pd.DataFrame, asked: dict[str, float]) -> Iterator[str]:
     rate, kept = asked["learning_rate"], asked["momentum"]
     total = 1 + kept + 2 * rate
     factors = {"descent": 1 + 2 * rate, "momentum": (total + np.sqrt(total**2 - 4 * kept)) / 2}
-    wide = times.pivot(index="perturbation", columns="method", values="steps").dropna()
+    wide = times.pivot(index="perturbation", columns="method", values="left").dropna()
     if len(wide) < 2:
         return
     cost = (wide.iloc[0] - wide.iloc[1]) / np.log(wide.index[1] / wide.index[0])

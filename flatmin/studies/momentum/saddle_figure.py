@@ -47,7 +47,7 @@ def saddle(tables: Tables) -> Figure:
 
 
 FLOOR = 1e-6
-TITLE = "Momentum at a saddle: no way out from the line that leads in, a sooner one from beside"
+TITLE = "Momentum at a saddle: stuck on the line that leads in, sooner out from beside it"
 
 
 def looks(rows: pd.DataFrame) -> dict[float, Any]:

@@ -68,7 +68,7 @@ class Saddle(Section):
         learning_rate: Of all.
         momentum: Of those with momentum.
         steps: Of each.
-        reached: The loss that counts as escaped.
+        reached: The loss below which a descent is to stay.
     """
 
     start: Point = (0.5, -0.5)
