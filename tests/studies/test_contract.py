@@ -46,6 +46,11 @@ SMALL = {
     ],
     "book_fig_3_5": [*FEW, "plane.points=3"],
     "book_fig_3_6": [*FEW, "seeds=[0, 1]", "updates=[0, 2]"],
+    "book_momentum": [
+        *("data={name: digits, examples: 40}", "width=4", "seeds=[0, 1]", "identity.steps=4", "ball.momenta=4"),
+        *("ball.steps=300", "ends={epochs: 1, momenta: [0, 0.9]}"),
+    ],
+    "book_fig_3_8": ["seeds=[0, 1]", "epochs=2", "loaders=[[20, 1]]"],
     "correlation": [
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
         *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),

@@ -31,7 +31,7 @@ def at(point: tuple[float, ...]) -> FunctionObjective:
     return FunctionObjective(loss, torch.tensor(point, dtype=torch.float64))
 
 
-class _Alone:
+class Alone:
     """A step that needs no other."""
 
     kind: ClassVar[str]
@@ -43,7 +43,7 @@ class _Alone:
 
 
 @dataclass(frozen=True)
-class PointStep(_Alone):
+class PointStep(Alone):
     """Loss, gradient and eigenvalues of the Hessian at a point, and what kind of critical point it is."""
 
     point: tuple[float, float]
@@ -77,7 +77,7 @@ class PointStep(_Alone):
 
 
 @dataclass(frozen=True)
-class EscapeStep(_Alone):
+class EscapeStep(Alone):
     """Steps from the saddle at the origin along its eigenvector of the lowest eigenvalue: the loss and its model."""
 
     lengths: tuple[float, ...]
@@ -116,7 +116,7 @@ class EscapeStep(_Alone):
 
 
 @dataclass(frozen=True)
-class DescentStep(_Alone):
+class DescentStep(Alone):
     """Gradient descent from one point, with or without momentum: v <- momentum v - learning_rate g, w <- w + v."""
 
     start: tuple[float, float]
