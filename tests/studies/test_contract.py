@@ -40,6 +40,10 @@ FEW = ["data={name: digits, examples: 40}", "hidden=2", "steps={gradient_norm: 5
 SMALL = {
     "edge_of_stability": ["data={name: digits, examples: 40}", "width=4", "steps=4", "every=2"],
     "dinh": ["data={name: digits, examples: 40}", "pool=1", "width=3", "updates=5", "measures=[top_eigenvalue]"],
+    "book_fig_3_11": [
+        *("data=[{name: digits, examples: 40}]", "width=3", "batch_sizes=[10, 100%]", "seeds=[0]", "epochs=1"),
+        *("updates=2", "seconds=1e-3", "resources.device=cpu"),
+    ],
     "book_fig_3_9": [
         *("data={name: digits, examples: 40}", "width=3", "batch_sizes=[1, 10, 100%]", "repeats=2", "visit=1e-6"),
         "resources.device=cpu",

@@ -211,7 +211,7 @@ def test_ratios_of_medians_have_intervals_that_grow_with_the_spread():
 
 def test_a_busy_machine_and_a_wrong_count_of_updates_are_said():
     busy = table(LIKE_THE_BOOK, load=3.0)
-    assert "busy with other work: 3.0 processes on 2 processors" in next(sentences(busy))
+    assert "busy with other work, 3.0 processes on 2 processors" in next(sentences(busy))
     assert "busy" not in next(sentences(table(LIKE_THE_BOOK)))
     assert said(busy, "L4").startswith("L4 holds: an epoch of 60,000 examples has 60,000 with B = 1,")
     work = busy.frames["speed_work"].assign(updates=7)

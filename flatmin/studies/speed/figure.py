@@ -14,7 +14,7 @@ from flatmin.results import Tables
 from flatmin.results.remarks import remarks
 from flatmin.results.words import DATA_NAMES, significant
 from flatmin.studies.speed import book
-from flatmin.studies.speed.found import where
+from flatmin.studies.speed.found import disturbed, where
 from flatmin.studies.speed.steps import TIMES
 from flatmin.studies.speed.summary import Rows, per_size
 
@@ -103,6 +103,7 @@ def facts(tables: Tables, rows: Rows) -> list[str]:
         f"({significant(rows['peak'].iloc[0] / 1e9)} GFLOP/s)",
         "An epoch is the product of updates and of the times of an update and of taking its batch; crosses: read off "
         "Figs. 3.9 and 3.10, whose network is not named",
+        disturbed(rows),
         *(remark.text for remark in remarks(tables.provenance, "reduced")),
     ]
 

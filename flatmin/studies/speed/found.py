@@ -48,16 +48,27 @@ def where(tables: Tables) -> str:
 
 def measured(tables: Tables, rows: Rows) -> str:
     """What the times are."""
-    load, processors = (float(rows[name].iloc[0]) for name in ("load", "processors"))
-    busy = (
-        f" The machine was busy with other work: {load:.1f} processes on {processors:g} processors before it began, so "
-        "all times may be too long."
+    return " ".join(
+        filter(
+            None,
+            (
+                f"Times on {where(tables)}: medians of {rows['repeats'].min():g} visits to each batch size in random "
+                "order, after one that does not count; they are those of one machine at one time, and another run has "
+                "others.",
+                disturbed(rows),
+            ),
+        )
     )
+
+
+def disturbed(rows: Rows) -> str:
+    """Whether other work was going on; empty if not."""
+    load, processors = (float(rows[name].iloc[0]) for name in ("load", "processors"))
+    if not load > BUSY * processors:
+        return ""
     return (
-        f"Times on {where(tables)}: medians of {rows['repeats'].min():g} visits to each batch size in random order, "
-        "after one that does not count; they are those of one machine at one time, and another run has others."
-        + busy
-        * (load > BUSY * processors)
+        f"The machine was busy with other work, {load:.1f} processes on {processors:g} processors before it began, so "
+        "all times may be too long."
     )
 
 

@@ -163,10 +163,10 @@ class Bench:
         return [self.taken(chosen) for chosen in self.chosen(size, count)]
 
 
-def updater(network: nn.Module) -> Callable[[Pair], None]:
+def updater(network: nn.Module, rate: float = RATE) -> Callable[[Pair], None]:
     """One step of Adam on a batch."""
     fused = torch.__version__ >= "2.4"  # compared as versions, not as text
-    adam = torch.optim.Adam(network.parameters(), lr=RATE, fused=fused)
+    adam = torch.optim.Adam(network.parameters(), lr=rate, fused=fused)
 
     def update(batch: Pair) -> None:
         adam.zero_grad()
