@@ -42,6 +42,10 @@ SMALL = {
     "dinh": ["data={name: digits, examples: 40}", "pool=1", "width=3", "updates=5", "measures=[top_eigenvalue]"],
     "book_fig_3_5": [*FEW, "plane.points=3"],
     "book_fig_3_6": [*FEW, "seeds=[0, 1]", "updates=[0, 2]"],
+    "book_fig_3_12": [
+        *("data={name: digits, examples: 40}", "pool=1", "width=2", "seeds=[0]", "epochs=[0, 1]", "batch_sizes=[2, 5]"),
+        *("draws=4", "least=8", "stuck={batch_sizes: [8], steps: 5, descent: 2, points: 5}"),
+    ],
     "correlation": [
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
         *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),
