@@ -55,6 +55,14 @@ SMALL = {
         *("ball.steps=300", "ends={epochs: 1, momenta: [0, 0.9]}"),
     ],
     "book_fig_3_8": ["seeds=[0, 1]", "epochs=2", "loaders=[[20, 1]]"],
+    "book_fig_3_12": [
+        *("data={name: digits, examples: 40}", "pool=1", "width=2", "seeds=[0]", "epochs=[0, 1]", "batch_sizes=[2, 5]"),
+        *("draws=4", "least=8", "stuck={batch_sizes: [8], steps: 5, descent: 2, points: 5}"),
+    ],
+    "book_fig_3_13": [
+        *("data={name: digits, examples: 60}", "test_examples=30", "pool=1", "width=4", "target=0.5", "epochs=40"),
+        *("seeds=[0]", "points=7", "directions={random: 1, steepest: 1}"),
+    ],
     "correlation": [
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
         *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),
