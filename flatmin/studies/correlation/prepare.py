@@ -1,27 +1,24 @@
 """From the settings of the correlation study to its trainings and measures."""
 
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from torch.nn.functional import avg_pool2d, cross_entropy
+from torch.nn.functional import cross_entropy
 
 from flatmin.core.errors import ConfigError
-from flatmin.data import Dataset, load
-from flatmin.data.dataset import Split
-from flatmin.experiments.budget import cut, portion
+from flatmin.experiments.budget import cut
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import relu_network, small_images
 from flatmin.experiments.study import Study
 from flatmin.measures.measure import Asked, Measure
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
-from flatmin.studies.comparison.prepare import shortened
 from flatmin.studies.correlation.measured import GridMeasures
 from flatmin.studies.correlation.settings import Correlation, offered
-from flatmin.studies.correlation.trainings import GridTraining, relu_network
+from flatmin.studies.correlation.trainings import GridTraining
 
 
 def study_of(experiment: Correlation, *, folder: Path, data_root: Path | None, download: bool) -> Study:
@@ -37,24 +34,21 @@ def study_of(experiment: Correlation, *, folder: Path, data_root: Path | None, d
         DataError: If the data are absent or damaged.
         ConfigError: If they have no classes or too few examples, or no measure is cheap enough.
     """
-    wanted, asked_epochs = experiment.data, experiment.epochs
-    whole = load(wanted.name, root=data_root, split=wanted.split, verify=wanted.verify, download=download)
-    if whole.num_classes == 0:
-        raise ConfigError(f"data must have classes, {whole.name} has real targets.")
-    count = portion(experiment.budget, wanted.examples or len(whole.train))
-    tests = experiment.test_examples or len(whole.test)
-    if tests > len(whole.test):
-        raise ConfigError(f"test_examples must be at most the {len(whole.test):,} of {whole.name}, got {tests:,}.")
-    dataset = pooled(shortened(whole, count), experiment.pool, tests)
+    images = small_images(
+        experiment.data,
+        pool=experiment.pool,
+        test_examples=experiment.test_examples,
+        budget=experiment.budget,
+        root=data_root,
+        download=download,
+    )
+    dataset, data, count, asked_epochs = images.dataset, images.setup, images.setup["examples"], experiment.epochs
     experiment = cut(experiment, experiment.budget)
     if max(experiment.batch_sizes) > count:
         raise ConfigError(f"batch_sizes must be at most the {count:,} examples, got {max(experiment.batch_sizes):,}.")
     taken, dear = priced(experiment, count)
     if not taken:
         raise ConfigError(f"passes must allow some measure, got {experiment.passes:,}; all cost more.")
-    inputs, classes = dataset.train.inputs.shape[1], dataset.num_classes
-    data = {"name": dataset.name, "examples": count, "test_examples": tests, "pool": experiment.pool}
-    data |= {"inputs": inputs, "classes": classes, "files": dict(dataset.provenance["files"])}
     grid = product(
         experiment.seeds,
         experiment.batch_sizes,
@@ -74,7 +68,7 @@ def study_of(experiment: Correlation, *, folder: Path, data_root: Path | None, d
             resolved_device(experiment.resources.device),
             Store(folder),
             dataset=dataset,
-            build=partial(relu_network, inputs, classes, experiment.widths[0]),
+            build=partial(relu_network, data["inputs"], data["classes"], experiment.widths[0]),
             loss=cross_entropy,
             each=partial(cross_entropy, reduction="none"),
         ),
@@ -84,24 +78,12 @@ def study_of(experiment: Correlation, *, folder: Path, data_root: Path | None, d
         ),
         tags=("correlation", dataset.name),
         reduced=[
-            *reductions(experiment, asked_epochs, (count, len(whole.train)), (tests, len(whole.test))),
+            *images.reduced,
+            *fewer_epochs(experiment.epochs, asked_epochs),
             *(Remark(f"{name} left out: {reason}") for name, reason in (experiment.left_out | dear).items()),
         ],
         origins={"data": dataset.provenance},
     )
-
-
-def pooled(dataset: Dataset, pool: int, tests: int) -> Dataset:
-    """The data as vectors, averaged over squares; less the training mean, over the training standard deviation."""
-    train, test = (_vectors(split, pool) for split in (dataset.train, dataset.test.first(tests)))
-    mean, deviation = train.inputs.mean(0), train.inputs.std()
-    train, test = (replace(split, inputs=(split.inputs - mean) / deviation) for split in (train, test))
-    return replace(dataset, train=train, test=test)
-
-
-def _vectors(split: Split, pool: int) -> Split:
-    inputs = avg_pool2d(split.inputs, pool) if split.inputs.ndim == 4 and pool > 1 else split.inputs
-    return replace(split, inputs=inputs.flatten(1))
 
 
 def priced(experiment: Correlation, count: int) -> tuple[list[tuple[Measure[Any], Asked]], dict[str, str]]:
@@ -118,13 +100,6 @@ def priced(experiment: Correlation, count: int) -> tuple[list[tuple[Measure[Any]
     return taken, dear
 
 
-def reductions(experiment: Correlation, epochs: int, train: tuple[int, int], test: tuple[int, int]) -> list[Remark]:
-    """A remark on what is less than all."""
-    found = []
-    if train[0] < train[1]:
-        found.append(Remark(f"The first {train[0]:,} of {train[1]:,} training examples"))
-    if test[0] < test[1]:
-        found.append(Remark(f"The first {test[0]:,} of {test[1]:,} test examples"))
-    if experiment.epochs < epochs:
-        found.append(Remark(f"At most {experiment.epochs:,} of {epochs:,} epochs"))
-    return found
+def fewer_epochs(epochs: int, asked: int) -> list[Remark]:
+    """A remark where a budget has cut the epochs."""
+    return [Remark(f"At most {epochs:,} of {asked:,} epochs")] if epochs < asked else []

@@ -9,25 +9,14 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
-from flatmin.data.batches import Pair, ShuffledBatches
+from flatmin.data.batches import ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import relu_network, scores
 from flatmin.experiments.step import Outcome
 from flatmin.results import Record
 from flatmin.studies.correlation.grid import AXES, TRAININGS
-
-
-def relu_network(inputs: int, classes: int, width: int) -> nn.Module:
-    """Two hidden layers of ReLU."""
-    return nn.Sequential(
-        nn.Linear(inputs, width),
-        nn.ReLU(),
-        nn.Linear(width, width),
-        nn.ReLU(),
-        nn.Linear(width, classes),
-    )
 
 
 @dataclass(frozen=True)
@@ -128,11 +117,3 @@ class GridTraining:
 def ending(loss: float, target: float) -> str:
     """How a training ended: ``reached`` its target or not."""
     return "reached" if loss <= target else "short" if math.isfinite(loss) else "diverged"
-
-
-def scores(network: nn.Module, data: Pair) -> tuple[float, float]:
-    """Cross-entropy and accuracy."""
-    with torch.no_grad():
-        outputs = network(data.inputs)
-        right = (outputs.argmax(1) == data.targets).double().mean()
-        return float(cross_entropy(outputs, data.targets)), float(right)
