@@ -8,8 +8,9 @@ size, each normalised by its own mean and variance. The running averages take up
 so they forget as fast, counted in examples, as in training with batches of that size. A network is evaluated with
 them, as it always is.
 
-Read and found otherwise elsewhere: Composer's ``GhostBatchNorm`` cuts with :func:`torch.chunk`, so a batch of 130 and
-ghosts of 128 become two ghosts of 65.
+Composer's ``apply_ghost_batchnorm`` (read, not run) is another method: it divides the momentum by the number of ghosts,
+so that the averages forget as slowly as those of the large batch, cuts evenly (a batch of 130 into ghosts of 65),
+refuses a batch smaller than a ghost, in evaluation too, and changes the keys of the ``state_dict``.
 """
 
 import torch
