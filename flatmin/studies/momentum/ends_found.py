@@ -111,6 +111,13 @@ def verdicts(table: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
             f"{0.05 * len(part):.0f}); the largest mean change of a loss, eigenvalue or distance is by a factor of "
             f"{off:.3g}."
         )
+    told = table[(table["equal"] == EFFECTIVE) & table["side"].notna() & (table["quantity"] != "distance")]
+    if len(told):
+        each = ", ".join(
+            f"{int((part['side'] != 0).sum())} of {len(part)} with {momentum:g}"
+            for momentum, part in told.groupby("momentum")
+        )
+        yield f"At one effective rate losses, eigenvalues and accuracies are told apart from those without: {each}."
     ended = rows[rows["when"] == "end"]
     lost = ended[ended["train_loss"].isna()]
     if len(lost):
