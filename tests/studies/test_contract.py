@@ -63,6 +63,10 @@ SMALL = {
         *("data={name: digits, examples: 60}", "test_examples=30", "pool=1", "width=4", "target=0.5", "epochs=40"),
         *("seeds=[0]", "points=7", "directions={random: 1, steepest: 1}"),
     ],
+    "book_table_3_1": [
+        *("data={name: digits, examples: 40}", "test_examples=30", "pool=1", "width=4", "small_batch=5", "epochs=2"),
+        *("large_batch=20", "seeds=[0]", "draws=3", "rounds=2", "target=2.0"),
+    ],
     "correlation": [
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
         *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import seeds_fact, write_footer
-from flatmin.figures.style import DASHES, PAGE_WIDTH, REGIMES, blank, styled
+from flatmin.figures.style import DASHES, PAGE_WIDTH, REGIMES, blank, few_log_ticks, styled
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
 from flatmin.results.words import DATA_NAMES
@@ -123,6 +123,8 @@ def costs(axes: Axes, lines: pd.DataFrame) -> None:
     axes.set(
         xscale="log", yscale="log", xlabel="h s² / 2 (nats)", ylabel="cost of the shift (nats)", title="every line"
     )
+    for axis in (axes.xaxis, axes.yaxis):
+        few_log_ticks(axis, crowded=10)
     kinds = [
         Line2D([], [], color="0.3", marker=MARKERS[name], linestyle="", markersize=4, label=words)
         for name, words in SHORT.items()
