@@ -12,7 +12,7 @@ from flatmin.experiments.config import Experiment
 from flatmin.experiments.step import Step, with_facts
 from flatmin.measures import measures
 from flatmin.results import COLUMNS, identity
-from flatmin.results.schema import columns, text_columns
+from flatmin.results.schema import TRAININGS, columns, text_columns
 
 SHIPPED = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 EVERY = pytest.mark.parametrize("kind", kinds().values(), ids=list(kinds()))
@@ -66,6 +66,10 @@ SMALL = {
     "book_table_3_1": [
         *("data={name: digits, examples: 40}", "test_examples=30", "pool=1", "width=4", "small_batch=5", "epochs=2"),
         *("large_batch=20", "seeds=[0]", "draws=3", "rounds=2", "target=2.0"),
+    "connectivity": [
+        *("data={name: digits, examples: 60}", "network={name: F1, width: 4}", "small_batch=20", "large_batch=60"),
+        *("seeds=[0]", "training.epochs=1", "pairs=[small_large]", "matching=[weights]", "points=3"),
+        "curves={forms: [bezier], epochs: 1, batch_size: 20}",
     ],
     "correlation": [
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
@@ -87,9 +91,9 @@ def test_steps_are_told_apart_say_how_far_they_are_and_leave_what_is_declared(pa
     for step in study.steps:
         shares = []
         outcome = step.run(study.workplace, tmp_path, shares.append)
-        assert sum(shares) == pytest.approx(1) and set(outcome.tables) <= set(study.kind.columns)
+        assert sum(shares) == pytest.approx(1) and set(outcome.tables) <= {*study.kind.columns, *TRAININGS}
         for name, frame in outcome.tables.items():
-            assert tuple(with_facts(name, frame, step.facts)) == study.kind.columns[name]
+            assert tuple(with_facts(name, frame, step.facts)) == columns()[name]
     assert all(step.found(record) for step, record, _ in study.states()) and list(study.kind.printed(tables))
 
 
