@@ -75,6 +75,11 @@ SMALL = {
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
         *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),
     ],
+    "noise_scale": [
+        *("data={name: digits, examples: 40}", "test_examples=40", "pool=1", "width=4", "batch_sizes=[10, 20]"),
+        *("learning_rates=[0.1, 0.4]", "seeds=[0, 1]", "target=2.2", "epochs=4", "equal_epochs=2"),
+        "swap={learning_rate: 0.1, batch_size: 10, at: [1], epochs: 2}",
+    ],
 }
 """What makes a file of its kind cheap; the others are run as they are."""
 OTHER_KINDS = [path for path in SHIPPED if load_experiment(path).kind != USUAL]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import write_footer
-from flatmin.figures.style import PAGE_WIDTH, SERIES, blank, few_log_ticks, plain_tick, styled
+from flatmin.figures.style import PAGE_WIDTH, SERIES_MARKERS, blank, few_log_ticks, plain_tick, styled
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
 from flatmin.studies.noise_scale import cost
@@ -21,6 +21,8 @@ from flatmin.studies.noise_scale.grid import LOST, NETWORKS, READINGS, SCHEDULES
 from flatmin.studies.noise_scale.judged import READING_NAMES, best_sizes, cells, networks
 
 MAPPED = {"test_accuracy": "test accuracy (%)", "top_eigenvalue": "largest eigenvalue"}
+SPAN = 4.0
+"""Points of accuracy that the colours tell apart, below the best."""
 SCHEDULE_LOOKS = {
     "constant": ("#5B5B5B", ":", "neither"),
     "decay": ("#0B4F9E", "-", "rate falls"),
@@ -38,21 +40,21 @@ def maps(tables: Tables) -> Figure:
     rows = cells(tables)
     if rows.empty:
         raise ResultsError("no network of the grid has come to anything, so there is nothing to draw.")
-    figure = blank(PAGE_WIDTH, 5.6)
+    best, figure = float(rows["test_accuracy"].max()), blank(PAGE_WIDTH, 5.6)
     panels = figure.subplots(2, 2, sharex=True, sharey=True)
     for panel, reading in zip(panels, READINGS, strict=True):
-        for axes, (name, words) in zip(panel, MAPPED.items(), strict=True):
-            heat(axes, tables, rows[rows["reading"] == reading], name, words)
+        for axes, name in zip(panel, MAPPED, strict=True):
+            heat(axes, tables, rows[rows["reading"] == reading], name, best)
             axes.set_title(f"{READING_NAMES[reading].capitalize()}")
         panel[0].set_ylabel("batch size B, log axis")
     for axes in panels[1]:
         axes.set_xlabel("learning rate, log axis")
     keys = [
         Line2D([], [], color="0.25", linewidth=0.6, linestyle=(0, (4, 3)), label="equal lr/B"),
-        Patch(facecolor="white", edgecolor="0.45", hatch="////", label="all seeds lost: no better than a guess"),
-        Patch(facecolor="white", edgecolor="0.45", label="no time to reach the loss"),
+        Patch(facecolor="white", edgecolor="0.45", hatch="////", label="every seed no better than a guess"),
+        Patch(facecolor="white", edgecolor="0.45", label="loss not reached"),
     ]
-    figure.legend(handles=keys, loc="outside upper right", ncols=3)
+    figure.legend(handles=keys, loc="outside upper right", ncols=3, columnspacing=1.2, handlelength=1.6)
     figure.suptitle("Learning rate over batch size", x=0.012, ha="left")
     asked = tables.experiment
     said = f"Same loss: {asked['target']:g}, within {asked['epochs']} epochs; equal epochs: {asked['equal_epochs']}"
@@ -69,18 +71,17 @@ def edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def heat(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str, words: str) -> None:
-    """Draw one quantity over the grid."""
+def heat(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str, best: float) -> None:
+    """Draw one quantity over the grid; accuracies of all maps on one scale that ends at the best of them."""
+    words = MAPPED[name]
     whole = tables.frames[NETWORKS]
     rates, sizes = (np.sort(whole[column].unique()).astype(float) for column in ("learning_rate", "batch_size"))
     grid = rows.pivot_table(index="batch_size", columns="learning_rate", values=name)
     grid = grid.reindex(index=sizes, columns=rates)
     values = grid.to_numpy(dtype=float) * (100 if name == "test_accuracy" else 1)
     shown = np.log10(values) if name == "top_eigenvalue" else values
-    low = np.nanquantile(shown, 0.02 if name == "top_eigenvalue" else 0.3) if np.isfinite(shown).any() else 0
-    mesh = axes.pcolormesh(
-        edges(rates), edges(sizes), shown, cmap="viridis", vmin=low if name != "top_eigenvalue" else None
-    )
+    low, high = (100 * best - SPAN, 100 * best) if name == "test_accuracy" else (None, None)
+    mesh = axes.pcolormesh(edges(rates), edges(sizes), shown, cmap="viridis", vmin=low, vmax=high)
     axes.set(xscale="log", yscale="log")
     bar = axes.figure.colorbar(mesh, ax=axes, extend="min" if name == "test_accuracy" else "neither", pad=0.02)
     bar.set_label(words + (", log axis" if name == "top_eigenvalue" else ""))
@@ -116,19 +117,21 @@ def along_the_ratio(tables: Tables) -> Figure:
     figure = blank(PAGE_WIDTH, 5.0)
     (first, second, third), (fourth, fifth, sixth) = figure.subplots(2, 3)
     rates = sorted(tables.frames[NETWORKS]["learning_rate"].unique())
-    colors = dict(zip(rates, sns.color_palette(SERIES, len(rates)).as_hex(), strict=True))
-    against_ratio(first, tables, "equal_loss", "top_eigenvalue", "largest eigenvalue, log axis", colors)
-    against_ratio(second, tables, "equal_loss", "epochs", "epochs to the target, log axis", colors)
-    against_ratio(third, tables, "equal_epochs", "test_accuracy", "test accuracy (%)", colors)
+    palette = sns.color_palette("viridis", len(rates)).as_hex()
+    looks = {rate: (palette[k], SERIES_MARKERS[k % len(SERIES_MARKERS)]) for k, rate in enumerate(rates)}
+    against_ratio(first, tables, "equal_loss", "top_eigenvalue", "largest eigenvalue, log axis", looks)
+    against_ratio(second, tables, "equal_loss", "epochs", "epochs to the target, log axis", looks)
+    against_ratio(third, tables, "equal_epochs", "test_accuracy", "test accuracy (%)", looks)
     for axes, title in ((first, "Same loss"), (second, "Same loss"), (third, "Equal epochs")):
         axes.set_title(title)
     keys = [
-        Line2D([], [], color=color, marker="o", linestyle="", markersize=3.5, label=f"{rate:g}")
-        for rate, color in colors.items()
+        Line2D([], [], color=color, marker=marker, linestyle="", markersize=4, label=f"{rate:g}")
+        for rate, (color, marker) in looks.items()
     ]
     figure.legend(
         handles=keys,
         title="learning rate",
+        title_fontsize=7.5,
         loc="outside upper right",
         ncols=len(keys),
         columnspacing=0.8,
@@ -153,7 +156,9 @@ def facts(tables: Tables) -> list[str]:
     ]
 
 
-def against_ratio(axes: Axes, tables: Tables, reading: str, name: str, words: str, colors: dict[float, str]) -> None:
+def against_ratio(
+    axes: Axes, tables: Tables, reading: str, name: str, words: str, looks: dict[float, tuple[str, str]]
+) -> None:
     """Draw the mean over seeds of each cell against lr/B, with the standard deviation over seeds."""
     rows = networks(tables, reading)
     scale = 100 if name == "test_accuracy" else 1
@@ -165,9 +170,9 @@ def against_ratio(axes: Axes, tables: Tables, reading: str, name: str, words: st
                 part["ratio"].iloc[0],
                 values.mean(),
                 yerr=spread,
-                color=colors[float(rate)],
-                marker="o",
-                markersize=3.5,
+                color=looks[float(rate)][0],
+                marker=looks[float(rate)][1],
+                markersize=4,
                 elinewidth=0.6,
             )
     axes.set(xlabel="lr/B, log axis", ylabel=words, xscale="log", yscale="log" if name != "test_accuracy" else "linear")
@@ -237,7 +242,7 @@ def what_it_costs(axes: Axes, tables: Tables) -> None:
     axes.set_title("What a batch costs")
     axes.legend(loc="upper left", borderaxespad=0.1)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high * 2)
+    axes.set_ylim(low, high * 6)
     few_log_ticks(axes.yaxis, crowded=10)
 
 

@@ -110,9 +110,15 @@ def ratio(row: dict[str, float]) -> str:
     return (
         f"R6 ({READING_NAMES[str(row['reading'])]}, {name}), lr/B counts and not lr or B: {verdict}; of the variance "
         f"of {log}{name} lr/B explains {of_row(row, 'ratio')}, lr {of_row(row, 'rate')}, B {of_row(row, 'size')}; rank "
-        f"correlation with lr/B {of_row(row, 'rank')}; it follows lr/B^p with p = {of_row(row, 'power')} "
-        f"({row['n']:.0f} networks)."
+        f"correlation with lr/B {of_row(row, 'rank')}; {follows(row)} ({row['n']:.0f} networks)."
     )
+
+
+def follows(row: dict[str, float]) -> str:
+    """The power of the batch size beside the learning rate, where there is one."""
+    if math.isnan(row["power"]):
+        return "it neither rises nor falls with it throughout, so that no power of B is told"
+    return f"it follows lr/B^p with p = {of_row(row, 'power')}"
 
 
 def breaks(tables: Tables) -> Iterator[str]:
@@ -135,9 +141,7 @@ def breaks(tables: Tables) -> Iterator[str]:
     if math.isfinite(edge) and smaller.nunique() > 2:
         below = explained(tables, most=smaller.max())
         part = [row for row in below.to_dict("records") if row["reading"] == "equal_loss"]
-        each = "; ".join(
-            f"{QUANTITIES[row['quantity']]} {of_row(row, 'ratio')} with p = {of_row(row, 'power')}" for row in part
-        )
+        each = "; ".join(f"{QUANTITIES[row['quantity']]} {of_row(row, 'ratio')}, {follows(row)}" for row in part)
         yield f"Of the learning rates below {edge:g} alone, at the same loss, lr/B explains: {each}."
     lost = tables.frames[NETWORKS]
     lost = lost[lost["reading"] == "equal_loss"]
@@ -199,7 +203,7 @@ def costs(tables: Tables) -> Iterator[str]:
         )
         rest = len(noise) - len(known)
         unseen = f"; at {rest} lower losses the gradient is not told from 0" if rest else ""
-        yield f"McCandlish's noise scale tr(Sigma) / |G|^2 grows along training: {each}{unseen}."
+        yield f"McCandlish's noise scale tr(Sigma) / |G|^2 along training: {each}{unseen}."
 
 
 def swapped(tables: Tables) -> Iterator[str]:

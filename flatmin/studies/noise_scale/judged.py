@@ -11,6 +11,7 @@ Of each quantity y, for each seed by itself and then over seeds:
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,8 @@ ASKED = {
     "equal_epochs": ("top_eigenvalue", "adaptive", "test_accuracy", "train_loss"),
 }
 READING_NAMES = {"equal_loss": "at the same loss", "equal_epochs": "after equal epochs"}
+MONOTONE = 0.5
+"""The rank correlation with lr/B below which no power is told: what rises and falls again follows none."""
 DIGITS = 9
 """Of a ratio of floats, so that 0.02 / 4 is 0.04 / 8."""
 
@@ -80,6 +83,12 @@ def power(values: NDArray[np.float64], rates: NDArray[np.float64], sizes: NDArra
     return float(-of_size / of_rate) if of_rate else math.nan
 
 
+def rank(values: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Spearman's rank correlation; NaN where either is constant."""
+    constant = len(values) < 2 or min(np.ptp(values), np.ptp(others)) == 0
+    return math.nan if constant else float(spearmanr(values, others).statistic)
+
+
 def by_seed(rows: pd.DataFrame, name: str, of: Callable[[pd.DataFrame, NDArray[np.float64]], float]) -> Interval:
     """What is found of the networks of each seed, and the t interval of the mean over seeds."""
     rows = rows.dropna(subset=[name])
@@ -105,19 +114,20 @@ def statistics(rows: pd.DataFrame, name: str) -> dict[str, Interval]:
     """All that is asked of a quantity, each with its interval over seeds."""
 
     def levels(column: str) -> Interval:
-        return by_seed(rows, name, lambda part, values: share(values, part[column]))
+        found = by_seed(rows, name, lambda part, values: share(values, part[column]))
+        return replace(found, high=min(found.high, 1.0)) if found.exists else found
 
     def ahead(column: str) -> Interval:
         return by_seed(rows, name, lambda part, values: share(values, part["ratio"]) - share(values, part[column]))
 
-    ranks = by_seed(rows, name, lambda part, values: float(spearmanr(values, part["ratio"]).statistic))
+    ranks = by_seed(rows, name, lambda part, values: rank(values, part["ratio"].to_numpy(dtype=np.float64)))
     return {
         "ratio": levels("ratio"),
         "rate": levels("learning_rate"),
         "size": levels("batch_size"),
         "ahead_of_rate": ahead("learning_rate"),
         "ahead_of_size": ahead("batch_size"),
-        "power": by_seed(rows, name, _power),
+        "power": by_seed(rows, name, _power if abs(ranks.center) >= MONOTONE else lambda part, values: math.nan),
         "rank": of_mean(pd.Series(dict(zip(ranks.seeds, ranks.values, strict=True))), bounds=CORRELATION),
     }
 
@@ -203,7 +213,7 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
         shown = pd.DataFrame({"quantity": [QUANTITIES[name] for name in part["quantity"]], "networks": part["n"]})
         for name, title in columns.items():
             ends = zip(part[name], part[f"{name}_low"], part[f"{name}_high"], strict=True)
-            shown[title] = [f"{center:.2f} [{low:.2f}, {high:.2f}]" for center, low, high in ends]
+            shown[title] = ["" if math.isnan(one[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*one) for one in ends]
         yield (
             f"{READING_NAMES[str(reading)].capitalize()}: share of the variance over the grid that lr/B, lr and B each "
             "explain, adjusted for the number of levels; 95 % t intervals over seeds.",
