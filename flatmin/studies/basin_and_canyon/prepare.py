@@ -11,12 +11,12 @@ from flatmin.data.batches import resolved_size
 from flatmin.experiments.budget import cut
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import relu_network
 from flatmin.experiments.study import Study
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.basin_and_canyon.settings import BasinAndCanyon
 from flatmin.studies.basin_and_canyon.steps import LinesStep, MinimumStep
-from flatmin.studies.correlation.trainings import relu_network
 from flatmin.studies.gradient_noise.examples import Examples
 
 REGIMES = ("small_batch", "large_batch")

@@ -15,13 +15,14 @@ from flatmin.core.vectors import norm
 from flatmin.curvature import top_eigenvalues
 from flatmin.data.batches import ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import scores
 from flatmin.experiments.step import Outcome
 from flatmin.landscapes import filter_normalized, slice_1d
 from flatmin.objective.objective import Objective
 from flatmin.results import Record
 from flatmin.studies.basin_and_canyon.settings import Directions
 from flatmin.studies.basin_and_canyon.shifts import aligned, alike, curvature, lowest, reach_of
-from flatmin.studies.correlation.trainings import ending, scores
+from flatmin.studies.correlation.trainings import ending
 from flatmin.studies.gradient_noise.steps import epoch_of_descent
 
 MINIMA = "shifted_minima"

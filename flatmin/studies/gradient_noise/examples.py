@@ -8,9 +8,9 @@ from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset, load
 from flatmin.experiments.budget import portion
 from flatmin.experiments.setups import Data
+from flatmin.experiments.small_networks import pooled
 from flatmin.results.remarks import Remark
 from flatmin.studies.comparison.prepare import shortened
-from flatmin.studies.correlation.prepare import pooled
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 from flatmin.core.vectors import norm
 from flatmin.data.batches import ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import scores
 from flatmin.experiments.step import Outcome
 from flatmin.results import Record
 from flatmin.sharpness.gradient_noise import gradient_noise_scale
-from flatmin.studies.correlation.trainings import scores
 from flatmin.studies.gradient_noise.variances import center_and_spread, drawn, finite_population, scatter
 
 VARIANCES = "batch_gradients"
