@@ -66,6 +66,7 @@ SMALL = {
     "book_table_3_1": [
         *("data={name: digits, examples: 40}", "test_examples=30", "pool=1", "width=4", "small_batch=5", "epochs=2"),
         *("large_batch=20", "seeds=[0]", "draws=3", "rounds=2", "target=2.0"),
+    ],
     "connectivity": [
         *("data={name: digits, examples: 60}", "network={name: F1, width: 4}", "small_batch=20", "large_batch=60"),
         *("seeds=[0]", "training.epochs=1", "pairs=[small_large]", "matching=[weights]", "points=3"),

@@ -10,11 +10,11 @@ from torch.nn.functional import cross_entropy
 from flatmin.experiments.budget import cut
 from flatmin.experiments.devices import device_name, resolved_device
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import relu_network
 from flatmin.experiments.study import Study
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.basin_and_canyon.prepare import batch_sizes
-from flatmin.studies.correlation.trainings import relu_network
 from flatmin.studies.gradient_noise.examples import Examples
 from flatmin.studies.small_against_large.settings import SmallAgainstLarge
 from flatmin.studies.small_against_large.times import TimesStep

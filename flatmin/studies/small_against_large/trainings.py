@@ -13,9 +13,9 @@ from torch import nn
 from flatmin.core.vectors import norm
 from flatmin.data.batches import ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import scores
 from flatmin.experiments.step import Outcome
 from flatmin.results import Record
-from flatmin.studies.correlation.trainings import scores
 from flatmin.studies.gradient_noise.steps import epoch_of_descent
 from flatmin.studies.gradient_noise.variances import center_and_spread, drawn, scatter
 
