@@ -89,7 +89,7 @@ def test_time_is_that_of_updates_alone(file, tmp_path, monkeypatch):
 
     def seen(network, room):
         clock["time"] += 1000.0
-        return dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy"), 0.5)
+        return dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy", "at_chance"), 0.5)
 
     monkeypatch.setattr(module, "Stopwatch", Watch)
     monkeypatch.setattr(module, "warm_updater", slow)
@@ -116,7 +116,13 @@ def invented(**points):
     """Scores of three seeds: for what is equal the accuracies in per cent by batch size, on train and test alike."""
     rows = [
         {"data": data, "equal": equal, "batch_size": size, "seed": seed, "examples": 1000, "epochs": 5.0}
-        | {"updates": 5000 // size, "seconds": 1.0, "train_loss": 0.1, "test_loss": 0.1}
+        | {
+            "updates": 5000 // size,
+            "seconds": 1.0,
+            "train_loss": 0.1,
+            "test_loss": 0.1,
+            "at_chance": float(accuracy < 20),
+        }
         | dict.fromkeys(("train_accuracy", "test_accuracy"), (accuracy + wobble) / 100)
         for data in ("mnist", "cifar10")
         for equal, by_size in points.items()
@@ -150,6 +156,12 @@ def test_the_best_size_is_named_with_those_that_cannot_be_told_from_it():
     assert "MNIST, equal epochs: the best test accuracy, 90.0 % (" in said[3] and "all others lie below" in said[3]
     assert "is that of B = 1,000; not told from it: B = 10, 100" in said[4]
     assert "1.00 s of training buy B = 10: 500 updates, 5.00 epochs, B = 100: 50 updates" in said[6]
+
+
+def test_sizes_that_learn_nothing_are_named():
+    said = list(sentences(invented(epochs={1: 10, 100: 40}, updates=RISING, seconds=RISING)))
+    guesses = [line for line in said if "no better than a guess" in line]
+    assert [line.partition(":")[0] for line in guesses] == ["MNIST", "CIFAR-10"] and "with B = 1 name" in guesses[0]
 
 
 def test_one_seed_has_no_interval_and_no_verdict():

@@ -56,7 +56,7 @@ KIND = Kind(
     columns={
         "batch_size_scores": (
             *("data", "examples", "batch_size", "seed", "equal", "epochs", "updates", "seconds"),
-            *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
+            *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "at_chance"),
         ),
     },
     text=("data", "equal"),

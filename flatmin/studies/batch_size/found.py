@@ -29,6 +29,7 @@ def sentences(tables: Tables) -> Iterator[str]:
         for equal in EQUAL:
             yield best(part[part["equal"] == equal], DATA_NAMES[str(data)], equal)
         yield bought(part, DATA_NAMES[str(data)])
+        yield from guesses(part[part["equal"] == "epochs"], DATA_NAMES[str(data)], tables.experiment["learning_rate"])
     yield (
         "The time is that of training alone, measured in it, and depends on the machine and on what else it does; at "
         "equal epochs and updates the numbers follow from the seed. One learning rate serves all batch sizes."
@@ -83,6 +84,16 @@ def best(rows: pd.DataFrame, data: str, equal: str) -> str:
         f"{data}, equal {equal}: the best test accuracy, {mean.center:.1f} %{inside}, is that of B = {top:,.0f}; "
         f"{others}."
     )
+
+
+def guesses(rows: pd.DataFrame, data: str, rate: float) -> Iterator[str]:
+    """Name the sizes that learn nothing, if there are any."""
+    shares = rows.groupby("batch_size")["at_chance"].mean()
+    if lost := [f"B = {size:,.0f}" for size, share in shares.items() if share > 0.5]:
+        yield (
+            f"{data}: after the epochs most trainings with {', '.join(lost)} name classes no better than a guess; the "
+            f"learning rate of {rate:g} or the number of updates does not suit them, and their accuracy says no more."
+        )
 
 
 def bought(rows: pd.DataFrame, data: str) -> str:

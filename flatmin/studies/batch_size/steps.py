@@ -17,6 +17,7 @@ from flatmin.core.precision import full_precision
 from flatmin.data.batches import Pair, ShuffledBatches, fixed_batches
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.step import Outcome, Workplace
+from flatmin.experiments.training_step import at_chance
 from flatmin.results import Record
 from flatmin.studies.speed.steps import updater
 from flatmin.studies.speed.timing import Stopwatch
@@ -148,7 +149,7 @@ def warm_updater(network: nn.Module, train: Pair, rate: float) -> Callable[[Pair
 
 
 def seen(network: nn.Module, room: Laboratory) -> dict[str, float]:
-    """Loss and accuracy on training and test examples."""
+    """Loss and accuracy on training and test examples, and whether that in training is no better than a guess."""
     found = dict[str, float]()
     for split, pair in (("train", room.train), ("test", room.test)):
         loss = right = 0.0
@@ -158,4 +159,4 @@ def seen(network: nn.Module, room: Laboratory) -> dict[str, float]:
                 loss += float(cross_entropy(outputs, targets, reduction="sum"))
                 right += float((outputs.argmax(1) == targets).sum())
         found |= {f"{split}_loss": loss / len(pair.targets), f"{split}_accuracy": right / len(pair.targets)}
-    return found
+    return found | {"at_chance": float(at_chance(found["train_accuracy"], room.train.targets))}
