@@ -87,6 +87,13 @@ def test_every_size_epoch_and_way_of_drawing_has_its_row(tables):
     assert np.allclose(rows["factor"], np.where(rows["drawn"] == "with replacement", 1, (60 - rows["batch_size"]) / 59))
 
 
+def test_a_training_that_diverges_keeps_what_was_seen_before(tmp_path):
+    study = Study.of(load_experiment(SHIPPED, [*SMALL, "learning_rate=1e38", "stuck=null"]), results=tmp_path)
+    found = run(study)
+    assert set(found.frames["batch_gradients"]["epoch"]) == {0}
+    assert {record.state for _, record, _ in study.states()} == {"diverged"} and list(sentences(found))
+
+
 def test_where_one_batch_is_stuck_steps_on_it_do_not_move_and_the_others_fall(tables):
     points = tables.frames["stuck_points"]
     assert (points["gradient_norm"] < points["start_gradient"]).all() and (points["others"] == 14).all()
@@ -139,6 +146,7 @@ def test_verdicts_follow_the_numbers(table, claim, verdict):
     [
         ("batch_sizes=[60]", "batch_sizes must be below the 60 examples, got 60"),
         ("stuck={batch_sizes: [31]}", "stuck.batch_sizes must be at most half of the 60 examples"),
+        ("pool=9", "pool must be at most the 8 pixels of a side of digits, got 9"),
         ("data={name: digits, examples: 5000}", "data.examples must be at most the 1437"),
     ],
 )

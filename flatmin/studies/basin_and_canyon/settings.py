@@ -22,7 +22,7 @@ class Directions(Section):
     """
 
     random: Lines = 6
-    steepest: Lines = 2
+    steepest: Annotated[int, Field(ge=0, le=20)] = 2
     between: bool = True
     downhill: bool = True
 

@@ -92,8 +92,9 @@ def alike(first: Values, second: Values) -> Alike:
 
     Example:
         >>> up = np.array([1.0, 0.0, 1.0])
-        >>> alike(up, 3 * up + 2)
-        Alike(correlation=1.0, residual=2.0, steepness=3.0, scaled_residual=0.0)
+        >>> found = alike(up, 3 * up + 2)
+        >>> round(found.correlation, 6), found.residual, found.steepness, found.scaled_residual
+        (1.0, 2.0, 3.0, 0.0)
     """
     first, second = first - first.min(), second - second.min()
     steepness = float(first @ second / (first @ first))

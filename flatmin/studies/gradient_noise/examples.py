@@ -50,11 +50,14 @@ class Examples:
 
         Raises:
             DataError: If the data are absent or damaged.
-            ConfigError: If they have no classes, or fewer examples than asked for.
+            ConfigError: If they have no classes, or fewer examples or pixels than asked for.
         """
         whole = load(wanted.name, root=data_root, split=wanted.split, verify=wanted.verify, download=download)
         if whole.num_classes == 0:
             raise ConfigError(f"data must have classes, {whole.name} has real targets.")
+        sides = whole.train.inputs.shape[2:]
+        if sides and pool > min(sides):
+            raise ConfigError(f"pool must be at most the {min(sides)} pixels of a side of {whole.name}, got {pool}.")
         available = len(whole.train), len(whole.test)
         count = portion(budget, wanted.examples or available[0])
         tests = available[1] if tests is None else tests

@@ -83,19 +83,32 @@ class NoiseStep:
         network, train = workplace.start(self.seed), workplace.train
         sgd = torch.optim.SGD(network.parameters(), lr=self.learning_rate)
         batches = ShuffledBatches(*train, self.training_batch, seed=self.seed)
-        rows = list[dict[str, Any]]()
+        rows, left = list[dict[str, Any]](), 1.0
         for epoch in range(max(self.epochs) + 1):
             if epoch:
                 epoch_of_descent(network, sgd, batches)
             if epoch in self.epochs:
-                rows += self._looked(workplace, network, epoch)
+                if not (seen := self._looked(workplace, network, epoch)):
+                    break
+                rows += seen
+                left -= 1 / len(self.epochs)
                 advance(1 / len(self.epochs))
-        return Outcome(result=rows[-1], tables={VARIANCES: pd.DataFrame(rows)})
+        else:
+            return Outcome(result=rows[-1], tables={VARIANCES: pd.DataFrame(rows)})
+        advance(left)
+        return Outcome(
+            result={"loss": math.inf, "spread": math.nan, "noise_scale": math.nan},
+            tables={VARIANCES: pd.DataFrame(rows)} if rows else {},
+            status="diverged",
+        )
 
     def _looked(self, workplace: Laboratory, network: nn.Module, epoch: int) -> list[dict[str, Any]]:
+        """A row for each size and way of drawing; none where the training has left."""
         train = workplace.train
         loss, accuracy = scores(network, train)
         center, spread = center_and_spread(network, train)
+        if not math.isfinite(loss + spread):
+            return []
         parts = gradient_noise_scale(workplace.objective(network, train, 1000, "running"))
         here = {
             "epoch": epoch,

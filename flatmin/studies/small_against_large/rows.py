@@ -1,5 +1,6 @@
 """The rows of Table 3.1: what the book says, what was measured of either batch size, and whether it holds."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,6 +46,8 @@ class Row:
     @property
     def compared(self) -> str:
         """The interval in words."""
+        if math.isnan(self.found.center):
+            return "not known"
         shown = [significant(value) for value in (self.found.center, self.found.low, self.found.high)]
         if self.unit == "points":
             shown = [f"{value:+.2f}" for value in (self.found.center, self.found.low, self.found.high)]
