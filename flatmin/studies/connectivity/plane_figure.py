@@ -6,6 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from flatmin.figures.captions import write_footer
 from flatmin.figures.levels import COLORS, color_scale, log_levels
@@ -31,17 +32,18 @@ def planes(tables: Tables) -> Figure:
     for axes, (key, part) in zip(panels, parts, strict=True):
         drawn = contours(axes, part, levels)
         curve(axes, places.merge(pd.DataFrame([key], columns=NAMED)), str(key[0]))
-        axes.set(title=f"seeds {key[1]} and {key[2]}" if key[1] != key[2] else f"seed {key[1]}", aspect="equal")
+        axes.set(title=f"seeds {key[1]} and {key[2]}" if key[1] != key[2] else f"seed {key[1]}")
         axes.set_xlabel("distance along the segment")
     panels[0].set_ylabel("distance from it")
-    bar = figure.colorbar(drawn, ax=list(panels), pad=0.01, aspect=25, label=f"training loss, {loss_name()}")
+    bar = figure.colorbar(drawn, ax=list(panels), pad=0.01, aspect=25, label=f"training loss,\n{loss_name()}")
     few_log_ticks(bar.ax.yaxis, crowded=100)
     way = str(cells["way"].iloc[0])
     data = str(cells["data"].iloc[0])
     facts = [
         f"{cells['network'].iloc[0]} on {DATA_NAMES.get(data, data)}",
         f"Solid: the {WAYS[way]}; dashed: the segment; cross: the bend",
-        "Axes have right angles and the unit of the weights; re-estimated BatchNorm statistics",
+        "Axes have right angles and the unit of the weights, each at a scale of its own",
+        "BatchNorm: re-estimated statistics",
         "The first pair of each kind",
         *(remark.text for remark in remarks(tables.provenance, "reduced")),
     ]
@@ -67,6 +69,6 @@ def curve(axes: Axes, places: pd.DataFrame, pair: str) -> None:
     axes.plot(ends["alpha"], ends["beta"], "o", color="white", markeredgecolor="black", markersize=5, clip_on=False)
     for side, (_, end), align in zip(pair.split("_"), ends.iterrows(), ("left", "right"), strict=True):
         axes.annotate(
-            ENDS[side], (end["alpha"], end["beta"]), (0, -11), textcoords="offset points", ha=align, color="white",
-            fontsize=6.5,
+            ENDS[side], (end["alpha"], end["beta"]), (0, -12), textcoords="offset points", ha=align, color="white",
+            fontsize=6.5, path_effects=[withStroke(linewidth=1.6, foreground="black")],
         )  # fmt: skip
