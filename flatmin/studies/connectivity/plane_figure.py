@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
@@ -55,8 +54,7 @@ def contours(axes: Axes, cells: pd.DataFrame, levels: "np.ndarray[tuple[int], np
     """Draw the loss as filled contours."""
     grid = cells.pivot(index="beta", columns="alpha", values="loss").clip(levels[0], levels[-1])
     scale = color_scale(float(levels[0]), float(levels[-1]))
-    colors = sns.color_palette(COLORS, as_cmap=True)
-    return axes.contourf(grid.columns, grid.index, grid.to_numpy(), levels=levels, norm=scale, cmap=colors)
+    return axes.contourf(grid.columns, grid.index, grid.to_numpy(), levels=levels, norm=scale, cmap=COLORS)
 
 
 def curve(axes: Axes, places: pd.DataFrame, pair: str) -> None:
