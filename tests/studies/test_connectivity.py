@@ -27,6 +27,7 @@ large_batch: 60
 training: {epochs: 15}
 curves: {forms: [bezier], epochs: 2, batch_size: 20}
 points: 3
+plane: 5
 resources: {wandb: {mode: disabled}}
 """
 
@@ -56,7 +57,21 @@ def test_the_ends_of_every_path_are_the_minima_and_the_middle_of_the_segment_the
         loss = float(cross_entropy(small.train()(train.inputs), train.targets))
     middle = lines[(lines["way"] == "segment") & (lines["t"] == 0.5)].set_index("batch_norm")
     assert middle.loc["reestimate", "train_loss"] == pytest.approx(loss, rel=1e-5)
-    assert KIND.draw(tables, tmp_path / "drawn")[0].exists()
+    places = tables.frames["connectivity_places"].set_index("t")
+    (first, *_, last, bend) = places[["alpha", "beta"]].to_numpy()
+    assert (first == 0).all() and last[1] == 0 and last[0] == pytest.approx(distance(tables), rel=1e-5)
+    middle = places.loc[0.5, ["alpha", "beta"]].to_numpy(dtype=float)
+    assert middle == pytest.approx(first / 4 + bend / 2 + last / 4)
+    assert {path.name for path in KIND.draw(tables, tmp_path / "drawn")} >= {
+        "connectivity.png",
+        "connectivity_planes.png",
+    }
+
+
+def distance(tables):
+    """Of the two minima."""
+    ways = tables.frames["connectivity_ways"]
+    return float(ways.loc[ways["way"] == "segment", "distance"].iloc[0])
 
 
 @pytest.mark.parametrize(

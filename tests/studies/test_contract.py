@@ -70,7 +70,7 @@ SMALL = {
     "connectivity": [
         *("data={name: digits, examples: 60}", "network={name: F1, width: 4}", "small_batch=20", "large_batch=60"),
         *("seeds=[0]", "training.epochs=1", "pairs=[small_large]", "matching=[weights]", "points=3"),
-        "curves={forms: [bezier], epochs: 1, batch_size: 20}",
+        *("plane=3", "curves={forms: [bezier], epochs: 1, batch_size: 20}"),
     ],
     "correlation": [
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),

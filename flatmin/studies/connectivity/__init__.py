@@ -20,11 +20,15 @@ def prepare(experiment: Connectivity, *, folder: Path, data_root: Path | None, d
 
 
 def draw(tables: "Tables", out: Path) -> list[Path]:
-    """Draw the one figure, as PDF and PNG beside its numbers."""
+    """Draw the paths, and the planes of curves where there are any, as PDF and PNG beside their numbers."""
     from flatmin.figures.render import figure_written
     from flatmin.studies.connectivity.figure import connectivity
+    from flatmin.studies.connectivity.plane_figure import planes
 
-    return figure_written(out, "connectivity", connectivity(tables), tables.frames["connectivity_lines"])
+    files = figure_written(out, "connectivity", connectivity(tables), tables.frames["connectivity_lines"])
+    if len(cells := tables.frames["connectivity_planes"]):
+        files += figure_written(out, "connectivity_planes", planes(tables), cells)
+    return files
 
 
 def printed(tables: "Tables") -> Iterator[Any]:
@@ -79,6 +83,8 @@ KIND = Kind(
             *("distance_before", "distance", "neurons", "moved", "sweeps", "converged"),
             *("stretch", "steps", "first_loss", "last_loss", "diverged"),
         ),
+        "connectivity_planes": (*NAMED, "alpha", "beta", "loss"),
+        "connectivity_places": (*NAMED, "t", "alpha", "beta"),
     },
     text=("network", "data", "pair", "way", "batch_norm", "quantity"),
     shorthand=("data", "network"),

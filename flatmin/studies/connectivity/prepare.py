@@ -10,6 +10,7 @@ from flatmin.experiments.training_step import TrainingStep
 from flatmin.results.remarks import Remark
 from flatmin.results.words import counted
 from flatmin.studies.comparison.prepare import prepare
+from flatmin.studies.connectivity.planes import PlaneStep
 from flatmin.studies.connectivity.settings import Connectivity
 from flatmin.studies.connectivity.steps import Look, WayStep
 
@@ -48,7 +49,7 @@ def study_of(experiment: Connectivity, *, folder: Path, data_root: Path | None, 
     ways = list(way_steps(experiment, trainings))
     return Study(
         experiment,
-        [*trainings, *ways],
+        [*trainings, *ways, *plane_steps(experiment, ways)],
         base.workplace,
         outline=(
             *base.outline,
@@ -86,6 +87,15 @@ def way_steps(experiment: Connectivity, trainings: list[TrainingStep]) -> Iterat
             settings = experiment.curves.model_dump(exclude={"forms"})
             for form in experiment.curves.forms:
                 yield WayStep(name, first, second, form, look, settings)
+
+
+def plane_steps(experiment: Connectivity, ways: list[WayStep]) -> Iterator[PlaneStep]:
+    """The plane of the first curve of each kind of pair; curves with several bends lie in none."""
+    if experiment.curves is None or experiment.plane is None or experiment.curves.bends > 1:
+        return
+    curves = [way for way in ways if way.way == experiment.curves.forms[0]]
+    for name in experiment.pairs:
+        yield PlaneStep(next(way for way in curves if way.pair == name), experiment.plane)
 
 
 def reductions(experiment: Connectivity, epochs: int, available: int) -> list[Remark]:

@@ -50,6 +50,8 @@ class Connectivity(Experiment):
         pairs: ``small_large`` joins both minima of a seed; the others those of one regime, each seed's with the next's.
         matching: ``weights``, ``activations`` or both: how neurons are brought into one order.
         curves: Curves of low loss; ``null`` trains none.
+        plane: Coordinates of either axis of the plane through two minima and the bend of a curve, for the first pair of
+            each kind and the first form; ``null`` takes none, as without curves or with several bends.
         points: Places on each path, its ends among them.
         examples: Evaluate on the first so many of each split; ``null`` uses all.
         batch_size: Of the fixed partition on which the loss is evaluated.
@@ -65,6 +67,7 @@ class Connectivity(Experiment):
     pairs: Several[PairName] = ("small_large", "small_small", "large_large")
     matching: Several[Method] = ("weights",)
     curves: Curves | None = Curves()
+    plane: Annotated[int, Field(ge=3, le=201)] | None = 25
     points: Annotated[int, Field(ge=3, le=1001)] = 61
     examples: Examples | None = None
     batch_size: Count = 5000
