@@ -24,6 +24,10 @@ from flatmin.studies.noise_scale.grid import LOST, NETWORKS, READINGS, SCHEDULES
 from flatmin.studies.noise_scale.judged import READING_NAMES, best_sizes, cells, networks
 
 MAPPED = {"test_accuracy": "test accuracy (%)", "top_eigenvalue": "largest eigenvalue"}
+NOTE = (
+    "Bars: standard deviation over seeds. Best batch sizes: one mark a seed, open where a better one may lie beyond the "
+    "grid or had no time. Noise scale: tr(Σ)/|G|² from the start of training to where the gradient is not told from 0"
+)
 SPAN = 4.0
 """Points of accuracy that the colours tell apart, below the best."""
 COVERING: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
@@ -147,7 +151,7 @@ def along_the_ratio(tables: Tables) -> Figure:
     what_it_costs(fifth, tables)
     schedules(sixth, tables)
     figure.suptitle("Is it lr/B?", x=0.012, ha="left")
-    write_footer(figure, facts(tables))
+    write_footer(figure, [*facts(tables), NOTE])
     return figure
 
 

@@ -203,7 +203,7 @@ def costs(tables: Tables) -> Iterator[str]:
             f"{row['noise_scale']:.0f} at a loss of {row['train_loss']:.2g}" for row in known.to_dict("records")
         )
         rest = len(noise) - len(known)
-        unseen = f"; at {rest} lower losses the gradient is not told from 0" if rest else ""
+        unseen = f"; {counted(rest, 'level')} of the loss where the gradient is not told from 0" if rest else ""
         yield f"McCandlish's noise scale tr(Sigma) / |G|^2 along training: {each}{unseen}."
 
 
