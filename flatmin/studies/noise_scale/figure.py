@@ -25,8 +25,8 @@ from flatmin.studies.noise_scale.judged import READING_NAMES, best_sizes, cells,
 
 MAPPED = {"test_accuracy": "test accuracy (%)", "top_eigenvalue": "largest eigenvalue"}
 NOTE = (
-    "Bars: standard deviation over seeds. Best batch sizes: one mark a seed, open where a better one may lie beyond the "
-    "grid or had no time. Noise scale: tr(Σ)/|G|² from the start of training to where the gradient is not told from 0"
+    "Bars: standard deviation over seeds. Best batch sizes: one mark a seed, open where a better one may be beyond "
+    "the grid or had no time. Noise scale: tr(Σ)/|G|² from the start to where the gradient is not told from 0"
 )
 SPAN = 4.0
 """Points of accuracy that the colours tell apart, below the best."""
