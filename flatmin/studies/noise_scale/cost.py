@@ -17,6 +17,7 @@ from scipy.optimize import least_squares
 from flatmin.results import Tables
 from flatmin.results.intervals import Interval, of_mean
 from flatmin.studies.noise_scale.grid import LEVELS, NETWORKS, NOISE, REACHED
+from flatmin.studies.noise_scale.judged import seed_of
 
 
 class Hyperbola(NamedTuple):
@@ -62,13 +63,13 @@ def fastest(tables: Tables) -> pd.DataFrame:
 def critical_size(best: pd.DataFrame) -> Interval:
     """The t interval of the geometric mean of the critical batch size over seeds; its values are sizes."""
     found = {
-        int(seed): fitted(part["batch_size"].to_numpy(dtype=np.float64), part["updates"].to_numpy(dtype=np.float64))
-        for seed, part in best.groupby("seed")
+        seed_of(part): fitted(part["batch_size"].to_numpy(dtype=np.float64), part["updates"].to_numpy(dtype=np.float64))
+        for _, part in best.groupby("seed")
         if len(part) >= 3
     }
     logs = of_mean(pd.Series({seed: math.log(one.critical) for seed, one in found.items()}, dtype=np.float64))
-    ends = (math.exp(end) for end in (logs.center, logs.low, logs.high))
-    return Interval(*ends, tuple(math.exp(value) for value in logs.values), logs.seeds)
+    center, low, high = (math.exp(end) for end in (logs.center, logs.low, logs.high))
+    return Interval(center, low, high, tuple(math.exp(value) for value in logs.values), logs.seeds)
 
 
 def noise_by_loss(tables: Tables) -> pd.DataFrame:

@@ -1,9 +1,12 @@
 """Maps of the grid with lines of equal ratio, and what the ratio tells along them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
-import seaborn as sns
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -21,8 +24,14 @@ from flatmin.studies.noise_scale.grid import LOST, NETWORKS, READINGS, SCHEDULES
 from flatmin.studies.noise_scale.judged import READING_NAMES, best_sizes, cells, networks
 
 MAPPED = {"test_accuracy": "test accuracy (%)", "top_eigenvalue": "largest eigenvalue"}
+NOTE = (
+    "Bars: standard deviation over seeds. Best batch sizes: one mark a seed, open where a better one may be beyond "
+    "the grid or had no time. Noise scale: tr(Σ)/|G|² from the start to where the gradient is not told from 0"
+)
 SPAN = 4.0
 """Points of accuracy that the colours tell apart, below the best."""
+COVERING: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
+"""A legend over lines that would run through its words."""
 SCHEDULE_LOOKS = {
     "constant": ("#5B5B5B", ":", "neither"),
     "decay": ("#0B4F9E", "-", "rate falls"),
@@ -87,11 +96,12 @@ def heat(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str, best: float)
     bar.set_label(words + (", log axis" if name == "top_eigenvalue" else ""))
     if name == "top_eigenvalue":
         bar.ax.yaxis.set_major_formatter(lambda value, _: plain_tick(float(f"{10**value:.2g}")))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     lost = whole[(whole["reading"] == rows["reading"].iloc[0]) & (whole["status"] == LOST)] if len(rows) else whole[:0]
     count = whole["seed"].nunique()
     x, y = edges(rates), edges(sizes)
-    for (rate, size), part in lost.groupby(["learning_rate", "batch_size"]):
+    for _, part in lost.groupby(["learning_rate", "batch_size"]):
+        rate, size = part[["learning_rate", "batch_size"]].iloc[0]
         if len(part) == count:
             column, line = int(np.searchsorted(rates, rate)), int(np.searchsorted(sizes, size))
             corners = [x[column], x[column + 1]], [y[line]] * 2, [y[line + 1]] * 2
@@ -117,7 +127,7 @@ def along_the_ratio(tables: Tables) -> Figure:
     figure = blank(PAGE_WIDTH, 5.0)
     (first, second, third), (fourth, fifth, sixth) = figure.subplots(2, 3)
     rates = sorted(tables.frames[NETWORKS]["learning_rate"].unique())
-    palette = sns.color_palette("viridis", len(rates)).as_hex()
+    palette = [to_hex(color) for color in colormaps["viridis"](np.linspace(0, 0.92, len(rates)))]
     looks = {rate: (palette[k], SERIES_MARKERS[k % len(SERIES_MARKERS)]) for k, rate in enumerate(rates)}
     against_ratio(first, tables, "equal_loss", "top_eigenvalue", "largest eigenvalue, log axis", looks)
     against_ratio(second, tables, "equal_loss", "epochs", "epochs to the target, log axis", looks)
@@ -141,7 +151,7 @@ def along_the_ratio(tables: Tables) -> Figure:
     what_it_costs(fifth, tables)
     schedules(sixth, tables)
     figure.suptitle("Is it lr/B?", x=0.012, ha="left")
-    write_footer(figure, facts(tables))
+    write_footer(figure, [*facts(tables), NOTE])
     return figure
 
 
@@ -162,7 +172,8 @@ def against_ratio(
     """Draw the mean over seeds of each cell against lr/B, with the standard deviation over seeds."""
     rows = networks(tables, reading)
     scale = 100 if name == "test_accuracy" else 1
-    for (rate, _), part in rows.groupby(["learning_rate", "batch_size"]):
+    for _, part in rows.groupby(["learning_rate", "batch_size"]):
+        color, marker = looks[float(part["learning_rate"].iloc[0])]
         values = scale * part[name].dropna()
         if len(values):
             spread = values.std(ddof=1) if len(values) > 1 else 0.0
@@ -170,8 +181,8 @@ def against_ratio(
                 part["ratio"].iloc[0],
                 values.mean(),
                 yerr=spread,
-                color=looks[float(rate)][0],
-                marker=looks[float(rate)][1],
+                color=color,
+                marker=marker,
                 markersize=4,
                 elinewidth=0.6,
             )
@@ -188,7 +199,7 @@ def best_batch(axes: Axes, tables: Tables) -> None:
         for index, (_, part) in enumerate(best.groupby("seed")):
             shift = 1 + 0.05 * (index - 2)
             for censored, some in part.groupby("censored"):
-                style = {"markerfacecolor": "white"} if censored else {}
+                style: dict[str, Any] = {"markerfacecolor": "white"} if censored else {}
                 axes.plot(
                     some["learning_rate"] * shift,
                     some["batch_size"],
@@ -240,7 +251,7 @@ def what_it_costs(axes: Axes, tables: Tables) -> None:
     axes.set(xscale="log", yscale="log", xlabel="batch size B, log axis", ylabel="examples to the target, log axis")
     few_log_ticks(axes.xaxis, crowded=10)
     axes.set_title("What a batch costs")
-    axes.legend(loc="upper left", borderaxespad=0.1)
+    axes.legend(loc="upper left", borderaxespad=0.1, **COVERING)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * 6)
     few_log_ticks(axes.yaxis, crowded=10)
@@ -265,4 +276,4 @@ def schedules(axes: Axes, tables: Tables) -> None:
             axes.axvline(epoch, color="0.7", linewidth=0.6, zorder=0)
         axes.set_title(f"Rate / {swap['factor']:g} or B × {swap['factor']:g}")
     axes.set(xlabel="epoch", ylabel="test loss")
-    axes.legend(loc="upper center", borderaxespad=0.1)
+    axes.legend(loc="upper center", borderaxespad=0.1, **COVERING)

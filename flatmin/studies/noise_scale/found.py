@@ -4,10 +4,12 @@ R6: equal lr/B gives similar sharpness and accuracy, and the best batch size is 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from flatmin.results import Tables
 from flatmin.results.intervals import Interval, of_difference
@@ -91,12 +93,12 @@ def ends(interval: Interval, form: str = ".2f") -> str:
     return f"{interval.center:{form}}{known}"
 
 
-def of_row(row: dict[str, float], name: str) -> str:
+def of_row(row: Mapping[Any, Any], name: str) -> str:
     """One number of `explained` with its interval."""
     return ends(Interval(row[name], row[f"{name}_low"], row[f"{name}_high"], ()))
 
 
-def ratio(row: dict[str, float]) -> str:
+def ratio(row: Mapping[Any, Any]) -> str:
     """Judge R6 for one quantity: lr/B explains it, better than lr or B alone."""
     ahead = [row["ahead_of_rate_low"], row["ahead_of_size_low"]]
     behind = [row["ahead_of_rate_high"], row["ahead_of_size_high"]]
@@ -114,7 +116,7 @@ def ratio(row: dict[str, float]) -> str:
     )
 
 
-def follows(row: dict[str, float]) -> str:
+def follows(row: Mapping[Any, Any]) -> str:
     """The power of the batch size beside the learning rate, where there is one."""
     if math.isnan(row["power"]):
         return "it neither rises nor falls with it throughout, so that no power of B is told"
@@ -166,7 +168,7 @@ def best(tables: Tables, reading: str) -> str:
     seen = sizes[~sizes["censored"].astype(bool)]
     middles = seen.groupby("learning_rate")["batch_size"].median()
     each = ", ".join(f"{size:g} at {rate:g}" for rate, size in middles.items())
-    spread = np.ptp([row["best"] for row in _flatness(tables, reading)]) if len(sizes) else math.nan
+    spread = np.ptp(heights(tables, reading)) if len(sizes) else math.nan
     return (
         f"R6 ({READING_NAMES[reading]}), the best batch size is in proportion to the learning rate: {verdict}; slope "
         f"of log B_opt against log lr {ends(slope)} over {counted(len(slope.values), 'seed')}; median B_opt "
@@ -176,11 +178,10 @@ def best(tables: Tables, reading: str) -> str:
     )
 
 
-def _flatness(tables: Tables, reading: str) -> list[dict[str, float]]:
+def heights(tables: Tables, reading: str) -> NDArray[np.float64]:
     """The best mean test accuracy of each learning rate."""
-    rows = networks(tables, reading)
-    means = rows.groupby(["learning_rate", "batch_size"])["test_accuracy"].mean()
-    return [{"rate": float(rate), "best": float(part.max())} for rate, part in means.groupby("learning_rate")]
+    means = networks(tables, reading).groupby(["learning_rate", "batch_size"])["test_accuracy"].mean()
+    return means.groupby("learning_rate").max().to_numpy(dtype=np.float64)
 
 
 def costs(tables: Tables) -> Iterator[str]:
@@ -202,7 +203,7 @@ def costs(tables: Tables) -> Iterator[str]:
             f"{row['noise_scale']:.0f} at a loss of {row['train_loss']:.2g}" for row in known.to_dict("records")
         )
         rest = len(noise) - len(known)
-        unseen = f"; at {rest} lower losses the gradient is not told from 0" if rest else ""
+        unseen = f"; {counted(rest, 'level')} of the loss where the gradient is not told from 0" if rest else ""
         yield f"McCandlish's noise scale tr(Sigma) / |G|^2 along training: {each}{unseen}."
 
 

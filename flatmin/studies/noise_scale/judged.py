@@ -12,6 +12,7 @@ Of each quantity y, for each seed by itself and then over seeds:
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,10 +90,15 @@ def rank(values: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     return math.nan if constant else float(spearmanr(values, others).statistic)
 
 
+def seed_of(part: pd.DataFrame) -> int:
+    """The seed of rows of one seed."""
+    return int(part["seed"].iloc[0])
+
+
 def by_seed(rows: pd.DataFrame, name: str, of: Callable[[pd.DataFrame, NDArray[np.float64]], float]) -> Interval:
     """What is found of the networks of each seed, and the t interval of the mean over seeds."""
     rows = rows.dropna(subset=[name])
-    found = {int(key): of(part, part[name].to_numpy(dtype=np.float64)) for key, part in rows.groupby("seed")}
+    found = {seed_of(part): of(part, part[name].to_numpy(dtype=np.float64)) for _, part in rows.groupby("seed")}
     return of_mean(pd.Series(found, dtype=np.float64))
 
 
@@ -139,11 +145,11 @@ def _power(part: pd.DataFrame, values: NDArray[np.float64]) -> float:
 def departures(rows: pd.DataFrame, name: str) -> dict[float, Interval]:
     """For each learning rate, how far the quantity is from its mean over smaller rates of the same ratio and seed."""
     rows, found = rows.dropna(subset=[name]).sort_values("learning_rate"), list[dict[str, float]]()
-    for (seed, _), part in rows.groupby(["seed", "ratio"]):
+    for _, part in rows.groupby(["seed", "ratio"]):
         values = part[name].to_numpy(dtype=np.float64)
         for place in range(1, len(part)):
             off = values[place] - values[:place].mean()
-            found.append({"rate": part["learning_rate"].iloc[place], "seed": seed, "off": off})
+            found.append({"rate": part["learning_rate"].iloc[place], "seed": seed_of(part), "off": off})
     frame = pd.DataFrame(found, columns=["rate", "seed", "off"])
     each = frame.groupby(["rate", "seed"])["off"].mean()
     return {float(rate): of_mean(each.loc[rate]) for rate in sorted(frame["rate"].unique())}
@@ -167,16 +173,16 @@ def best_sizes(tables: Tables, reading: str) -> pd.DataFrame:
     to the target. Below that are batches with which training fails, and they are known to be worse.
     """
     rows = tables.frames[NETWORKS]
-    rows, found = rows[rows["reading"] == reading], list[dict[str, float]]()
-    for (seed, rate), part in rows.groupby(["seed", "learning_rate"]):
+    rows, found = rows[rows["reading"] == reading], list[dict[Any, Any]]()
+    for _, part in rows.groupby(["seed", "learning_rate"]):
         part = part.sort_values("batch_size").reset_index(drop=True)
         good = part[part["status"] == REACHED]
         if good.empty:
             continue
-        place = int(good["test_accuracy"].idxmax())
+        place = int(good.index[int(good["test_accuracy"].to_numpy().argmax())])
         beside = part["status"].iloc[max(place - 1, 0) : place + 2]
         censored = place in (0, len(part) - 1) or (beside == SHORT).any()
-        named = {"seed": int(seed), "learning_rate": rate, "batch_size": part["batch_size"].iloc[place]}
+        named = part[["seed", "learning_rate", "batch_size"]].iloc[place].to_dict()
         found.append({**named, "censored": bool(censored)})
     return pd.DataFrame(found, columns=["seed", "learning_rate", "batch_size", "censored"])
 
@@ -184,9 +190,9 @@ def best_sizes(tables: Tables, reading: str) -> pd.DataFrame:
 def slope_of_best(best: pd.DataFrame) -> Interval:
     """The slope of log B_opt against log lr over the learning rates that are not censored, by seed."""
     found = {}
-    for seed, part in best[~best["censored"].astype(bool)].groupby("seed"):
+    for _, part in best[~best["censored"].astype(bool)].groupby("seed"):
         if part["learning_rate"].nunique() >= 3:
-            found[int(seed)] = float(np.polyfit(np.log(part["learning_rate"]), np.log(part["batch_size"]), 1)[0])
+            found[seed_of(part)] = float(np.polyfit(np.log(part["learning_rate"]), np.log(part["batch_size"]), 1)[0])
     return of_mean(pd.Series(found, dtype=np.float64))
 
 
