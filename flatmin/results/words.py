@@ -10,6 +10,12 @@ from flatmin.data.sets import publications
 LOSS = "cross-entropy (nats)"
 """What a loss is unless an experiment brings its own."""
 REGIME_NAMES = {"small_batch": "small batch", "large_batch": "large batch"}
+METHOD_NAMES = {
+    **{name: name.upper() for name in ("asam", "lamb", "lars", "sam", "swa", "swap")},
+    **{"m_sam": "m-SAM", "sqrt_scaling": "square-root scaling", "sqrt_ghost": "square-root scaling, ghosts"},
+    **{"akiba": "Akiba et al.", "goyal": "Goyal et al.", "hoffer": "Hoffer et al."},
+}
+"""How names that variations usually have are written."""
 SPACES = {"full": "full space", "random": "random subspace"}
 SEARCHES = {"paper": "published", "strong": "strong"}
 SEARCH_NAMES = {method: f"{name} search" for method, name in SEARCHES.items()}
@@ -28,7 +34,7 @@ BATCH_NORM_NAMES = {
 
 def label_of(regime: str) -> str:
     """Return a regime's name in words."""
-    return REGIME_NAMES[regime] if regime in REGIME_NAMES else regime.replace("_", " ")
+    return (REGIME_NAMES | METHOD_NAMES).get(regime) or regime.replace("_", " ")
 
 
 def series_of(regime: str) -> str:

@@ -142,7 +142,7 @@ def test_processes_change_nothing(fresh: Fresh, data: Data, tmp_path: Path) -> N
         ({"seed": -1}, ValueError, "`seed` must be at least 0, got -1"),
         ({"processes": 2, "criterion": lambda *_: None}, ValueError, "must be of importable classes for several"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_bad_arguments_are_told(
     changes: dict[str, Any], error: type[Exception], words: str, fresh: Fresh, data: Data, tmp_path: Path

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import write_footer
-from flatmin.figures.style import PAGE_WIDTH, Look, blank, few_log_ticks, looks_of, styled
+from flatmin.figures.style import PAGE_WIDTH, REGIMES, Look, blank, few_log_ticks, styled
 from flatmin.results import Tables
 from flatmin.results.intervals import Interval
 from flatmin.results.remarks import remarks
@@ -18,7 +19,16 @@ from flatmin.results.words import DATA_NAMES
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
 
 ROW_HEIGHT = 0.26
-BARS = "Bar: 95 % t interval over seeds, of a ratio on its logarithm; dot: a seed"
+CUT = "bars that end at the frame reach further"
+BARS = f"Bar: 95 % t interval over seeds, of a ratio on its logarithm; dot: a seed; {CUT}"
+LINES: dict[str, Any] = {SMALL: (0, (4, 2)), LARGE: "-"}
+OTHER = Look("", "#4A4A4A", "#1E1E1E", "D")
+CORNERS = (
+    (0.985, 0.02, "right", "bottom", "narrows the gap, flatter"),
+    (0.015, 0.02, "left", "bottom", "widens the gap, flatter"),
+    (0.985, 0.98, "right", "top", "narrows the gap, sharper"),
+    (0.015, 0.98, "left", "top", "widens the gap, sharper"),
+)
 
 
 @styled
@@ -29,33 +39,30 @@ def side_by_side(tables: Tables) -> Figure:
         ResultsError: If no large batch left a minimum.
     """
     found = present(tables)
-    looks = looks_of([way.name for way in found])
+    large = large_of(found)
+    looks = {way.name: REGIMES.get(way.name, OTHER) for way in found}
     measured = list(dict.fromkeys(what for way in found for what in way.flatness))
     figure = blank(PAGE_WIDTH, 1.3 + ROW_HEIGHT * len(found))
-    panels = figure.subplots(1, 2 + len(measured), sharey=True, width_ratios=[1.5, *[1] * len(measured), 0.8])
-    row_of = {way.name: place for place, way in enumerate(found)}
-    for way in found:
+    panels = figure.subplots(1, 2 + len(measured), sharey=True, width_ratios=[1.4, *[1] * len(measured), 0.7])
+    for place, way in enumerate(found):
         look = looks[way.name]
-        dots(panels[0], way.accuracy, row_of[way.name], look)
+        dots(panels[0], way.accuracy, place, look)
         for axes, what in zip(panels[1:], measured, strict=False):
             if what in way.flatness and way.name != LARGE:
-                dots(axes, way.flatness[what], row_of[way.name], look)
-        panels[-1].plot(
-            way.gradients / large_of(found).gradients, row_of[way.name], "o", color=look.color, markersize=4
-        )
-    for name, line in ((SMALL, (0, (4, 2))), (LARGE, "-")):
-        if name in row_of:
-            center = found[row_of[name]].accuracy.center
-            panels[0].axvline(center, color=looks[name].color, linewidth=0.9, linestyle=line, zorder=0)
-    panels[0].set(xlabel="test accuracy (%)")
+                dots(axes, way.flatness[what], place, look)
+        panels[-1].plot(way.gradients / large.gradients, place, look.marker, color=look.color, markersize=4)
+        if way.name in REGIMES:
+            panels[0].axvline(way.accuracy.center, color=look.color, linewidth=0.9, linestyle=LINES[way.name], zorder=0)
+    within_sight(panels[0], [way.accuracy for way in found], scale="linear")
+    panels[0].set(title="test accuracy", xlabel="per cent")
     panels[0].set_yticks(range(len(found)), [way.label for way in found])
     panels[0].set_ylim(len(found) - 0.5, -0.5)
     for axes, what in zip(panels[1:], measured, strict=False):
-        axes.set(title=wrapped(what), xlabel="over large batch's", xscale="log")
+        axes.set(title=fill(what, 17), xlabel="over large batch's,\nlog axis")
         axes.axvline(1, color=looks[LARGE].color, linewidth=0.9, zorder=0)
-        few_log_ticks(axes.xaxis, crowded=30)
+        within_sight(axes, [way.flatness[what] for way in found if what in way.flatness], scale="log")
     panels[-1].set(title="work", xlabel="gradients over\nlarge batch's", xscale="log")
-    few_log_ticks(panels[-1].xaxis, crowded=30)
+    few_log_ticks(panels[-1].xaxis, crowded=8)
     for axes in panels:
         axes.tick_params(axis="y", length=0)
         for place in range(len(found) - 1):
@@ -66,7 +73,7 @@ def side_by_side(tables: Tables) -> Figure:
 
 @styled
 def two_effects(tables: Tables, what: str) -> Figure:
-    """Draw the share of the gap that each way closes against what is left of one sharpness.
+    """Draw the gain in test accuracy of each way against what is left of one sharpness.
 
     Args:
         tables: The results.
@@ -75,35 +82,51 @@ def two_effects(tables: Tables, what: str) -> Figure:
     Raises:
         ResultsError: If no large batch left a minimum.
     """
-    found = [way for way in present(tables) if what in way.flatness or way.name == LARGE]
-    looks = looks_of([way.name for way in found])
-    figure = blank(PAGE_WIDTH, 3.9)
+    found = [way for way in present(tables) if what in way.flatness]
+    figure = blank(PAGE_WIDTH, 4.2)
     axes = figure.subplots()
-    for way in found:
-        look = looks[way.name]
+    handles, places = [], []
+    for number, way in enumerate(found, start=1):
+        look = REGIMES.get(way.name, OTHER)
         x, y = way.gain.center, 1.0 if way.name == LARGE else way.flatness[what].center
-        if way.name != LARGE:
-            reach: dict[str, Any] = {"color": look.color, "linewidth": 0.8, "alpha": 0.45}
-            if way.gain.exists:
-                axes.plot([way.gain.low, way.gain.high], [y, y], **reach)
-            if way.flatness[what].exists:
-                axes.plot([x, x], [way.flatness[what].low, way.flatness[what].high], **reach)
-        axes.plot(x, y, look.marker, color=look.color, markersize=5.5, label=way.label, markeredgecolor="white")
+        reach: dict[str, Any] = {"color": look.color, "linewidth": 0.7, "alpha": 0.35, "zorder": 1}
+        if way.name != LARGE and way.gain.exists:
+            axes.plot([way.gain.low, way.gain.high], [y, y], **reach)
+        if way.name != LARGE and way.flatness[what].exists:
+            axes.plot([x, x], [way.flatness[what].low, way.flatness[what].high], **reach)
+        axes.plot(x, y, look.marker, color=look.color, markersize=4.5, zorder=3)
+        places.append(axes.annotate(f"{number}", (x, y), (4, 3), textcoords="offset points", fontsize=7, zorder=4))
+        handles.append(
+            Line2D([], [], marker=look.marker, linestyle="", color=look.color, label=f"{number}  {way.label}")
+        )
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-    axes.set(xlabel="test accuracy less the large batch's (points)", yscale="log")
+    axes.set_xlabel("test accuracy less the large batch's (points)")
     axes.set_ylabel(f"{what}\nover the large batch's, log axis")
-    few_log_ticks(axes.yaxis, crowded=100)
-    corners = (
-        (0.985, 0.02, "right", "bottom", "narrows the gap, flatter"),
-        (0.015, 0.02, "left", "bottom", "flatter alone"),
-        (0.985, 0.98, "right", "top", "narrows the gap, sharper"),
-    )
-    for x, y, side, height, words in corners:
+    within_sight(axes, [way.gain for way in found], scale="linear")
+    within_sight(axes, [way.flatness[what] for way in found], scale="log", side="y")
+    for x, y, side, height, words in CORNERS:
         axes.text(x, y, words, transform=axes.transAxes, ha=side, va=height, fontsize=7, color="0.45", style="italic")
-    figure.legend(loc="outside right upper", fontsize=7)
-    finish(figure, tables, "what closes the gap, and what flattens", "Bars: 95 % t intervals over seeds")
+    figure.legend(handles=handles, loc="outside right upper", fontsize=7, handletextpad=0.2)
+    finish(figure, tables, "what narrows the gap, and what flattens", f"{BARS.split(';')[0]}; {CUT}")
     return figure
+
+
+def within_sight(axes: Axes, intervals: Sequence[Interval], *, scale: str, side: str = "x") -> None:
+    """Set an axis to what the seeds span; a bar may reach beyond."""
+    values = np.array([value for each in intervals for value in each.values if np.isfinite(value)])
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    getattr(axes, f"set_{side}scale")(scale)
+    if not len(values) or (scale == "log" and values.min() <= 0):
+        return
+    if scale == "log":
+        low, high = min(values.min(), 1.0), max(values.max(), 1.0)
+        margin = max((high / low) ** 0.08, 1.05)
+        getattr(axes, f"set_{side}lim")(low / margin, high * margin)
+        few_log_ticks(axis, crowded=30)
+    else:
+        margin = 0.08 * np.ptp(values) or 1.0
+        getattr(axes, f"set_{side}lim")(values.min() - margin, values.max() + margin)
 
 
 def present(tables: Tables) -> list[Way]:
@@ -130,11 +153,6 @@ def dots(axes: Axes, interval: Interval, place: float, look: Look) -> None:
     if interval.exists:
         axes.plot([interval.low, interval.high], [place, place], color=look.ink, linewidth=1.0, alpha=0.8)
     axes.plot(interval.center, place, "|", color=look.ink, markersize=8, markeredgewidth=1.6)
-
-
-def wrapped(words: str) -> str:
-    """Words of a title on at most three lines."""
-    return fill(words, 16)
 
 
 def finish(figure: Figure, tables: Tables, title: str, *notes: str) -> None:
