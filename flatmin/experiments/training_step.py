@@ -123,7 +123,7 @@ class TrainingStep:
         logger: "MirrorLogger | None" = None,
     ) -> Trained:
         """The network, trained on the first of the data and tested on the second."""
-        epochs = Epochs(1 / (self.settings.epochs + 1), advance)
+        epochs = Epochs(1 / self.settings.rows, advance)
         way = train_swapped if self.settings.swap else train
         return way(
             workplace.trained(*self.origin) if self.origin else workplace.start(self.seed),

@@ -127,8 +127,8 @@ def to_csv(frame: pd.DataFrame) -> bytes:
     return str(wide.to_csv(index=False, na_rep="nan", lineterminator="\n")).encode()
 
 
-def from_csv(content: bytes) -> pd.DataFrame:
-    r"""The frame that `to_csv` wrote. What is text in the tables stays text, the others are typed by content.
+def from_csv(content: bytes, table: str = "") -> pd.DataFrame:
+    r"""The frame that `to_csv` wrote. What is text in the table stays text, the others are typed by content.
 
     Example:
         >>> from_csv(b"regime,loss\nsmall_batch,0.1\n")["loss"].tolist()
@@ -136,7 +136,7 @@ def from_csv(content: bytes) -> pd.DataFrame:
     """
     frame: pd.DataFrame = pd.read_csv(
         io.BytesIO(content),
-        dtype=dict.fromkeys(text_columns(), str),
+        dtype=dict.fromkeys(text_columns(table), str),
         **_EXACT,
         keep_default_na=False,
         na_values=["nan", ""],

@@ -164,7 +164,7 @@ class Record:
         """
         content = self._checked(f"{name}.csv")
         try:
-            return formats.from_csv(content)
+            return formats.from_csv(content, name)
         except ValueError as error:
             raise ResultsError(f"{self.folder / name}.csv cannot be read: {error}.") from error
 

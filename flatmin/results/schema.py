@@ -70,6 +70,7 @@ def own_tables(provenance: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @cache
-def text_columns() -> frozenset[str]:
-    """Every column, of whatever table, that holds text."""
-    return frozenset(TEXT).union(*(kind.text for kind in kinds().values()))
+def text_columns(table: str) -> frozenset[str]:
+    """The columns of a table that hold text."""
+    of_kinds = {name: kind.text for kind in kinds().values() for name in kind.columns}
+    return frozenset(of_kinds.get(table, TEXT))

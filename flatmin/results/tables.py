@@ -36,7 +36,7 @@ def empty(name: str) -> pd.DataFrame:
         >>> list(empty("points").columns)
         ['network', 'data', 'seed', 'kind', 'label', 'alpha', 'beta']
     """
-    kinds = {column: "str" if column in text_columns() else "float64" for column in columns()[name]}
+    kinds = {column: "str" if column in text_columns(name) else "float64" for column in columns()[name]}
     return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
 
 
@@ -184,7 +184,7 @@ def _contents(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
 
 def _frame(content: bytes, path: Path, name: str) -> pd.DataFrame:
     try:
-        frame = formats.from_csv(content)
+        frame = formats.from_csv(content, name)
     except ValueError as error:
         raise ResultsError(f"{path} cannot be read: {error}. {AGAIN}") from error
     try:
@@ -224,7 +224,7 @@ def _check(frame: pd.DataFrame, name: str, where: str) -> None:
     Raises:
         ValueError: If a column is missing, unknown or there twice, or one holds what it should not.
     """
-    wanted, text = columns()[name], text_columns()
+    wanted, text = columns()[name], text_columns(name)
     if sorted(map(str, frame.columns)) != sorted(wanted):
         missing = [column for column in wanted if column not in frame]
         unknown = [str(column) for column in frame if column not in wanted]

@@ -109,6 +109,12 @@ class TrainingSettings(Training):
             if epoch > self.epochs:
                 raise Misfit("snapshots", f"must be at most the {self.epochs} epochs trained, got {epoch}")
 
+    @property
+    def rows(self) -> int:
+        """Rows of its record, the start's and the workers' among them, unless it ends early."""
+        workers = self.swap.workers * (self.swap.epochs + 1) if self.swap else 0
+        return self.epochs + 1 + workers
+
     def growth(self, examples: int) -> Growth | None:
         """How the batch grows on so many examples, if it does."""
         return None if self.growing_batch is None else self.growing_batch.of(self.batch_size, examples)

@@ -244,11 +244,13 @@ def test_value_is_read(load, text, key, expected):
         ("budget: 0", "budget must be positive, got 0."),
         (
             "variations: {a: {batch_size: 8, method: careful}}",
-            "variations.a.method must be one of adversarial, conservative, robust, sam, stability, got 'careful'.",
+            "variations.a.method must be one of adversarial, conservative, gradient_noise, robust, sam, stability, "
+            "got 'careful'.",
         ),
         (
             "variations: {a: {batch_size: 8, method: {name: [1]}}}",
-            "variations.a.method must be one of adversarial, conservative, robust, sam, stability, got [1].",
+            "variations.a.method must be one of adversarial, conservative, gradient_noise, robust, sam, stability, "
+            "got [1].",
         ),
         (
             "variations: {a: {batch_size: 8, method: {name: robust, rho: 0}}}",
@@ -496,7 +498,8 @@ def test_an_override_can_add_the_regime_that_the_file_leaves_out(load):
         (
             ["training..epochs=3"],
             "override training..epochs=3: unknown key '' under training; known: epochs, optimizer, learning_rate, "
-            "momentum, patience, min_improvement, evaluation_batch_size, precision.",
+            "momentum, weight_decay, patience, min_improvement, evaluation_batch_size, precision, warm_up, decay, "
+            "slow_start, growing_batch, gradient_clip, ghost_batch_norm, averaging, stop_at_accuracy.",
         ),
         (
             ["regimes.larg_batch.batch_size=20%"],

@@ -109,7 +109,7 @@ def test_columns_are_declared(measure):
     assert columns()[measure.name] == measure.table and len(set(measure.table)) == len(measure.table)
     assert set(measure.columns) | {"network", "data", "regime", "seed"} <= set(measure.table)
     assert set(measure.by) | ({measure.value} - {""}) <= set(measure.table) and set(measure.text) <= set(measure.table)
-    read_as_text = {name for name in measure.table if name in text_columns()}
+    read_as_text = {name for name in measure.table if name in text_columns(measure.name)}
     assert read_as_text <= {"network", "data", "regime", *measure.text_columns}
     if measure.by_rule:
         assert measure.value and set(NAMING) <= set(measure.table)

@@ -12,7 +12,7 @@ from flatmin.experiments.config import Experiment
 from flatmin.experiments.step import Step, with_facts
 from flatmin.measures import measures
 from flatmin.results import COLUMNS, identity
-from flatmin.results.schema import TRAININGS, columns, text_columns
+from flatmin.results.schema import columns, text_columns
 
 SHIPPED = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 EVERY = pytest.mark.parametrize("kind", kinds().values(), ids=list(kinds()))
@@ -33,7 +33,7 @@ def test_its_tables_are_its_own_and_their_columns_read_as_declared(kind):
     assert not set(kind.columns) & (set(COLUMNS) | set(measures()))
     for table, names in kind.columns.items():
         assert columns()[table] == names and len(set(names)) == len(names)
-        assert {name for name in names if name in text_columns()} == {name for name in names if name in kind.text}
+        assert {name for name in names if name in text_columns(table)} == {name for name in names if name in kind.text}
 
 
 FEW = ["data={name: digits, examples: 40}", "hidden=2", "steps={gradient_norm: 5, saddle_free_newton: 2}"]
@@ -72,6 +72,12 @@ SMALL = {
         *("seeds=[0]", "training.epochs=1", "pairs=[small_large]", "matching=[weights]", "points=3"),
         *("plane=3", "curves={forms: [bezier], epochs: 1, batch_size: 20}"),
     ],
+    "remedies": [
+        *("data={name: digits, examples: 60}", "network={name: F1, width: 4}", "training.epochs=1", "seeds=[0]"),
+        *("regimes={small_batch: {batch_size: 10}, large_batch: {batch_size: 50%}}", "tuning={factors: [1, 2]}"),
+        *("sharpness.examples=20", "top_eigenvalue.examples=20", "adaptive_worst_case_linf=null", "slices=null"),
+        "variations={swap: {batch_size: 50%, swap: {batch_size: 10, epochs: 1, workers: 2}}}",
+    ],
     "correlation": [
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
         *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),
@@ -97,7 +103,7 @@ def test_steps_are_told_apart_say_how_far_they_are_and_leave_what_is_declared(pa
     for step in study.steps:
         shares = []
         outcome = step.run(study.workplace, tmp_path, shares.append)
-        assert sum(shares) == pytest.approx(1) and set(outcome.tables) <= {*study.kind.columns, *TRAININGS}
+        assert sum(shares) == pytest.approx(1) and set(outcome.tables) <= {*study.kind.columns, *COLUMNS}
         for name, frame in outcome.tables.items():
             assert tuple(with_facts(name, frame, step.facts)) == columns()[name]
     assert all(step.found(record) for step, record, _ in study.states()) and list(study.kind.printed(tables))

@@ -85,5 +85,6 @@ KIND = Kind(
         ),
         "members": ("network", "data", "regime", "seed", "member", "test_accuracy", "running_test_accuracy"),
     },
+    text=("network", "data", "regime", "status"),
     shorthand=("data", "network"),
 )
