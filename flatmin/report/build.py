@@ -19,6 +19,7 @@ from flatmin.report.held_out import held_out_sheet
 from flatmin.report.layout import not_run_sheet, sheet
 from flatmin.report.measured import measured_sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
+from flatmin.report.other_claims import other_claims_sheet
 from flatmin.report.other_kinds import Other, sections
 from flatmin.report.prose import limits, misses, scope, studies_sheet
 from flatmin.report.protocol import networks_sheet
@@ -52,6 +53,8 @@ def build(
     """
     written: list[Path] = []
     apart = {}
+    if gathered := other_claims_sheet(others):
+        apart["The claims of the book and of other papers"] = [gathered.markdown]
     for heading, texts, drawn in sections(others, out):
         apart[heading] = texts
         written += drawn

@@ -90,7 +90,9 @@ def valley(axes: Axes, curves: pd.DataFrame, line: Any) -> None:
     for split in ("train", "test"):
         axes.plot(curve["alpha"], curve[split], color=color, linestyle=DASHES[split])
         axes.plot(line[f"{split}_argmin"], line[f"{split}_min"], "o", color="0.1", markersize=4)
-        axes.axvline(line[f"{split}_argmin"], color="0.6", linestyle=DASHES[split], linewidth=0.6)
+        axes.vlines(
+            line[f"{split}_argmin"], 0, line["test_min"], color="0.6", linestyle=DASHES[split], linewidth=0.6, zorder=0
+        )
 
 
 def together(axes: Axes, curves: pd.DataFrame, line: Any) -> None:

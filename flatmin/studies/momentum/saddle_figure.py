@@ -40,7 +40,7 @@ def saddle(tables: Tables) -> Figure:
     facts = [
         f"Loss (1 – w₁ w₂)², learning rate {asked['learning_rate']:g}, momentum {asked['momentum']:g}",
         f"Dot: the start, ({start}), moved along (1, 1) by what the colours say, per "
-        "coordinate. Losses below 1e-6 are not drawn",
+        "coordinate. Arrows: into the saddle and away from it; thick: all minima. Losses below 1e-6 are not drawn",
     ]
     write_footer(figure, facts)
     return figure

@@ -86,7 +86,7 @@ def landscape(axes: Axes, tables: Tables) -> None:
     rows = tables.frames["small_sample_surface"]
     wide = rows.pivot(index="w2", columns="w1", values="loss")
     low, high = float(rows["loss"].min()), float(rows["loss"].max())
-    levels = low + (high - low) * np.linspace(0.02, 1, 12) ** 2
+    levels = low + (high - low) * np.linspace(0.06, 1, 12) ** 2
     axes.contourf(wide.columns, wide.index, wide, levels=[low, *levels], cmap="Greys", alpha=0.4)
     axes.contour(wide.columns, wide.index, wide, levels=levels, colors="0.55", linewidths=0.5)
     axes.plot(rows["least_w1"].iloc[0], rows["least_w2"].iloc[0], "x", color="#6A3D9A", markersize=8, zorder=5)

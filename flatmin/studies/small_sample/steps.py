@@ -16,7 +16,7 @@ from flatmin.results import Record
 from flatmin.studies.toy.steps import Advance, Alone
 
 WAYS, SURFACE, LOADERS = "small_sample", "small_sample_surface", "small_sample_loaders"
-GRID = 81
+GRID = 51
 
 
 @dataclass(frozen=True)
