@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from shutil import rmtree
 
 import torch
 
@@ -18,7 +19,7 @@ from flatmin.results import Record, Tables, formats
 from flatmin.results.lock import Busy, exclusive
 
 GROUND = "rests_on.json"
-HALF_DONE = ("training*.ckpt", "points.jsonl")
+HALF_DONE = ("training*.ckpt", "training.swap", "points.jsonl")
 UNFINISHED = (*HALF_DONE, GROUND, parts.PARTS)
 DRAWING_SECONDS = 600.0
 OCCUPIED = "another process is doing it"
@@ -144,7 +145,7 @@ def clear(record: Record) -> None:
     """Remove what only an unfinished step needs."""
     for pattern in UNFINISHED:
         for path in record.folder.glob(pattern):
-            path.unlink(missing_ok=True)
+            rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def obstacle(step: Step, workplace: Workplace) -> str:

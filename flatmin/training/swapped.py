@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ def train_swapped(
         warm_up=None,
         decay=workers.decay,
     )
-    layout = Layout.of(network)
+    layout, folder = Layout.of(network), None if checkpoint is None else checkpoint.with_suffix(".swap")
     start = layout.flatten(dict(network.named_parameters())).cpu()
     done = swap(
         network,
@@ -75,11 +76,13 @@ def train_swapped(
         stop_at=workers.stop_at,
         seed=seed,
         processes=workers.processes,
-        folder=None if checkpoint is None else checkpoint.with_suffix(".swap"),
+        folder=folder,
         device=device,
         on_epoch=lambda worker, row: on_epoch(row),
         criterion=criterion,
     )
+    if folder is not None:
+        rmtree(folder)
     moved = layout.flatten(dict(network.named_parameters())).cpu() - start
     return Trained(
         done.mean.state,
