@@ -124,14 +124,14 @@ def invented(highest, *, pair="small_large", lost=()):
 )
 def test_r8_asks_for_a_tenth_of_the_highest_loss(curve, verdict):
     found = list(sentences(invented({"segment": [1.5, 1.6, 1.4], "bezier": curve})))
-    assert found[0].startswith(f"R8 {verdict} for the Bézier curve")
+    assert found[0].startswith(f"R8 for the Bézier curve {verdict}")
     ratio = math.exp(np.mean(np.log(np.array([1.5, 1.6, 1.4]) / curve)))
     assert f"is {ratio:.3g}"[:6] in found[0]
 
 
 def test_r8_is_not_judged_where_the_segment_has_no_barrier():
     found = list(sentences(invented({"segment": [0.02, 0.02, 0.02], "bezier": [0.02, 0.01, 0.01]})))
-    assert found[0].startswith("R8 undecided for the Bézier curve: no pair has a barrier of 0.1 nats")
+    assert found[0].startswith("R8 for the Bézier curve undecided: no pair has a barrier of 0.1 nats")
 
 
 def test_k9_says_of_each_path_whether_a_barrier_is_left_with_n_and_interval():

@@ -101,11 +101,11 @@ def r8(rows: pd.DataFrame, way: str, reading: str) -> str:
     barred = of("segment", "above_ends") > BARRIER
     asked = [ends for ends in of(way, "highest").index if barred.get(ends, False)]
     if not asked:
-        return f"R8 undecided for the {WAYS[way]}: no pair has a barrier of {BARRIER:g} nats on the segment."
+        return f"R8 for the {WAYS[way]} undecided: no pair has a barrier of {BARRIER:g} nats on the segment."
     straight, bent = (numbered(of(name, "highest").loc[asked]) for name in ("segment", way))
     found = of_ratio(straight, bent)
     return (
-        f"R8 {sided(found, MUCH)} for the {WAYS[way]}: the highest training loss is {ranged(found)} times lower than "
+        f"R8 for the {WAYS[way]} {sided(found, MUCH)}: the highest training loss is {ranged(found)} times lower than "
         f"on the segment (geometric mean over the {counted(len(asked), 'pair')} with a barrier on the segment, 95 % t "
         f"interval of the logarithms; asked for: {MUCH:g}); on average {significant(straight.mean())} on the segment "
         f"and {significant(bent.mean())} on the curve, {READINGS[reading]}."

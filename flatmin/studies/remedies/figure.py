@@ -21,6 +21,7 @@ from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
 ROW_HEIGHT = 0.26
 CUT = "bars that end at the frame reach further"
 BARS = f"Bar: 95 % t interval over seeds, of a ratio on its logarithm; dot: a seed; {CUT}"
+LEGEND = "Dashed line: small batch, solid line: large batch; all axes but the first are logarithmic"
 LINES: dict[str, Any] = {SMALL: (0, (4, 2)), LARGE: "-"}
 OTHER = Look("", "#4A4A4A", "#1E1E1E", "D")
 CORNERS = (
@@ -54,20 +55,24 @@ def side_by_side(tables: Tables) -> Figure:
         if way.name in REGIMES:
             panels[0].axvline(way.accuracy.center, color=look.color, linewidth=0.9, linestyle=LINES[way.name], zorder=0)
     within_sight(panels[0], [way.accuracy for way in found], scale="linear")
-    panels[0].set(title="test accuracy", xlabel="per cent")
+    panels[0].set_title("test accuracy", fontsize=8)
+    panels[0].set_xlabel("per cent", fontsize=8)
     panels[0].set_yticks(range(len(found)), [way.label for way in found])
     panels[0].set_ylim(len(found) - 0.5, -0.5)
     for axes, what in zip(panels[1:], measured, strict=False):
-        axes.set(title=fill(what, 17), xlabel="over large batch's,\nlog axis")
+        axes.set_title(fill(what, 14), fontsize=8)
+        axes.set_xlabel("× large batch's", fontsize=8)
         axes.axvline(1, color=looks[LARGE].color, linewidth=0.9, zorder=0)
         within_sight(axes, [way.flatness[what] for way in found if what in way.flatness], scale="log")
-    panels[-1].set(title="work", xlabel="gradients over\nlarge batch's", xscale="log")
+    panels[-1].set(xscale="log")
+    panels[-1].set_title("gradients", fontsize=8)
+    panels[-1].set_xlabel("× large batch's", fontsize=8)
     few_log_ticks(panels[-1].xaxis, crowded=8)
     for axes in panels:
         axes.tick_params(axis="y", length=0)
         for place in range(len(found) - 1):
             axes.axhline(place + 0.5, color="0.92", linewidth=0.6, zorder=0)
-    finish(figure, tables, "remedies for large batches", BARS, "Dashed line: small batch, solid line: large batch")
+    finish(figure, tables, "remedies for large batches", BARS, LEGEND)
     return figure
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
-from flatmin.results.words import counted, significant
+from flatmin.results.words import counted, label_of, significant
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, share, ways
 
 MARGIN = 0.5
@@ -123,7 +123,7 @@ def averages(tables: Tables) -> Iterator[str]:
             100 * mean["test_accuracy"], 100 * each.groupby("seed")["test_accuracy"].max(), bounds=POINTS
         )
         yield (
-            f"R9 {verdict(gain)} for {str(name).replace('_', ' ')}: the average has {between(gain, points)} points of "
+            f"R9 for {label_of(str(name))} {verdict(gain)}: the average has {between(gain, points)} points of "
             f"test accuracy more than its members in the mean, and {between(best, points)} more than the best of them."
         )
 

@@ -21,7 +21,7 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
             row |= {"test accuracy (%)": between(way.accuracy, lambda value: f"{value:.2f}")}
             row |= {"running averages (%)": f"{way.running.center:.2f}"}
             row |= {"gain (points)": "" if way.name == LARGE else between(way.gain, points)}
-            row |= {"of the gap": "" if way.name == LARGE else between(way.closed, share)}
+            row |= {"of the gap": "" if way.name == LARGE else between(way.closed, share) if way.closed.exists else "–"}
             row |= {
                 f"{what} ×": "" if way.name == LARGE else between(each, ratio) for what, each in way.flatness.items()
             }
