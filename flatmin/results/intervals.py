@@ -184,7 +184,7 @@ def of_ratio_of_means(first: "pd.Series[float]", second: "pd.Series[float]", lev
 
     Example:
         >>> found = of_ratio_of_means(pd.Series([1.0, 2.0, 3.0]), pd.Series([2.0, 4.0, 6.0]))
-        >>> found.center, found.low, found.high
+        >>> round(found.low, 6), found.center, round(found.high, 6)
         (0.5, 0.5, 0.5)
     """
     first, second = first.astype(float).dropna().align(second.astype(float).dropna(), join="inner")
