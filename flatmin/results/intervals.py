@@ -183,8 +183,8 @@ def of_ratio_of_means(first: "pd.Series[float]", second: "pd.Series[float]", lev
         told from 0 there is no interval: its ends are not-a-number.
 
     Example:
-        >>> found = of_ratio_of_means(pd.Series([1.0, 2.0, 3.0]), pd.Series([2.0, 4.0, 6.0]))
-        >>> round(found.low, 6), found.center, round(found.high, 6)
+        >>> found = of_ratio_of_means(pd.Series([2.0, 2.2, 2.4]), pd.Series([4.0, 4.4, 4.8]))
+        >>> round(found.low, 6), round(found.center, 6), round(found.high, 6)
         (0.5, 0.5, 0.5)
     """
     first, second = first.astype(float).dropna().align(second.astype(float).dropna(), join="inner")
