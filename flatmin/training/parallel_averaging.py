@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from flatmin.core.atomic import write_files
 from flatmin.core.checks import seed_of, whole, within
-from flatmin.core.errors import ResultsError
+from flatmin.core.errors import FlatminError, ResultsError
 from flatmin.data.batches import Pair, epoch_seed, fixed_batches
 from flatmin.objective.objective import Objective
 from flatmin.training.averaging import averaged
@@ -82,6 +82,7 @@ class _Small:
     device: str
     threads: int
     folder: Path
+    start: EpochRow
 
     def file(self, worker: int) -> Path:
         return self.folder / f"worker{worker}.ckpt"
@@ -104,7 +105,7 @@ class _Small:
                 on_epoch=say,
                 criterion=self.criterion,
             )
-        _check_finite(f"worker {worker}", trained.rows[-1])
+        _check_finite(f"worker {worker}", trained.rows[-1], self.start)
         _write(self.file(worker), trained.state, trained.rows[-1])
         _remove_checkpoint(checkpoint, self.settings)
 
@@ -163,7 +164,7 @@ def swap(
 
     Raises:
         ResultsError: If the folder holds another run, is damaged or cannot be written.
-        RuntimeError: If training diverges, or a worker fails.
+        RuntimeError: If training diverges (:class:`Diverged`), or a worker fails.
         TypeError: If an argument is of the wrong kind.
         ValueError: If one is out of range, or the network cannot be sent to other processes.
         KeyboardInterrupt: If Ctrl-C stopped it.
@@ -184,7 +185,8 @@ def swap(
         arguments = (network, train_data, test_data, large)
         start, reached = _started(place, *arguments, stop_at, seed, device, partial(on_epoch, None), criterion)
         network.load_state_dict(start.state)
-        phase = _Small(network, train_data, test_data, small, criterion, seed, str(device), threads, place)
+        common = (network, train_data, test_data, small, criterion, seed, str(device), threads)
+        phase = _Small(*common, place, start.row)
         if processes == 1:
             for worker in range(workers):
                 phase.train(worker, partial(on_epoch, worker))
@@ -193,6 +195,23 @@ def swap(
         members = tuple(_read(phase.file(worker))[0] for worker in range(workers))
     mean = _mean(network, members, train_data, test_data, large.evaluation_batch_size, criterion)
     return Swapped(start, reached, members, mean)
+
+
+class Diverged(FlatminError, RuntimeError):
+    """A training of a SWAP whose loss is no longer finite.
+
+    Args:
+        who: The large batch, or which worker.
+        row: The last row of its record.
+        start: That of the large batch, the same if it was this that diverged.
+    """
+
+    def __init__(self, who: str, row: EpochRow, start: EpochRow) -> None:
+        super().__init__(who, row, start)
+        self.who, self.row, self.start = who, row, start
+
+    def __str__(self) -> str:
+        return f"{self.who} diverged in epoch {self.row['epoch']:.0f}: take a smaller learning rate."
 
 
 class _Reached(Exception):
@@ -240,7 +259,7 @@ def _started(
     except _Reached:
         reached = True
         network.to(device)
-    _check_finite("the large batch", last)
+    _check_finite("the large batch", last, last)
     member = _write(file, state_of(network), last, reached)
     _remove_checkpoint(checkpoint, settings)
     return member, reached
@@ -327,14 +346,14 @@ def _read(file: Path) -> tuple[Member, bool]:
     return Member(kept["state"], kept["row"]), kept["reached"]
 
 
-def _check_finite(who: str, row: EpochRow) -> None:
+def _check_finite(who: str, row: EpochRow, start: EpochRow) -> None:
     """Check that a training did not diverge.
 
     Raises:
-        RuntimeError: If it did.
+        Diverged: If it did.
     """
     if not row["train_loss"] < float("inf"):
-        raise RuntimeError(f"{who} diverged in epoch {row['epoch']:.0f}: take a smaller learning rate.")
+        raise Diverged(who, row, start)
 
 
 def _remove_checkpoint(checkpoint: Path, settings: TrainingSettings) -> None:

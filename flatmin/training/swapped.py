@@ -14,9 +14,10 @@ from flatmin.core.vectors import norm
 from flatmin.data.batches import Pair
 from flatmin.objective.parameters import Layout
 from flatmin.training.methods.method import Criterion
-from flatmin.training.parallel_averaging import swap
+from flatmin.training.parallel_averaging import Diverged, swap
 from flatmin.training.record_keeping import EpochRow
 from flatmin.training.settings import TrainingSettings
+from flatmin.training.snapshots import state_of
 from flatmin.training.trainer import Trained
 
 
@@ -47,7 +48,8 @@ def train_swapped(
         criterion: The mean loss of a batch.
 
     Returns:
-        The mean; its one row is that of the network where the workers began, its members theirs.
+        The mean; its one row is that of the network where the workers began, its members theirs. If the large batch
+        diverges or a worker does, so has the whole.
 
     Raises:
         ValueError: If there is no ``settings.swap``.
@@ -61,34 +63,44 @@ def train_swapped(
         batch_size=workers.batch_size,
         epochs=workers.epochs,
         learning_rate=workers.learning_rate or large.learning_rate,
-        warm_up=None,
         decay=workers.decay,
+        warm_up=None,
+        slow_start=None,
+        growing_batch=None,
+        stop_at_accuracy=None,
     )
     layout, folder = Layout.of(network), None if checkpoint is None else checkpoint.with_suffix(".swap")
     start = layout.flatten(dict(network.named_parameters())).cpu()
-    done = swap(
-        network,
-        train_data,
-        test_data,
-        large,
-        small,
-        workers=workers.workers,
-        stop_at=workers.stop_at,
-        seed=seed,
-        processes=workers.processes,
-        folder=folder,
-        device=device,
-        on_epoch=lambda worker, row: on_epoch(row),
-        criterion=criterion,
-    )
-    if folder is not None:
-        rmtree(folder)
-    moved = layout.flatten(dict(network.named_parameters())).cpu() - start
+
+    def moved() -> float:
+        return norm(layout.flatten(dict(network.named_parameters())).cpu() - start)
+
+    try:
+        done = swap(
+            network,
+            train_data,
+            test_data,
+            large,
+            small,
+            workers=workers.workers,
+            stop_at=workers.stop_at,
+            seed=seed,
+            processes=workers.processes,
+            folder=folder,
+            device=device,
+            on_epoch=lambda worker, row: on_epoch(row),
+            criterion=criterion,
+        )
+        if folder is not None:
+            rmtree(folder)
+    except Diverged as lost:
+        row = lost.row | {"epoch": lost.start["epoch"]}
+        return Trained(state_of(network), [lost.start], "diverged", moved(), averaged=row)
     return Trained(
         done.mean.state,
         [done.start.row],
         "reached" if done.reached else "finished",
-        norm(moved),
+        moved(),
         averaged={"epoch": done.start.row["epoch"]} | done.mean.row,
         members=tuple(worker.row for worker in done.workers),
     )

@@ -145,10 +145,10 @@ def train(
     if settings.ghost_batch_norm is not None:
         ghost_batch_norm(network, settings.ghost_batch_norm)
     snapshots = Snapshots(network, settings.snapshots, checkpoint)
-    others: list[pl.Callback] = [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []
-    others += [Pulse(on_pulse, every=PULSE_SECONDS)] if on_pulse else []
+    others: list[pl.Callback] = [Pulse(on_pulse, every=PULSE_SECONDS)] if on_pulse else []
     growth, average = settings.growth(len(train_data.targets)), settings.averaging and WeightAverage(settings.averaging)
     others += [callback for callback in (growth and GrowBatch(growth), average) if callback]
+    others += [Saver(checkpoint, every=CHECKPOINT_SECONDS)] if checkpoint else []  # last: what the others keep is in it
     resume = checkpoint if checkpoint and checkpoint.exists() else None
     resumption = Resumption(resume)
     classifier = Classifier(

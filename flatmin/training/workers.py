@@ -11,6 +11,8 @@ from flatmin.training.rates import Decay
 class Workers(Checked):
     """What becomes of a large batch's network: several copies train alone with a small batch, and their mean is kept.
 
+    Warm-up, slow start, a growing batch and an accuracy to stop at are the large batch's alone.
+
     Attributes:
         batch_size: Examples a step of a worker.
         epochs: Of a worker.

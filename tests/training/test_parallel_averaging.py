@@ -1,5 +1,6 @@
 """SWAP against runs of train() by hand: its phases, its processes, and what a kill leaves."""
 
+import math
 import multiprocessing
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,18 @@ from torch import nn
 
 from flatmin.core.errors import ResultsError
 from flatmin.data.batches import Pair
-from flatmin.training import Swapped, TrainingSettings, swap, train, trainer, worker_seed
+from flatmin.training import (
+    GrowingBatch,
+    SlowStart,
+    Swapped,
+    TrainingSettings,
+    Workers,
+    swap,
+    train,
+    trainer,
+    worker_seed,
+)
+from flatmin.training.swapped import train_swapped
 
 Data = tuple[Pair, Pair]
 Fresh = Callable[[], nn.Module]
@@ -151,6 +164,33 @@ def test_bad_arguments_are_told(
         swap(fresh(), *data, LARGE, SMALL, workers=1, folder=tmp_path)
     with pytest.raises(error, match=words):
         swap(fresh(), *data, LARGE, SMALL, **{"workers": 2, "folder": tmp_path, **changes})
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("rate", "of_workers", "epochs"), [(1e30, 0.1, 1), (0.1, 1e30, 3)])
+def test_in_a_study_a_swap_that_diverges_is_a_training_that_did(
+    rate: float, of_workers: float, epochs: int, processes: int, fresh: Fresh, data: Data, tmp_path: Path
+) -> None:
+    workers = Workers(8, 2, workers=2, learning_rate=of_workers, processes=processes)
+    settings = TrainingSettings(16, epochs=3, optimizer="sgd", learning_rate=rate, swap=workers)
+    for _ in range(2):  # the second finds what the first has left
+        found = train_swapped(fresh(), *data, settings, checkpoint=tmp_path / "training.ckpt")
+        assert (found.status, found.epochs, found.members) == ("diverged", epochs, ())
+        assert not math.isfinite(found.final["train_loss"])
+
+
+def test_workers_have_none_of_the_phases_of_the_large_batch(fresh: Fresh, data: Data) -> None:
+    """Theirs are told by `swap`; a warm-up in epochs of the large batch, say, would keep them slow to their end."""
+    large: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 2}
+    plain = TrainingSettings(
+        16, **large, growing_batch=GrowingBatch((1,), factor=2.0), slow_start=SlowStart((1.0,), (0.5, 0.1))
+    )
+    start = train(fresh(), *data, plain, seed=4)
+    network = fresh()
+    network.load_state_dict(start.state)
+    expected = train(network, *data, TrainingSettings(8, **large), seed=worker_seed(4, 0))
+    swapped = train_swapped(fresh(), *data, replace(plain, swap=Workers(8, 2, workers=1)), seed=4)
+    assert same_state(swapped.state, expected.state)
 
 
 def test_a_training_that_diverges_is_told(fresh: Fresh, data: Data, tmp_path: Path) -> None:

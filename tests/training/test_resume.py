@@ -21,13 +21,18 @@ from flatmin.data.batches import Pair
 from flatmin.training import (
     Adversarial,
     Augmentation,
+    Averaging,
     Conservative,
+    Decay,
     GradientNoise,
+    GrowingBatch,
     Robust,
     SharpnessAware,
+    SlowStart,
     Stability,
     Trained,
     TrainingSettings,
+    WarmUp,
     start_network,
     train,
     trainer,
@@ -59,6 +64,7 @@ def killed_at(epoch: int, seen: list[float]) -> Callable[[dict[str, float]], Non
 def assert_same(first: Trained, second: Trained) -> None:
     assert first.rows == second.rows
     assert (first.status, first.distance_from_start) == (second.status, second.distance_from_start)
+    assert (first.averaged, first.members) == (second.averaged, second.members)
     assert first.state.keys() == second.state.keys()
     assert all(torch.equal(first.state[name], second.state[name]) for name in first.state)
     assert first.snapshots.keys() == second.snapshots.keys()
@@ -81,6 +87,16 @@ def assert_same(first: Trained, second: Trained) -> None:
         {"method": Adversarial(epsilon=0.3)},
         {"method": GradientNoise(like=4)},
         {"method": Stability(sigma=0.5, weight=1.0)},
+        {"optimizer": "rmsprop_warm_up", "momentum": 0.9},
+        {"optimizer": "rmsprop_warm_up", "growing_batch": GrowingBatch(epochs=(1, 3), factor=2.0)},
+        {"growing_batch": GrowingBatch(epochs=(1,), factor=3.0, largest=20), "averaging": Averaging(2)},
+        {"averaging": Averaging(2)},
+        {"averaging": Averaging(0.5, every=2, learning_rate=0.1), "optimizer": "lamb"},
+        {"averaging": Averaging(3), "precision": "bfloat16", "method": SharpnessAware()},
+        {"ghost_batch_norm": 5, "gradient_clip": 0.1, "method": SharpnessAware(m=8)},
+        {"warm_up": WarmUp(2.5), "decay": Decay((2.0,)), "optimizer": "sgd", "momentum": 0.9},
+        {"slow_start": SlowStart((1.0, 3.0), (0.5, 1.0, 0.1)), "weight_decay": 0.01},
+        {"method": GradientNoise(sigma=0.5), "gradient_clip": 1.0},
         {"precision": "bfloat16"},
         {"snapshots": (0, 2, 3)},
         {"snapshots": (4, 1), "method": Robust()},
