@@ -31,6 +31,7 @@ Whether two minima are one valley
 
 During training
     SharpnessCallback (and flatmin.networks.LightningF1 to LightningC4, flatmin.data.LightningData)
+    flatmin.training: LARS, LAMB, SAM, ghost_batch_norm, linear_scaling, warm_up, WeightAverage, swap
 
 Several subsets, several planes, files of results
     over_subsets, plot_side_by_side, load

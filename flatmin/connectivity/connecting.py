@@ -66,7 +66,7 @@ def connect(
         >>> bool(around.evaluate(ring).loss.max() < 0.1 * straight)
         True
     """
-    an_objective(first)
+    an_objective(first, "first")
     check_reading(first)
     if not hasattr(first, "value_and_gradient"):
         raise TypeError("`first` must have a gradient (value_and_gradient), got an objective of values alone.")

@@ -130,7 +130,7 @@ class Curve(Measured):
     def words(self) -> Iterator[str]:
         """What kind of curve, how far it bends, how it was trained."""
         count = len(self.bends)
-        yield f"{self.curve} with {count} bend{'s' * (count != 1)}, {self.stretch:.3g} of the segment's length"
+        yield f"{self.curve} with {count} bend{'s' * (count != 1)}, {self.stretch:.3g} times as long as the segment"
         if len(self.losses):
             yield f"loss {float(self.losses[0]):.4g} in the first epoch, {float(self.losses[-1]):.4g} in the last"
         size = "all examples" if self.batch_size is None else f"{self.batch_size:,} examples"

@@ -95,7 +95,7 @@ def one_of(name: str, value: str, known: Iterable[str]) -> str:
     return value
 
 
-def an_objective(value: Any) -> Any:
+def an_objective(value: Any, name: str = "objective") -> Any:
     """Return ``value`` if it stands somewhere and has a value there, as an objective.
 
     Raises:
@@ -103,7 +103,7 @@ def an_objective(value: Any) -> Any:
     """
     if not (hasattr(value, "theta") and hasattr(value, "value")):
         kind = type(value).__name__
-        raise TypeError(f"`objective` must be an objective, got {kind}; make one: Objective(model, loss, batches).")
+        raise TypeError(f"`{name}` must be an objective, got {kind}; make one: Objective(model, loss, batches).")
     return value
 
 

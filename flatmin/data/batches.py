@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,18 @@ class Pair(NamedTuple):
 
     inputs: Tensor
     targets: Tensor
+
+
+def pair_of(name: str, value: Any) -> Pair:
+    """Return inputs and targets as a :class:`Pair`, from any tuple or list of the two.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    whole = isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(part, Tensor) for part in value)
+    if not whole:
+        raise TypeError(f"`{name}` must be a pair (inputs, targets) of tensors, got {type(value).__name__}.")
+    return Pair(*value)
 
 
 def resolved_size(batch_size: int | str, examples: int) -> int:

@@ -10,7 +10,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from flatmin.core.atomic import write_files
 from flatmin.core.checks import seed_of, whole, within
 from flatmin.core.errors import FlatminError, ResultsError
-from flatmin.data.batches import Pair, epoch_seed, fixed_batches
+from flatmin.data.batches import Pair, epoch_seed, fixed_batches, pair_of
 from flatmin.objective.objective import Objective
 from flatmin.training.averaging import averaged
 from flatmin.training.batch_statistics import reestimate_batch_norm
@@ -48,7 +48,7 @@ class Member:
             and the epochs behind them; the mean has none.
     """
 
-    state: State
+    state: State = field(repr=False)
     row: EpochRow
 
 
@@ -143,8 +143,8 @@ def swap(
     Args:
         network: The network where training starts. For several processes it and ``criterion`` must be of classes that
             can be imported, and a script must call this below ``if __name__ == "__main__":``.
-        train_data: Training inputs and targets, on ``device``.
-        test_data: Test inputs and targets, on ``device``.
+        train_data: Training inputs (N, ...) and targets (N,), tensors on ``device``.
+        test_data: Test inputs and targets, likewise.
         large: How phase 1 trains.
         small: How each worker trains.
         workers: How many there are.
@@ -169,6 +169,14 @@ def swap(
         ValueError: If one is out of range, or the network cannot be sent to other processes.
         KeyboardInterrupt: If Ctrl-C stopped it.
         SystemExit: With status 143 if SIGTERM stopped it.
+
+    Example:
+        >>> x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+        >>> network, data = torch.nn.Linear(4, 2), (x, (x[:, 0] > 0).long())
+        >>> large, small = TrainingSettings(32, epochs=2), TrainingSettings(8, epochs=1)
+        >>> found = swap(network, data, data, large, small, workers=2)
+        >>> len(found.workers), bool(torch.equal(network.weight, found.mean.state["weight"]))
+        (2, True)
     """
     for name, count in (("workers", workers), ("processes", processes), ("threads", threads)):
         whole(name, count, minimum=1)
@@ -177,6 +185,7 @@ def swap(
         within("stop_at", stop_at, gt=0, le=1)
     device = torch.device(device)
     network.to(device)
+    train_data, test_data = pair_of("train_data", train_data), pair_of("test_data", test_data)
     with nullcontext(folder) if folder else _temporary() as place:
         assert place is not None
         shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}

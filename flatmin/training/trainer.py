@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from flatmin.core.checks import whole
 from flatmin.core.precision import full_precision
 from flatmin.core.vectors import norm
-from flatmin.data.batches import Pair, fixed_batches
+from flatmin.data.batches import Pair, fixed_batches, pair_of
 from flatmin.objective.channels import channels_last, is_convolutional
 from flatmin.objective.parameters import Layout
 from flatmin.training.checkpoints import AtomicCheckpointIO, Resumption
@@ -51,11 +51,11 @@ class Trained:
         members: The rows of what that mean is of.
     """
 
-    state: State
+    state: State = field(repr=False)
     rows: list[EpochRow]
     status: str
     distance_from_start: float
-    snapshots: dict[int, State] = field(default_factory=dict)
+    snapshots: dict[int, State] = field(default_factory=dict, repr=False)
     averaged: EpochRow | None = None
     members: tuple[EpochRow, ...] = ()
 
@@ -121,6 +121,7 @@ def train(
 
     Raises:
         ResultsError: If the checkpoint is damaged, of another training or cannot be written.
+        TypeError: If ``train_data`` or ``test_data`` is no pair of tensors.
         ValueError: If a setting is out of range.
         KeyboardInterrupt: If Ctrl-C stopped it.
         SystemExit: With status 143 if SIGTERM stopped it.
@@ -128,6 +129,7 @@ def train(
     device = torch.device(device)
     whole("seed", seed)
     network.to(device)
+    train_data, test_data = pair_of("train_data", train_data), pair_of("test_data", test_data)
     if is_convolutional(network):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         train_data, test_data = (Pair(channels_last(pair.inputs), pair.targets) for pair in (train_data, test_data))

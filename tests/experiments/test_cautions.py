@@ -45,6 +45,24 @@ def test_a_search_on_few_examples_is_said_to_be_too_high(make):
     assert make(sharpness={"subsets": [20]}).cautions == []
 
 
+@pytest.mark.parametrize(
+    ("variation", "why"),
+    [
+        ({"method": {"name": "gradient_noise", "like": 40}}, "the noise of batches of 40 adds none to batches of 40"),
+        ({"method": {"name": "gradient_noise", "like": 20}}, ""),
+        ({"method": {"name": "gradient_noise", "like": 40, "sigma": 0.5}}, ""),
+        ({"method": {"name": "sam", "m": 50}}, "m = 50 takes batches of 40 whole, as without it"),
+        ({"method": {"name": "sam", "m": 20}}, ""),
+        ({"training": {"ghost_batch_norm": 30}}, "ghosts of 30 leave batches of 40 whole"),
+        ({"training": {"ghost_batch_norm": 20}}, ""),
+        ({"training": {"growing_batch": {"epochs": [500]}}}, "the batch grows after 500 epochs, of"),
+    ],
+)
+def test_a_remedy_that_does_nothing_with_the_batches_there_are_is_named(make, variation, why):
+    found = make(variations={"tried": {"batch_size": 40} | variation}).cautions
+    assert [remark.text.startswith(f"Without effect in tried: {why}") for remark in found] == [True] * bool(why)
+
+
 @pytest.mark.parametrize("large", [16, 8])
 def test_a_large_batch_that_is_not_larger_is_refused(make, large):
     regimes = {"small_batch": {"batch_size": 16}, "large_batch": {"batch_size": large}}

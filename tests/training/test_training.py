@@ -272,6 +272,17 @@ def test_settings_out_of_range_are_named(change: dict[str, Any], error: type[Exc
         TrainingSettings(**{"batch_size": 16} | change)
 
 
+@pytest.mark.parametrize("other", [None, (torch.ones(3, 2),), ([[1.0]], [0]), torch.ones(2, 2)])
+def test_data_that_are_no_pair_of_tensors_are_named_and_a_plain_pair_will_do(
+    other: Any, fresh: Fresh, data: Data, settings: TrainingSettings
+) -> None:
+    told = r"`test_data` must be a pair \(inputs, targets\) of tensors, got"
+    with pytest.raises(TypeError, match=told):
+        train(fresh(), data[0], other, settings, seed=0)
+    plain = train(fresh(), tuple(data[0]), tuple(data[1]), settings, seed=0)  # type: ignore[arg-type]
+    assert plain.rows == train(fresh(), *data, settings, seed=0).rows and "tensor" not in repr(plain)
+
+
 def test_a_bad_seed_is_named(fresh: Fresh, data: Data, settings: TrainingSettings) -> None:
     with pytest.raises(ValueError, match="`seed` must be at least 0, got -1"):
         train(fresh(), *data, settings, seed=-1)

@@ -42,7 +42,7 @@ def basin_and_canyon(tables: Tables) -> Figure:
         for line in shown[shown["regime"] == look].to_dict("records"):
             valley(axes, tables.frames["shifted_curves"], line)
         axes.set(
-            title=f"{REGIMES[look].label.replace(' ', '-')} minimum", xlabel="along the line, in units of the weights"
+            title=f"{REGIMES[look].label.replace(' ', '-').capitalize()} minimum", xlabel="distance along the line"
         )
     reach = max(axes.get_xlim()[1] for axes in panels[0])
     top = max(axes.get_ylim()[1] for axes in panels[0])
@@ -58,7 +58,9 @@ def basin_and_canyon(tables: Tables) -> Figure:
     for line in shown.to_dict("records"):
         together(panels[1][0], tables.frames["shifted_curves"], line)
     panels[1][0].set(
-        title="minima put on each other", xlabel="from the lowest point, in half-widths", ylabel="above it (nats)"
+        title="Minima put on each other",
+        xlabel="from the lowest point, in half-widths",
+        ylabel="loss above its least (nats)",
     )
     panels[1][0].legend(handles=handles[:2], loc="upper center")
     costs(panels[1][1], lines)
@@ -71,7 +73,8 @@ def basin_and_canyon(tables: Tables) -> Figure:
             f"to a training loss of {asked['target']:g}",
             seeds_fact(lines),
             f"Curves: seed {shown['seed'].iloc[0]}, {DIRECTIONS[name]}; a half-width is where the training loss has "
-            f"risen by {asked['rise']:g} nats on average. Lower right: a mark a line, of all seeds",
+            f"risen by {asked['rise']:g} nats on average. Lower right: a mark a line, of all seeds; s: distance "
+            "of the two lowest points, h: curvature of the test loss, grey: equal",
             *(remark.text for remark in remarks(tables.provenance, "reduced")),
         ],
     )
@@ -123,7 +126,11 @@ def costs(axes: Axes, lines: pd.DataFrame) -> None:
     ends = [known[["predicted", "cost"]].min().min(), known[["predicted", "cost"]].max().max()]
     axes.plot(ends, ends, color="0.5", linewidth=0.8, zorder=0)
     axes.set(
-        xscale="log", yscale="log", xlabel="h s² / 2 (nats)", ylabel="cost of the shift (nats)", title="every line"
+        xscale="log",
+        yscale="log",
+        xlabel="h s² / 2 (nats)",
+        ylabel="cost of the shift (nats)",
+        title="Every line: what the shift costs",
     )
     for axis in (axes.xaxis, axes.yaxis):
         few_log_ticks(axis, crowded=10)

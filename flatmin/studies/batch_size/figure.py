@@ -43,7 +43,7 @@ def batch_size(tables: Tables) -> Figure:
             panel(axes, rows[(rows["data"] == name) & (rows["equal"] == equal)], name, book_too=equal == "epochs")
         line[0].set_ylabel(f"{DATA_NAMES[name]}\naccuracy (%)")
     for top, bottom, equal in zip(panels[0], panels[-1], EQUAL, strict=True):
-        top.set_title(f"after {titles[equal]}")
+        top.set_title(f"After {titles[equal]}")
         bottom.set_xlabel("batch size B, log axis")
     keys: list[Any] = [
         Line2D([], [], color=COLORS[split], marker=MARKERS[split], linestyle=DASHES[split], markersize=4, label=words)

@@ -15,6 +15,7 @@ from flatmin.core.precision import resolves
 from flatmin.data import Dataset
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results.remarks import EVERYTHING, Remark
+from flatmin.results.words import label_of
 from flatmin.studies.comparison.settings import Comparison
 
 ENOUGH_EXAMPLES = 5000
@@ -30,7 +31,12 @@ def cautions(experiment: Comparison, dataset: Dataset, trainings: list[TrainingS
     """
     return [
         *dict.fromkeys(
-            [*of_training(trainings), *of_partitions(experiment, dataset), *of_searches(experiment, dataset)]
+            [
+                *of_training(trainings),
+                *of_remedies(trainings),
+                *of_partitions(experiment, dataset),
+                *of_searches(experiment, dataset),
+            ]
         )
     ]
 
@@ -43,6 +49,21 @@ def of_training(trainings: list[TrainingStep]) -> Iterator[Remark]:
             yield Remark(
                 f"Batches of {size:,} leave a last one of {tail(examples, size):,} in each epoch; "
                 f"{without_small_tail(examples, size):,} would not"
+            )
+
+
+def of_remedies(trainings: list[TrainingStep]) -> Iterator[Remark]:
+    """Remedies that do nothing with the batches and epochs there are, so that their rows are those of another way."""
+    for step in trainings:
+        settings, name = step.settings, label_of(step.regime)
+        size, ghosts, growth = settings.batch_size, settings.ghost_batch_norm, settings.growing_batch
+        if settings.method and (why := settings.method.idle(size)):
+            yield Remark(f"Without effect in {name}: {why}")
+        if ghosts and 2 * size <= 3 * ghosts:
+            yield Remark(f"Without effect in {name}: ghosts of {ghosts:,} leave batches of {size:,} whole")
+        if growth and min(growth.epochs) >= settings.epochs:
+            yield Remark(
+                f"Without effect in {name}: the batch grows after {min(growth.epochs):g} epochs, of {settings.epochs}"
             )
 
 

@@ -21,7 +21,7 @@ from flatmin.experiments.training_step import TrainingStep
 from flatmin.objective.batch_norm import batch_norm_layers
 from flatmin.results import Store
 from flatmin.results.remarks import Remark
-from flatmin.results.words import counted
+from flatmin.results.words import counted, label_of
 from flatmin.studies.comparison.budget import examples_left, reductions, within_budget
 from flatmin.studies.comparison.cautions import cautions
 from flatmin.studies.comparison.plan import plan
@@ -196,7 +196,7 @@ def outline_of(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> I
         f"{training.optimizer}, learning rate {training.learning_rate:g}"
     )
     sizes = {step.regime: step.settings.batch_size for step in steps if isinstance(step, TrainingStep)}
-    yield "batches: " + ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
+    yield "batches: " + ", ".join(f"{label_of(name)} {size:,}" for name, size in sizes.items())
 
 
 def loss_words(experiment: Comparison, loss: own.Loss) -> dict[str, str]:

@@ -17,7 +17,7 @@ from flatmin.studies.connectivity.found import WAYS
 
 PANEL = 2.3
 NAMED = ["pair", "first_seed", "second_seed", "way"]
-ENDS = {"small": "small batch", "large": "large batch"}
+ENDS = {"small": "small", "large": "large"}
 
 
 @styled
@@ -40,7 +40,7 @@ def planes(tables: Tables) -> Figure:
     data = str(cells["data"].iloc[0])
     facts = [
         f"{cells['network'].iloc[0]} on {DATA_NAMES.get(data, data)}",
-        f"Solid: the {WAYS[way]}; dashed: the segment; cross: the bend",
+        f"Solid: the {WAYS[way]}; dashed: the segment; cross: the bend; small, large: the batch at an end",
         "Axes have right angles and the unit of the weights, each at a scale of its own",
         "BatchNorm: re-estimated statistics",
         "The first pair of each kind",

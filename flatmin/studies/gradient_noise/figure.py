@@ -51,8 +51,8 @@ def variances(tables: Tables) -> Figure:
     factors = rows[rows["drawn"] == HOW[False]].drop_duplicates("batch_size").sort_values("batch_size")
     panels[1].plot(factors["batch_size"], factors["factor"], color="0.3", linestyle="--", linewidth=0.9, label=FACTOR)
     panels[1].axhspan(1 - WITHIN, 1 + WITHIN, color="0.92", zorder=0)
-    panels[0].set(xscale="log", yscale="log", ylabel="variance of the gradient, E|g – G|²")
-    panels[1].set(xscale="log", ylabel="variance × B / tr(Σ)", ylim=(0, 1.5))
+    panels[0].set(xscale="log", yscale="log", ylabel="E|g – G|²", title="Variance of a batch's gradient")
+    panels[1].set(xscale="log", ylabel="variance × B / tr(Σ)", ylim=(0, 1.5), title="Over what 1/B would give")
     for axes in panels:
         axes.set_xlabel("examples in a batch, B")
     handles = [
@@ -71,7 +71,8 @@ def variances(tables: Tables) -> Figure:
         figure,
         [
             *trained(tables, rows),
-            "Bars: 95 % t intervals over seeds; dots lie a little beside their batch size. Grey: within 20 % of 1",
+            "g: gradient of a batch, G: of all N examples, Σ: covariance over single ones. Bars: 95 % t intervals over "
+            f"seeds; dots lie beside their batch size. Grey: within {100 * WITHIN:g} % of 1",
         ],
     )
     return figure
@@ -100,13 +101,13 @@ def stuck(tables: Tables) -> Figure:
     line = lines[(lines["seed"] == shown["seed"]) & (lines["batch_size"] == shown["batch_size"])]
     figure = blank(PAGE_WIDTH, 2.6)
     panels = figure.subplots(1, 3, width_ratios=[1, 1, 1.15])
-    titles = {"own": "a batch that is stuck, L₁", "other": "another batch, L₂"}
+    titles = {"own": "A batch that is stuck, L₁", "other": "Another batch, L₂"}
     for axes, (name, title) in zip(panels, titles.items(), strict=False):
         axes.plot(line["alpha"], line["full"], color=FULL, linewidth=1.0, label="all examples")
         axes.plot(line["alpha"], line[name], color={"own": OWN, "other": OTHER}[name], label=title.split(", ")[1])
         middle = line.loc[line["alpha"].abs().idxmin()]
         axes.plot(0, middle[name], "o", color="0.1", markersize=5)
-        axes.set(title=title.split(", ")[0], xlabel="step along –∇L₂, weights")
+        axes.set(title=title.split(", ")[0], xlabel="distance along –∇L₂")
         axes.legend(loc="best")
     panels[0].set_ylabel("cross-entropy (nats)")
     low, high = min(p.get_ylim()[0] for p in panels[:2]), max(p.get_ylim()[1] for p in panels[:2])
@@ -123,6 +124,7 @@ def stuck(tables: Tables) -> Figure:
         )
     panels[2].axhline(tables.experiment["stuck"]["near"], color="0.6", linewidth=0.8, linestyle=":")
     panels[2].set(xscale="log", yscale="log", xlabel="examples in a batch, B", ylabel="length of the gradient")
+    panels[2].set_title("At the stuck points")
     panels[2].legend(loc="center left", bbox_to_anchor=(0, 0.56))
     write_footer(
         figure,

@@ -50,9 +50,9 @@ def ball(tables: Tables) -> Figure:
     figure.suptitle("A ball on a slope, a plateau, a local minimum and a hump", x=0.012, ha="left")
     facts = [
         FORMULA,
-        f"Learning rate η = {asked['learning_rate']:g}, from w = {asked['start']:g}",
+        f"Learning rate η = {asked['learning_rate']:g}, from w\u00a0=\u00a0{asked['start']:g}",
         f"Vectors are drawn {LONGER:g} times as long as they are, along w",
-        f"Dotted: the top of the hump, w = {HUMP:g}. Effective rate: η / (1 – λ)",
+        f"Dotted: the top of the hump, w = {HUMP:g}. Effective rate: η / (1 – λ); balls that leave are not drawn",
     ]
     write_footer(figure, facts)
     return figure

@@ -54,7 +54,7 @@ def ends(tables: Tables) -> Figure:
         f"Tanh network on {DATA_NAMES.get(data, data)}, batches of {asked['batch_size']}, {asked['epochs']} epochs, "
         f"rate {asked['learning_rate']:g}",
         f"Small: {counted(rows['seed'].nunique(), 'seed')}; large: their mean with its 95 % t interval, none where "
-        "fewer than two reached it. All vertical axes are logarithmic",
+        "fewer than two got there. Eigenvalue: of the Hessian of the training loss. All vertical axes are logarithmic",
         f"{lost} diverged and are not drawn" if lost else "",
         *(remark.text for remark in remarks(tables.provenance, "reduced")),
     ]

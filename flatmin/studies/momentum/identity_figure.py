@@ -25,7 +25,7 @@ def identity(tables: Tables) -> Figure:
     apart.plot([], [], color=CLOSED, label="movement, closed form (3.13)")
     apart.plot([], [], color=TORCH, label="weights, torch.optim.SGD")
     apart.set(xlabel="step", ylabel="largest difference, log axis", yscale="log", ylim=(5e-20, 1e-9))
-    apart.set_title("At a constant rate: from the recursion")
+    apart.set_title("Constant rate: difference from the recursion")
     apart.legend(loc="upper left")
     first = drop[drop["seed"] == drop["seed"].min()]
     falls.plot(first["step"], first["movement"], color=OWN, label="recursion, m = λ m – η g")
@@ -38,7 +38,7 @@ def identity(tables: Tables) -> Figure:
     falls.set(xlabel="step", ylabel="length of the movement", title=f"The rate falls to {asked['drop']:g} of itself")
     falls.set_ylim(0, 1.45 * first["movement"].max())
     falls.legend(loc="upper left")
-    figure.suptitle("What momentum is, and where torch's differs", x=0.012, ha="left")
+    figure.suptitle("Momentum by its recursion, in closed form and by torch", x=0.012, ha="left")
     data = tables.experiment["data"]["name"]
     facts = [
         f"Tanh network in float64 on {DATA_NAMES.get(data, data)}, batches of {asked['batch_size']}, momentum λ = "

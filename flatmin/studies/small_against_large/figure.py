@@ -47,9 +47,10 @@ def small_against_large(tables: Tables) -> Figure:
     points.axvline(0, color="0.6", linewidth=0.8)
     ratios.set_xscale("log")
     few_log_ticks(ratios.xaxis, crowded=10)
-    ratios.set_xlabel(f"B = {large:,} over B = {small:,}\n(log axis)")
+    ratios.set(title="Time and noise", xlabel=f"B = {large:,} over B = {small:,}\n(log axis)")
     points.set_xscale("symlog", linthresh=1.0)
     points.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    points.set(title="Accuracy")
     points.set_xlabel(f"accuracy, B = {small:,} less B = {large:,}\n(points, log beyond 1)")
     handles = [
         ratios.plot([], [], MARKERS[verdict], color=color, markersize=5, label=f"the book's word {verdict}")[0]
@@ -67,7 +68,8 @@ def small_against_large(tables: Tables) -> Figure:
             f"learning rate {asked['learning_rate']:g}",
             seeds_fact(tables.frames[POINTS]) if len(tables.frames[POINTS]) else "",
             "Bars: 95 % t intervals, of times over rounds. Grey: counts as the same time. One by one: an example after "
-            "the other on one CPU thread",
+            "the other on one CPU thread; at once: the whole batch. Noise: of a batch's gradient, over the "
+            "gradient's length",
             *(remark.text for remark in remarks(tables.provenance, "reduced")),
         ],
     )

@@ -47,7 +47,7 @@ def prepare(experiment: SmallSample, *, folder: Path, data_root: Path | None, do
         steps,
         Workplace(resolved_device("cpu"), Store(folder)),
         outline=(
-            f"{count} examples, batches of {', '.join(map(str, sizes))}, "
+            f"{count} examples, batches of {' and '.join(map(str, sizes))}; "
             f"{experiment.epochs} epochs and {updates:,} updates",
         ),
         tags=("batches",),

@@ -54,8 +54,9 @@ def small_sample(tables: Tables) -> Figure:
     figure.suptitle(TITLE, x=0.012, ha="left")
     facts = [
         f"Linear regression with two weights on {asked['examples']} examples, learning rate {asked['learning_rate']:g}",
-        f"Above: seed {asked['seeds'][0]}, {asked['epochs']} epochs, a dot an update; cross: the least loss. Below: "
-        f"{counted(rows['seed'].nunique(), 'seed')} and their median; below {FLOOR:g} nothing is drawn",
+        f"Above: seed {asked['seeds'][0]}, {asked['epochs']} epochs, a dot an update; grey: the loss over all "
+        f"examples, cross: where it is least. Below: {counted(rows['seed'].nunique(), 'seed')} and their median; below "
+        f"{FLOOR:g} nothing is drawn",
         *(remark.text for remark in remarks(tables.provenance, "reduced")),
     ]
     write_footer(figure, facts)

@@ -3,6 +3,7 @@
 from flatmin.figures.animations import Motion, Track
 from flatmin.figures.style import PAGE_WIDTH, blank, house_style
 from flatmin.results import Tables
+from flatmin.results.words import counted
 from flatmin.studies.small_sample.figure import TITLE, colors, landscape
 
 FRAMES = 120
@@ -21,7 +22,7 @@ def small_sample_motion(tables: Tables) -> Motion:
         panels = figure.subplots(1, len(looks), sharey=True, squeeze=False)[0]
         for axes, size in zip(panels, looks, strict=True):
             landscape(axes, tables)
-            axes.set_title(f"Batches of {size}: {per[size]} of an epoch")
+            axes.set_title(f"Batches of {size}: {counted(per[size], 'update')} an epoch")
         figure.suptitle(TITLE, x=0.012, ha="left")
     done = {size: [frame * per[size] // most for frame in frames] for size in looks}
     ways = {size: first[first["batch_size"] == size].set_index("update").loc[done[size]] for size in looks}
@@ -30,7 +31,7 @@ def small_sample_motion(tables: Tables) -> Motion:
         for axes, size in zip(panels, looks, strict=True)
     ]
     captions = [
-        f"epoch {frame / most:.2f}, updates: " + ", ".join(f"{done[size][frame]} of {size}" for size in looks)
+        f"epoch {frame / most:.2f}, updates: " + ", ".join(f"{done[size][frame]} (B = {size})" for size in looks)
         for frame in frames
     ]
     return Motion(figure, captions, tracks)

@@ -13,6 +13,7 @@ from torch import Tensor
 from flatmin.data.batches import Pair, ShuffledBatches
 from flatmin.experiments.step import Outcome, Workplace
 from flatmin.results import Record
+from flatmin.results.words import counted
 from flatmin.studies.toy.steps import Advance, Alone
 
 WAYS, SURFACE, LOADERS = "small_sample", "small_sample_surface", "small_sample_loaders"
@@ -220,4 +221,4 @@ class LoaderStep(Alone):
 
     def found(self, record: Record) -> str:
         """How many."""
-        return f"{record.result['walked']:,} batches of {self.batch_size:,}"
+        return f"{counted(record.result['walked'], 'batch')} of {self.batch_size:,}"

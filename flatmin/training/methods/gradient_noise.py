@@ -60,6 +60,12 @@ class GradientNoise(Method):
 
     needs_each: ClassVar[bool] = True
 
+    def idle(self, batch_size: int) -> str:
+        """No noise is added to batches that are no larger than the one imitated."""
+        if self.sigma is None and batch_size <= self.like:
+            return f"the noise of batches of {self.like:,} adds none to batches of {batch_size:,}"
+        return ""
+
     def loss(self, network: "nn.Module", batch: "Pair", criterion: Criterion = cross_entropy) -> "Tensor":
         """The weighted mean of the examples' losses.
 

@@ -64,6 +64,10 @@ class Method(Checked):
         """Update the weights; ``closure`` leaves the gradient of :meth:`loss` in them."""
         optimizer.step(closure)
 
+    def idle(self, batch_size: int) -> str:
+        """Why it does nothing of its own with batches of this size; empty where it does."""
+        return ""
+
     def described(self) -> dict[str, Any]:
         """Name and settings, for the identity of a result."""
         return {"name": self.name, **asdict(self)}

@@ -45,6 +45,12 @@ class SharpnessAware(Method):
 
     gradients: ClassVar[float] = 2.0
 
+    def idle(self, batch_size: int) -> str:
+        """A batch of at most m examples is taken whole."""
+        if self.m is not None and batch_size <= self.m:
+            return f"m = {self.m:,} takes batches of {batch_size:,} whole, as without it"
+        return ""
+
     def loss(self, network: "nn.Module", batch: "Pair", criterion: Criterion = cross_entropy) -> "Tensor":
         """The mean loss at the weights, with the gradient of the sub-batches' worst points nearby."""
         import torch
