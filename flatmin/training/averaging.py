@@ -19,14 +19,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BeforeValidator
 
 from flatmin.core.checked import Checked, Misfit
 from flatmin.core.checks import whole, within
-from flatmin.core.fields import Count, Positive, Share
+from flatmin.core.fields import Count, Positive, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def _epoch_or_share(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (value >= 1 if isinstance(value, int) else 0 < value <= 1):
+        raise ValueError(f"must be an epoch, 1 or more, or a share of all like 0.75, got {shown(value)}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Averaging(Checked):
             alone. Izmailov et al. have 0.05 of the initial rate to all of it.
     """
 
-    start: Count | Share = 0.75
+    start: Annotated[int | float, BeforeValidator(_epoch_or_share)] = 0.75
     every: Count = 1
     learning_rate: Positive | None = None
 

@@ -73,6 +73,13 @@ class Classifier(pl.LightningModule):
         """The method's loss of one batch: for plain training the mean loss."""
         return self.method.loss(self.network, Pair(*batch), self.criterion)
 
+    def on_train_epoch_start(self) -> None:
+        """Tell an optimiser that goes by epochs how many steps this one has."""
+        for group in self.trainer.optimizers[0].param_groups:
+            if "steps_per_epoch" in group and self.steps_per_epoch:
+                steps = self.steps_per_epoch[min(self.current_epoch, len(self.steps_per_epoch) - 1)]
+                group["steps_per_epoch"] = steps * self.method.updates
+
     def optimizer_step(
         self,
         epoch: int,

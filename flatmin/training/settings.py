@@ -108,6 +108,16 @@ class TrainingSettings(Training):
         for epoch in self.snapshots:
             if epoch > self.epochs:
                 raise Misfit("snapshots", f"must be at most the {self.epochs} epochs trained, got {epoch}")
+        largest = None if self.growing_batch is None else self.growing_batch.largest
+        if largest is not None and largest < self.batch_size:
+            raise Misfit(
+                "growing_batch.largest",
+                f"must be at least the batch it grows from, {self.batch_size:,}, got {largest:,}",
+            )
+        if self.swap is not None and self.averaging is not None:
+            raise Misfit(
+                "averaging", "must be null with `swap`, which ends as a mean of its own; leave one of them out"
+            )
 
     @property
     def rows(self) -> int:

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from flatmin.results.intervals import CORRELATION, NOT_NEGATIVE, PERCENT, POINTS, of_difference, of_mean, of_ratio
+from flatmin.results.intervals import (
+    CORRELATION,
+    NOT_NEGATIVE,
+    PERCENT,
+    POINTS,
+    of_difference,
+    of_mean,
+    of_ratio,
+    of_ratio_of_means,
+)
 
 SEEDS = st.lists(st.floats(0.01, 1e4), min_size=2, max_size=8)
 
@@ -170,3 +179,46 @@ def test_turning_a_ratio_around_turns_its_interval_around(values):
     first, second = by_seed(values), by_seed(values[::-1])
     one, other = of_ratio(first, second), of_ratio(second, first)
     assert (1 / other.high, 1 / other.low) == pytest.approx((one.low, one.high), rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 12])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_a_ratio_of_means_is_all_that_the_t_test_does_not_reject(count, level):
+    """Against scipy's test of every ratio, for pairs of either sign that hang together."""
+    draw = np.random.default_rng(count)
+    second = draw.normal(3.0, 0.02 if count == 2 else 0.3, count)
+    first = draw.normal(-1.0, 0.2, count) + 0.3 * second
+    found = of_ratio_of_means(by_seed(first), by_seed(second), level)
+    reach = found.high - found.low
+    tried = np.linspace(found.low - reach, found.high + reach, 3001)
+    kept = tried[[stats.ttest_1samp(first - r * second, 0).pvalue > 1 - level for r in tried]]
+    step = tried[1] - tried[0]
+    assert found.center == pytest.approx(first.mean() / second.mean())
+    assert (kept.min(), kept.max()) == pytest.approx((found.low, found.high), abs=1.5 * step)
+    assert len(kept) == pytest.approx(reach / step, abs=2)  # one interval, without holes
+
+
+def test_a_ratio_of_means_covers_the_truth_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        second = draw.normal(2.0, 0.5, 4)
+        found = of_ratio_of_means(by_seed(0.5 * second + draw.normal(0.0, 0.3, 4)), by_seed(second), 0.8)
+        covered += not found.exists or found.low <= 0.5 <= found.high
+    assert covered / 400 == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_ratio_to_a_mean_that_may_be_0_has_no_interval():
+    """There every ratio far enough from 0 passes the test: the set of those that do has no ends."""
+    first, second = by_seed([1.0, 2.0, 3.0]), by_seed([-0.5, 1.0, 0.4])
+    found = of_ratio_of_means(first, second)
+    assert not found.exists and found.center == pytest.approx(2.0 / 0.3)
+    assert all(stats.ttest_1samp(first - r * second, 0).pvalue > 0.05 for r in (-1e6, 1e6))
+
+
+def test_a_ratio_of_means_takes_the_seeds_that_have_both():
+    first, second = by_seed([math.nan, 2.0, 3.0, 5.0]), by_seed([4.0, 6.1, 9.0], first=1)
+    found = of_ratio_of_means(first, second.iloc[::-1])
+    assert found.seeds == (1, 2, 3) and found.center == pytest.approx(10.0 / 19.1)
+    assert not of_ratio_of_means(by_seed([1.0]), by_seed([2.0])).exists
+    assert math.isnan(of_ratio_of_means(by_seed([]), by_seed([])).center)

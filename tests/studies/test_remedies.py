@@ -1,12 +1,17 @@
 """The study of remedies: who is tuned, what is chosen, what it costs, and what intervals say of it."""
 
 import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from flatmin.experiments import Study, load_experiment, run
+from flatmin.core.errors import ConfigError
+from flatmin.experiments import Reporter, Study, load_experiment, run
 from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies.found import verdict
 from flatmin.studies.remedies.judged import effect, ways
@@ -113,3 +118,124 @@ def test_a_word_is_said_where_the_interval_is_on_one_side(low, high, said, judge
     interval = Interval((low + high) / 2, low, high, (low, high))
     assert effect(interval, 0.0, ("down", "up")) == said and verdict(interval) == judged
     assert verdict(Interval(1.0, math.nan, math.nan, (1.0,))) == "undecided"
+
+
+Made = Callable[..., Study]
+EXAMPLES = 90
+BIG = {"batch_size": 45}
+SWAP = {"batch_size": 15, "epochs": 2, "workers": 3}
+WAYS = {
+    "swap": BIG | {"swap": SWAP},
+    "conservative": BIG | {"method": {"name": "conservative", "iterations": 4}},
+    "sam": BIG | {"method": "sam"},
+    "adapted": BIG | {"regime_adaptation": True},
+    "growing": {"batch_size": 15, "training": {"growing_batch": {"epochs": [1], "factor": 3}}},
+    "warm": BIG | {"start": {"epochs": [1]}},
+}
+CHANGED = (
+    *("seeds=[0]", "data.examples=90", "training.epochs=3", "tuning={factors: [1], validation: 30}"),
+    "regimes={small_batch: {batch_size: 15}, large_batch: {batch_size: 45}}",
+)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Made:
+    """Makes the study of a tiny file with some settings changed."""
+    file = tmp_path / "remedies.yaml"
+    file.write_text(FILE)
+
+    def made(*changes: str, **variations: Any) -> Study:
+        said = f"variations={variations}".replace("True", "true")
+        return Study.of(load_experiment(file, [*CHANGED, *changes, said]), results=tmp_path / "results")
+
+    return made
+
+
+def test_what_a_way_takes_is_all_that_was_trained(make: Made) -> None:
+    """Of 90 examples: 6 small or 2 large batches an epoch, 3 epochs."""
+    rows = run(make("tuning=null", **WAYS)).frames["ways"].set_index("regime")
+    expected = {
+        "small_batch": (18, 3 * EXAMPLES),
+        "large_batch": (6, 3 * EXAMPLES),
+        "swap": (6 + 2 * 6, (3 + 2 * 3) * EXAMPLES),  # workers side by side
+        "conservative": (6 * 4, 3 * 4 * EXAMPLES),
+        "sam": (6, 3 * 2 * EXAMPLES),
+        "adapted": (18, 9 * EXAMPLES),
+        "growing": (6 + 2 + 2, 3 * EXAMPLES),
+        "warm_1": (6 + 6, (1 + 3) * EXAMPLES),  # an epoch of the small batch before
+    }
+    assert {name: (row["updates"], row["gradients"]) for name, row in rows.iterrows()} == expected
+
+
+class Stopped(Reporter):
+    """Stops the run when a swap has gone on so often."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def advanced(self, step: Any, share: float) -> None:
+        if "swap" in step.label:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+
+def swapped(study: Study) -> "pd.Series[Any]":
+    tables = run(study)
+    (row,) = tables.minima.query("regime == 'swap'").to_dict("records")
+    (way,) = tables.frames["ways"].query("regime == 'swap'").to_dict("records")
+    return pd.Series(row | way)
+
+
+def test_a_swap_killed_among_its_workers_ends_the_same_and_leaves_nothing_half_done(make: Made) -> None:
+    study = make("tuning=null", swap=WAYS["swap"])
+    whole = swapped(study)
+    shutil.rmtree(study.folder)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, Stopped(after=9))
+    assert [*study.folder.rglob("training.swap/worker0.ckpt")]
+    again = swapped(study)
+    assert pd.isna(again["seconds"]) and not pd.isna(whole["seconds"])  # a part of the time is not the time
+    assert again.drop("seconds").equals(whole.drop("seconds"))
+    assert not [*study.folder.rglob("training*")]
+
+
+def test_a_rate_that_makes_a_swap_diverge_is_not_taken_and_ends_nothing(make: Made) -> None:
+    tables = run(make("tuning={factors: [1, 1e25], validation: 30}", swap=WAYS["swap"]))
+    tried = tables.frames["tuning"].query("regime == 'swap'").set_index("factor")["status"]
+    assert tried[1e25] == "diverged" and tried[1.0] != "diverged"
+    assert tables.frames["ways"].set_index("regime").loc["swap", "factor"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("variation", "words"),
+    [
+        ({"training": {"growing_batch": {"epochs": [1], "largest": 9}}}, "training.growing_batch.largest must be at l"),
+        ({"training": {"averaging": {"start": 0}}}, "training.averaging.start must be an epoch, 1 or more, .*, got 0"),
+        ({"training": {"averaging": {"start": 1.5}}}, "training.averaging.start must be an epoch, .* got 1.5"),
+        ({"training": {"averaging": {"start": 4}}}, "training.averaging.start must be at most the 3 epochs trained"),
+        ({"swap": SWAP, "training": {"averaging": {"start": 1}}}, "training.averaging must be null with `swap`"),
+        ({"swap": SWAP | {"batch_size": 91}}, "swap.batch_size must be at most the 90 training examples, got 91"),
+        ({"swap": SWAP | {"batch_size": 1}}, "swap.batch_size must be at least 2, got 1"),
+        ({"method": {"name": "sam", "m": 1}}, "method.m must leave two examples in each part of a batch of 45, got 1"),
+        ({"method": {"name": "sam", "m": 2}}, "method.m must leave two examples in each part of a batch of 45, got 2"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_a_line(variation: dict[str, Any], words: str, make: Made) -> None:
+    with pytest.raises(ConfigError, match=rf"variations\.s\.{words}[^\n]*\Z"):
+        make("tuning=null", s=BIG | variation)
+
+
+@pytest.mark.parametrize(
+    ("tuning", "words"),
+    [
+        ("{seed: 0}", r"seed must be none of the seeds \[0\], got 0"),
+        ("{validation: 90}", "validation must leave some of the 90 training examples, got 90"),
+        ("{validation: 1}", "validation must be at least 2 of the 90 training examples, got 1"),
+        ("{validation: 80}", r"validation must leave a whole batch of 15 \(small_batch\), leaves 10 examples"),
+        ("{factors: [1e-320, 1], validation: 30}", "factors must leave positive, finite learning rates, got .* times"),
+    ],
+)
+def test_tuning_that_cannot_be_is_refused_in_a_line(tuning: str, words: str, make: Made) -> None:
+    with pytest.raises(ConfigError, match=rf"tuning\.{words}[^\n]*\Z"):
+        make(f"tuning={tuning}", "training.learning_rate=1e-10")

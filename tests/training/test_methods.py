@@ -16,11 +16,14 @@ from flatmin.training import (
     Adversarial,
     Conservative,
     GradientNoise,
+    GrowingBatch,
     Method,
+    RMSpropWarmUp,
     Robust,
     SharpnessAware,
     Stability,
     TrainingSettings,
+    start_network,
     train,
 )
 
@@ -301,3 +304,27 @@ def test_steps_fetch_no_number(method: Method | None, fresh: Fresh, data: Data) 
 def test_settings_out_of_range_are_named(kind: type[Method], change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         kind(**change)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"method": Conservative(iterations=3)}, {"growing_batch": GrowingBatch(epochs=(1, 3), factor=2.0)}],
+    ids=["plain", "several steps on each batch", "fewer steps in each epoch"],
+)
+def test_an_optimiser_that_goes_by_epochs_knows_them_whatever_a_step_is(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After E epochs it has counted E."""
+    made: list[RMSpropWarmUp] = []
+    begin = RMSpropWarmUp.__init__
+
+    def noted(self: RMSpropWarmUp, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        made.append(self)
+
+    monkeypatch.setattr(RMSpropWarmUp, "__init__", noted)
+    inputs, targets = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 3
+    data = Pair(inputs[:40], targets[:40]), Pair(inputs[40:], targets[40:])
+    settings = TrainingSettings(5, epochs=4, optimizer="rmsprop_warm_up", **changes)
+    train(start_network(lambda: nn.Linear(4, 3), 0), *data, settings)
+    assert made[0].param_groups[0]["epoch"] == pytest.approx(4.0)

@@ -33,6 +33,26 @@ def check_singles(experiment: Comparison, network: nn.Module, dataset: Dataset, 
                 setting = "batch_size" if examples > 1 else "examples"
                 name = key if "." in key else f"{key}.{setting}"
                 raise ConfigError(f"{name} must be at least 2, got 1{within}: BatchNorm needs two examples in a batch.")
+        if isinstance(step, TrainingStep):
+            check_sub_batches(step)
+
+
+def check_sub_batches(step: TrainingStep) -> None:
+    """Refuse sub-batches of one example.
+
+    Raises:
+        ConfigError: If a batch is cut into such.
+    """
+    sub_batch = getattr(step.settings.method, "m", None)
+    if sub_batch is None:
+        return
+    sizes = {last - first for first, last in cuts(int(step.data["examples"]), step.settings.batch_size)}
+    for size in sorted(sizes):
+        if size // -(-size // sub_batch) == 1:
+            raise ConfigError(
+                f"variations.{step.regime}.method.m must leave two examples in each part of a batch of {size:,}, got "
+                f"{sub_batch}: BatchNorm needs two; take a larger m."
+            )
 
 
 def takes_one(network: nn.Module, dataset: Dataset) -> bool:
@@ -48,9 +68,12 @@ def partitions(experiment: Comparison, step: Step, sizes: dict[str, int]) -> Ite
     """What a step cuts into batches whose own statistics it uses: the key of the size, examples and batch size."""
     if isinstance(step, TrainingStep):
         group = "regimes" if step.regime in experiment.regimes else "variations"
-        yield f"{group}.{step.regime}.batch_size", sizes["train"], step.settings.batch_size
+        settings = step.settings
+        yield f"{group}.{step.regime}.batch_size", sizes["train"], settings.batch_size
+        if settings.swap is not None:
+            yield f"{group}.{step.regime}.swap.batch_size", sizes["train"], settings.swap.batch_size
         for examples in sizes.values():
-            yield "training.evaluation_batch_size", examples, step.settings.evaluation_batch_size
+            yield "training.evaluation_batch_size", examples, settings.evaluation_batch_size
     elif isinstance(step, MeasureStep) and step.asked.batch_norm != "running":
         yield step.kind, step.asked.examples, step.asked.batch_size
     elif isinstance(step, SliceStep) and step.reading.batch_norm not in ("running", "interpolated"):

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
 
@@ -55,7 +57,9 @@ def regimes(experiment: Comparison, examples: int) -> Iterator[tuple[str, Traini
     }
     check_order(sizes, examples)
     for name, size in sizes.items():
-        yield name, settings_of(experiment.training, size, snapshots=snapshots(experiment, name))
+        with naming("training"):
+            settings = settings_of(experiment.training, size, snapshots=snapshots(experiment, name))
+        yield name, settings
 
 
 def snapshots(experiment: Comparison, regime: str) -> tuple[int, ...]:
@@ -79,14 +83,30 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
         for entry in variation.batch_size if isinstance(variation.batch_size, tuple) else (variation.batch_size,):
             size = batch_size(f"variations.{key}", entry, examples)
             name = f"{key}_{size}" if listed else key
-            training = variation.for_batch(variation.trained_by(experiment.training), size, base, examples)
+            if variation.swap is not None:
+                batch_size(f"variations.{key}.swap", variation.swap.batch_size, examples)
             remedies = {"augmentation": variation.augmentation, "method": variation.method, "swap": variation.swap}
-            settings = settings_of(training, size, **remedies)
+            with naming(f"variations.{key}.training"):
+                training = variation.for_batch(variation.trained_by(experiment.training), size, base, examples)
+                settings = settings_of(training, size, **remedies)
             if variation.start is None:
                 yield name, settings, None
                 continue
             for epoch in variation.start.epochs:
                 yield f"{name}_{epoch}", settings, (variation.start.regime, epoch)
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Say of settings that do not go together where the file has them.
+
+    Raises:
+        ConfigError: If some do not.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(re.sub(r"^`(\S+)`", rf"{key}.\1", str(error))) from error
 
 
 def settings_of(training: Training, size: int, **others: Any) -> TrainingSettings:

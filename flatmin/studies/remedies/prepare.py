@@ -1,5 +1,6 @@
 """From the settings of a study of remedies to its steps: those of the comparison, with learning rates tried before."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -75,9 +76,13 @@ def validation_of(tuning: Tuning, available: int) -> int:
     """How many examples the tuning runs are judged by.
 
     Raises:
-        ConfigError: If that leaves none to train on.
+        ConfigError: If that is a single one, or leaves none to train on.
     """
     wanted = resolved_size(tuning.validation, available) if isinstance(tuning.validation, str) else tuning.validation
+    if wanted < 2:
+        raise ConfigError(
+            f"tuning.validation must be at least 2 of the {available:,} training examples, got {wanted:,}."
+        )
     if wanted >= available:
         raise ConfigError(f"tuning.validation must leave some of the {available:,} training examples, got {wanted:,}.")
     return wanted
@@ -90,12 +95,19 @@ def candidates(step: TrainingStep, tuning: Tuning, validation: int) -> tuple[Can
         ConfigError: If a batch is larger than what is left to train on.
     """
     left = int(step.data["examples"]) - validation
-    if step.settings.batch_size > left:
+    swap = step.settings.swap
+    largest = max(step.settings.batch_size, swap.batch_size if swap else 0)
+    if largest > left:
         raise ConfigError(
-            f"tuning.validation must leave a whole batch of {step.settings.batch_size:,} ({step.regime}), leaves "
-            f"{left:,} examples."
+            f"tuning.validation must leave a whole batch of {largest:,} ({step.regime}), leaves {left:,} examples."
         )
     settings = replace(step.settings, snapshots=())
+    for factor in tuning.factors:
+        if not 0 < settings.learning_rate * factor < math.inf:
+            raise ConfigError(
+                f"tuning.factors must leave positive, finite learning rates, got {factor:g} times "
+                f"{settings.learning_rate:g} ({step.regime})."
+            )
     return tuple(
         Candidate(
             step.data | {"examples": left},

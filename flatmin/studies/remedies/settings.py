@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from flatmin.core.fields import BatchSize, Positive, Section, Seed, Several
 from flatmin.studies.comparison.settings import Comparison
 
@@ -38,3 +40,9 @@ class Remedies(Comparison):
 
     kind: Literal["remedies"] = "remedies"  # type: ignore[assignment]
     tuning: Tuning | None = Tuning()
+
+    @model_validator(mode="after")
+    def _tuned_apart(self) -> "Remedies":
+        if self.tuning is not None and self.tuning.seed in self.seeds:
+            raise ValueError(f"tuning.seed must be none of the seeds {list(self.seeds)}, got {self.tuning.seed}")
+        return self

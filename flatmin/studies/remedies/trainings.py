@@ -15,6 +15,7 @@ from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.step import Outcome, Workplace
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results import Record
+from flatmin.training import Method
 
 WAYS = "ways"
 TUNING = "tuning"
@@ -112,7 +113,7 @@ class TunedTraining(TrainingStep):
         chosen = self.chosen(workplace)
         factor = chosen.factor if chosen else 1.0
         rate = self.settings.learning_rate * factor
-        begun = time.perf_counter() if not (folder / "training.ckpt").exists() else math.nan
+        begun = math.nan if any(folder.glob("training.*")) else time.perf_counter()
         step = TrainingStep(
             self.data,
             self.network,
@@ -154,15 +155,21 @@ def best(tried: Sequence[tuple[Candidate, Mapping[str, Any]]]) -> Candidate:
 def work(step: TrainingStep, epochs: int) -> dict[str, float]:
     """Updates of the weights one after the other, and gradients of single examples, over so many epochs.
 
-    Of SWAP's workers, which train side by side, the updates of one count and the gradients of all.
+    Of SWAP's workers, which train side by side, the updates of one count and the gradients of all. What was trained
+    before by another way, from whose iterates this one goes out, counts too.
     """
     settings, examples = step.settings, int(step.data["examples"])
+    before = work(*step.origin) if step.origin else {"updates": 0.0, "gradients": 0.0}
     updates = sum(settings.steps_per_epoch(examples)[:epochs])
     passes = float(epochs)
     if settings.swap is not None:
         updates += settings.swap.epochs * len(cuts(examples, settings.swap.batch_size))
         passes += settings.swap.epochs * settings.swap.workers
-    return {"updates": float(updates), "gradients": passes * examples * getattr(settings.method, "gradients", 1.0)}
+    method = settings.method or Method()
+    return {
+        "updates": before["updates"] + updates * method.updates,
+        "gradients": before["gradients"] + passes * examples * method.gradients,
+    }
 
 
 def members(result: Mapping[str, Any]) -> pd.DataFrame:

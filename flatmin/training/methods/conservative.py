@@ -42,6 +42,11 @@ class Conservative(Method):
         """One an iteration."""
         return float(self.iterations)
 
+    @property
+    def updates(self) -> int:  # type: ignore[override]
+        """One an iteration."""
+        return self.iterations
+
     def step(self, network: "nn.Module", optimizer: "Optimizer | LightningOptimizer", closure: Closure) -> None:
         """``iterations`` steps on the loss of the batch plus the pull."""
         import torch

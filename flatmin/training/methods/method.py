@@ -36,6 +36,7 @@ class Method(Checked):
         name: What a file calls it; each class has one.
         needs_classes: Whether it cannot do with real targets.
         gradients: Gradients that a step takes of each example, for what it costs.
+        updates: How often it moves the weights.
         needs_each: Whether it cannot do with a criterion that is no mean over examples.
     """
 
@@ -44,6 +45,7 @@ class Method(Checked):
 
     needs_classes: ClassVar[bool] = False
     gradients: ClassVar[float] = 1.0
+    updates: ClassVar[int] = 1
     needs_each: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
