@@ -11,7 +11,6 @@ _HOMES = {
     "SAM": "flatmin.optimizers.sam",
     "optimizer_named": "flatmin.optimizers.named",
     "rmsprop_share": "flatmin.optimizers.rmsprop_warm_up",
-    "slow_start": "flatmin.optimizers.rmsprop_warm_up",
     "steps_per_epoch": "flatmin.optimizers.rmsprop_warm_up",
 }
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)
@@ -23,7 +22,6 @@ __all__ = [
     "RMSpropWarmUp",
     "optimizer_named",
     "rmsprop_share",
-    "slow_start",
     "steps_per_epoch",
 ]
 
@@ -31,5 +29,5 @@ if TYPE_CHECKING:
     from flatmin.optimizers.lamb import LAMB
     from flatmin.optimizers.lars import LARS
     from flatmin.optimizers.named import optimizer_named
-    from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share, slow_start, steps_per_epoch
+    from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share, steps_per_epoch
     from flatmin.optimizers.sam import SAM

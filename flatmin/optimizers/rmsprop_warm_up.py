@@ -19,9 +19,6 @@ import torch
 from flatmin.core.checks import positive, within
 from flatmin.optimizers.grouped import Grouped, Limits, evaluated
 
-PHASES = ((0, 0.5), (40, 0.075), (70, 0.01), (85, 0.001))
-"""Epochs of 90 at which a phase of the slow start begins, and the factor of the base rate in it."""
-
 
 def rmsprop_share(epoch: float, center: float = 10.0, period: float = 5.0) -> float:
     r"""The share :math:`1 - \alpha_{SGD}` of RMSprop in the blend: 1 long before ``center``, 1/2 there, 0 soon after.
@@ -48,29 +45,6 @@ def rmsprop_share(epoch: float, center: float = 10.0, period: float = 5.0) -> fl
     positive("period", period)
     away = (epoch - center) / period
     return 1 - math.exp(2 * away) / 2 if away < 0 else max(0.5 - away, 0.0)
-
-
-def slow_start(epoch: float, epochs: float = 90.0) -> float:
-    """The factor of the base rate in Akiba et al.'s schedule: 0.5, 0.075, 0.01, 0.001 for 40, 30, 15, 5 of 90 epochs.
-
-    Their base rate is 0.1 for each 256 examples of a batch. The start at half of it, where others start at all of it,
-    is what RMSprop warm-up is paired with.
-
-    Args:
-        epoch: Passes over the data so far; a fraction counts.
-        epochs: Of the whole training, over which the phases are stretched; positive.
-
-    Raises:
-        TypeError: If a number is none.
-        ValueError: If it is out of range.
-
-    Example:
-        >>> [slow_start(epoch) for epoch in (0, 39.9, 40, 70, 85)], slow_start(8, epochs=18)
-        ([0.5, 0.5, 0.075, 0.01, 0.001], 0.075)
-    """
-    within("epoch", epoch, ge=0)
-    positive("epochs", epochs)
-    return [factor for begins, factor in PHASES if epoch * 90 >= begins * epochs][-1]
 
 
 def steps_per_epoch(trainer: Any) -> float:

@@ -19,10 +19,8 @@ _HOMES = {
     "LARS": "flatmin.optimizers.lars",
     "Method": "flatmin.training.methods.method",
     "RMSpropWarmUp": "flatmin.optimizers.rmsprop_warm_up",
-    "RegimeAdaptation": "flatmin.training.rates",
     "Robust": "flatmin.training.methods.robust",
     "SAM": "flatmin.optimizers.sam",
-    "Scaling": "flatmin.training.rates",
     "SharpnessAware": "flatmin.training.methods.sharpness_aware",
     "SlowStart": "flatmin.training.rates",
     "Stability": "flatmin.training.methods.stability",
@@ -41,7 +39,6 @@ _HOMES = {
     "reestimate_batch_norm": "flatmin.training.batch_statistics",
     "regime_adaptation": "flatmin.training.rates",
     "rmsprop_share": "flatmin.optimizers.rmsprop_warm_up",
-    "slow_start": "flatmin.optimizers.rmsprop_warm_up",
     "sqrt_scaling": "flatmin.training.rates",
     "start_network": "flatmin.training.trainer",
     "swap": "flatmin.training.parallel_averaging",
@@ -67,9 +64,7 @@ __all__ = [
     "Growth",
     "Method",
     "RMSpropWarmUp",
-    "RegimeAdaptation",
     "Robust",
-    "Scaling",
     "SharpnessAware",
     "SlowStart",
     "Stability",
@@ -88,7 +83,6 @@ __all__ = [
     "reestimate_batch_norm",
     "regime_adaptation",
     "rmsprop_share",
-    "slow_start",
     "sqrt_scaling",
     "start_network",
     "swap",
@@ -100,7 +94,7 @@ __all__ = [
 if TYPE_CHECKING:
     from flatmin.optimizers.lamb import LAMB
     from flatmin.optimizers.lars import LARS
-    from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share, slow_start
+    from flatmin.optimizers.rmsprop_warm_up import RMSpropWarmUp, rmsprop_share
     from flatmin.optimizers.sam import SAM
     from flatmin.training.augmentation import Augmentation
     from flatmin.training.averaging import Averaging, averaged
@@ -119,8 +113,6 @@ if TYPE_CHECKING:
     from flatmin.training.parallel_averaging import Swapped, swap, worker_seed
     from flatmin.training.rates import (
         Decay,
-        RegimeAdaptation,
-        Scaling,
         SlowStart,
         WarmUp,
         corrected_momentum,

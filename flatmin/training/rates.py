@@ -22,7 +22,7 @@ from pydantic import Field
 from flatmin.core.checked import Checked, Misfit
 from flatmin.core.checks import positive, whole, within
 from flatmin.core.cuts import cuts
-from flatmin.core.fields import Count, Positive, Several, Share
+from flatmin.core.fields import Positive, Several, Share
 
 BASE = 256
 """The batch of which the rate is told: that of Goyal et al. and of Keskar et al. (2017)."""
@@ -82,31 +82,8 @@ def sqrt_scaling(learning_rate: float, batch_size: int, *, base: int = BASE) -> 
     return positive("learning_rate", learning_rate) * math.sqrt(_ratio(batch_size, base))
 
 
-@dataclass(frozen=True)
-class Scaling(Checked):
-    """How the rate grows with the batch.
-
-    Attributes:
-        rule: ``linear``, see :func:`linear_scaling`, or ``sqrt``, see :func:`sqrt_scaling`.
-        base: Examples a step for which the rate is told.
-    """
-
-    rule: Literal["linear", "sqrt"] = "linear"
-    base: Count = BASE
-
-    def learning_rate(self, learning_rate: float, batch_size: int) -> float:
-        """The rate for a batch.
-
-        Args:
-            learning_rate: Rate for batches of ``base``.
-            batch_size: Examples a step.
-
-        Raises:
-            TypeError: If the rate is no number, or the size is not whole.
-            ValueError: If one is not positive.
-        """
-        rule = linear_scaling if self.rule == "linear" else sqrt_scaling
-        return rule(learning_rate, batch_size, base=self.base)
+SCALINGS = {"linear": linear_scaling, "sqrt": sqrt_scaling}
+"""The rules, by the names that a file has for them."""
 
 
 @dataclass(frozen=True)
@@ -299,21 +276,6 @@ def regime_adaptation(epochs: int, *phases: Any, batch_size: int, base: int, exa
         by = Fraction(len(cuts(examples, base)), len(cuts(examples, batch_size)))
     stretched = tuple(phase if phase is None else phase.stretched(by) for phase in phases)
     return Regime(max(1, math.floor(epochs * by + Fraction(1, 2))), stretched)
-
-
-@dataclass(frozen=True)
-class RegimeAdaptation(Checked):
-    """As many updates as smaller batches make, see :func:`regime_adaptation`.
-
-    Attributes:
-        base: The batch for which epochs and schedule are told.
-    """
-
-    base: Count = BASE
-
-    def __call__(self, epochs: int, *phases: Any, batch_size: int, examples: int | None = None) -> Regime:
-        """The stretched training; see :func:`regime_adaptation`."""
-        return regime_adaptation(epochs, *phases, batch_size=batch_size, base=self.base, examples=examples)
 
 
 def check_rising(epochs: tuple[float, ...]) -> None:

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from flatmin.optimizers import LAMB, LARS, RMSpropWarmUp, rmsprop_share, slow_start
-from flatmin.optimizers.rmsprop_warm_up import PHASES
+from flatmin.optimizers import LAMB, LARS, RMSpropWarmUp, rmsprop_share
 
 Arrays = list[np.ndarray]
 DRAWN = np.random.default_rng(0)
@@ -233,14 +232,6 @@ def test_the_share_of_rmsprop_is_continuous_and_falls_from_nearly_1_to_0() -> No
     assert np.all(np.diff(shares) <= 0) and np.abs(np.diff(shares)).max() < 2.1e-4
     assert shares[0] == pytest.approx(1 - 0.5 * math.exp(-4)) and rmsprop_share(10) == 0.5
     assert np.all(shares[epochs >= 12.5] == 0) and np.all(shares[epochs < 12.49] > 0)
-
-
-def test_the_slow_start_has_the_papers_phases() -> None:
-    lengths = np.diff([*(begins for begins, _ in PHASES), 90])
-    assert lengths.tolist() == [40, 30, 15, 5]
-    mean = np.mean([slow_start(epoch) for epoch in range(90)])
-    assert mean == pytest.approx((40 * 0.5 + 30 * 0.075 + 15 * 0.01 + 5 * 0.001) / 90)
-    assert [slow_start(e, 9) for e in range(9)] == [slow_start(10 * e) for e in range(9)]
 
 
 def test_the_epoch_is_counted_and_can_be_set() -> None:

@@ -18,8 +18,6 @@ from flatmin.training import (
     Decay,
     GrowingBatch,
     Method,
-    RegimeAdaptation,
-    Scaling,
     SlowStart,
     TrainingSettings,
     WarmUp,
@@ -28,7 +26,7 @@ from flatmin.training.methods import methods
 from flatmin.training.settings import ALWAYS_NAMED, PHASES, Training
 
 DECLARED: list[type[Checked]] = [Training, Augmentation, *methods().values()]
-DECLARED += [Decay, GrowingBatch, RegimeAdaptation, Scaling, SlowStart, WarmUp]
+DECLARED += [Decay, GrowingBatch, SlowStart, WarmUp]
 VALUES = (
     *(-1, -0.0, 0, 1, 2, 180, 181, 0.5, 1.0, 1e-9, math.nan, math.inf, -math.inf),
     *(True, False, None, "x", "sgd", "adam", "bfloat16", "robust", (), (1,), [], {}),

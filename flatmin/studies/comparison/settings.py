@@ -32,7 +32,7 @@ from flatmin.experiments.slices import Slices
 from flatmin.measures import Measure, measures
 from flatmin.measures.measure import MeasureSettings
 from flatmin.training.augmentation import Augmentation
-from flatmin.training.rates import Scaling, regime_adaptation
+from flatmin.training.rates import SCALINGS, regime_adaptation
 from flatmin.training.settings import PHASES, Training
 from flatmin.training.workers import Workers
 
@@ -130,7 +130,7 @@ class Variation(Section):
     def for_batch(self, training: Training, batch_size: int, base: int, examples: int) -> Training:
         """That training for a batch, with what the file says of batches of ``base``."""
         if self.scaling is not None:
-            rate = Scaling(self.scaling, base).learning_rate(training.learning_rate, batch_size)
+            rate = SCALINGS[self.scaling](training.learning_rate, batch_size, base=base)
             training = replace(training, learning_rate=rate)
         if self.regime_adaptation:
             sizes = {"batch_size": batch_size, "base": base, "examples": examples}
