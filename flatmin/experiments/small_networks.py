@@ -1,6 +1,8 @@
 """Small ReLU networks on averaged images: what studies train by the hundred, to the same loss or for the same time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,11 @@ from flatmin.data import Dataset, load
 from flatmin.data.batches import Pair
 from flatmin.data.dataset import Split
 from flatmin.experiments.budget import portion
+from flatmin.experiments.devices import resolved_device
+from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.setups import Data
+from flatmin.objective.each import Loss
+from flatmin.results import Store
 from flatmin.results.remarks import Remark
 
 
@@ -50,6 +56,26 @@ class SmallImages:
     setup: dict[str, Any]
     reduced: list[Remark]
 
+    def laboratory(
+        self, folder: Path, device: str, build: Callable[[int, int], nn.Module], each: Loss | None = None
+    ) -> Laboratory:
+        """Where networks are trained on them by the cross-entropy.
+
+        Args:
+            folder: Of the records.
+            device: As in an experiment's ``resources``.
+            build: Makes the network, from how many inputs and classes there are.
+            each: The loss of every example, where a step asks for it.
+        """
+        return Laboratory(
+            resolved_device(device),
+            Store(folder),
+            dataset=self.dataset,
+            build=partial(build, self.setup["inputs"], self.setup["classes"]),
+            loss=cross_entropy,
+            each=each,
+        )
+
 
 def small_images(
     wanted: Data, *, pool: int, test_examples: int | None, budget: float, root: Path | None, download: bool
@@ -66,11 +92,14 @@ def small_images(
 
     Raises:
         DataError: If the data are absent or damaged.
-        ConfigError: If they have no classes or too few examples.
+        ConfigError: If they have no classes, or fewer examples or pixels than asked for.
     """
     whole = load(wanted.name, root=root, split=wanted.split, verify=wanted.verify, download=download)
     if whole.num_classes == 0:
         raise ConfigError(f"data must have classes, {whole.name} has real targets.")
+    sides = whole.train.inputs.shape[2:]
+    if sides and pool > min(sides):
+        raise ConfigError(f"pool must be at most the {min(sides)} pixels of a side of {whole.name}, got {pool}.")
     available = len(whole.train)
     count, tests = portion(budget, wanted.examples or available), test_examples or len(whole.test)
     if tests > len(whole.test):

@@ -4,20 +4,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.nn.functional import cross_entropy
-
 from flatmin.core.errors import ConfigError
 from flatmin.data.batches import resolved_size
 from flatmin.experiments.budget import cut
-from flatmin.experiments.devices import resolved_device
-from flatmin.experiments.laboratory import Laboratory
-from flatmin.experiments.small_networks import relu_network
+from flatmin.experiments.small_networks import relu_network, small_images
 from flatmin.experiments.study import Study
-from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.basin_and_canyon.settings import BasinAndCanyon
 from flatmin.studies.basin_and_canyon.steps import LinesStep, MinimumStep
-from flatmin.studies.gradient_noise.examples import Examples
 
 REGIMES = ("small_batch", "large_batch")
 
@@ -36,16 +30,16 @@ def study_of(experiment: BasinAndCanyon, *, folder: Path, data_root: Path | None
         ConfigError: If there are fewer examples than asked for, or the large batch is not larger.
     """
     whole = experiment.epochs
-    examples = Examples.of(
+    images = small_images(
         experiment.data,
         pool=experiment.pool,
-        tests=experiment.test_examples,
+        test_examples=experiment.test_examples,
         budget=experiment.budget,
-        data_root=data_root,
+        root=data_root,
         download=download,
     )
     experiment = cut(experiment, experiment.budget)
-    data = examples.facts
+    data = images.setup
     sizes = batch_sizes(experiment.small_batch, experiment.large_batch, data["examples"])
     steps: list[Any] = []
     for seed in experiment.seeds:
@@ -68,21 +62,14 @@ def study_of(experiment: BasinAndCanyon, *, folder: Path, data_root: Path | None
     return Study(
         experiment,
         steps,
-        Laboratory(
-            resolved_device(experiment.resources.device),
-            Store(folder),
-            dataset=examples.dataset,
-            build=partial(relu_network, data["inputs"], data["classes"], experiment.width),
-            loss=cross_entropy,
-            each=None,
-        ),
+        images.laboratory(folder, experiment.resources.device, partial(relu_network, width=experiment.width)),
         outline=(
             f"ReLU network {experiment.width} wide on {data['examples']:,} examples of {data['name']}, batches of "
             f"{sizes[0]:,} and {sizes[1]:,}, to a cross-entropy of {experiment.target:g}",
         ),
         tags=("basin and canyon", data["name"]),
-        reduced=[*examples.reduced, *fewer],
-        origins={"data": examples.dataset.provenance},
+        reduced=[*images.reduced, *fewer],
+        origins={"data": images.dataset.provenance},
     )
 
 

@@ -9,12 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from flatmin.core.errors import ConfigError
 from flatmin.experiments.budget import cut
-from flatmin.experiments.devices import resolved_device
-from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.small_networks import relu_network, small_images
 from flatmin.experiments.study import Study
 from flatmin.measures.measure import Asked, Measure
-from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.correlation.measured import GridMeasures
 from flatmin.studies.correlation.settings import Correlation, offered
@@ -64,12 +61,10 @@ def study_of(experiment: Correlation, *, folder: Path, data_root: Path | None, d
     return Study(
         experiment,
         steps,
-        Laboratory(
-            resolved_device(experiment.resources.device),
-            Store(folder),
-            dataset=dataset,
-            build=partial(relu_network, data["inputs"], data["classes"], experiment.widths[0]),
-            loss=cross_entropy,
+        images.laboratory(
+            folder,
+            experiment.resources.device,
+            partial(relu_network, width=experiment.widths[0]),
             each=partial(cross_entropy, reduction="none"),
         ),
         outline=(

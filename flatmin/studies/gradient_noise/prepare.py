@@ -4,17 +4,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.nn.functional import cross_entropy
-
 from flatmin.core.errors import ConfigError
 from flatmin.experiments.budget import cut
-from flatmin.experiments.devices import resolved_device
-from flatmin.experiments.laboratory import Laboratory
+from flatmin.experiments.small_networks import small_images
 from flatmin.experiments.study import Study
-from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.edge_of_stability.steps import tanh_network
-from flatmin.studies.gradient_noise.examples import Examples
 from flatmin.studies.gradient_noise.settings import GradientNoise
 from flatmin.studies.gradient_noise.steps import NoiseStep
 from flatmin.studies.gradient_noise.stuck import StuckStep
@@ -34,16 +29,16 @@ def study_of(experiment: GradientNoise, *, folder: Path, data_root: Path | None,
         ConfigError: If there are fewer examples than asked for, or too few for a batch.
     """
     asked = max(experiment.epochs)
-    examples = Examples.of(
+    images = small_images(
         experiment.data,
         pool=experiment.pool,
-        tests=None,
+        test_examples=None,
         budget=experiment.budget,
-        data_root=data_root,
+        root=data_root,
         download=download,
     )
     experiment = cut(experiment, experiment.budget)
-    data, count = examples.facts, examples.facts["examples"]
+    data, count = images.setup, images.setup["examples"]
     if max(experiment.batch_sizes) >= count:
         raise ConfigError(f"batch_sizes must be below the {count:,} examples, got {max(experiment.batch_sizes):,}.")
     steps: list[Any] = [
@@ -75,16 +70,9 @@ def study_of(experiment: GradientNoise, *, folder: Path, data_root: Path | None,
     return Study(
         experiment,
         steps,
-        Laboratory(
-            resolved_device(experiment.resources.device),
-            Store(folder),
-            dataset=examples.dataset,
-            build=partial(tanh_network, data["inputs"], data["classes"], experiment.width),
-            loss=cross_entropy,
-            each=None,
-        ),
+        images.laboratory(folder, experiment.resources.device, partial(tanh_network, width=experiment.width)),
         outline=(f"tanh network {experiment.width} wide on {count:,} examples of {data['name']}, no BatchNorm",),
         tags=("gradient noise", data["name"]),
-        reduced=[*(one for one in examples.reduced if "test" not in one.text), *shortened],
-        origins={"data": examples.dataset.provenance},
+        reduced=[*(one for one in images.reduced if "test" not in one.text), *shortened],
+        origins={"data": images.dataset.provenance},
     )

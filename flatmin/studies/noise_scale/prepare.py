@@ -4,15 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.nn.functional import cross_entropy
-
 from flatmin.core.errors import ConfigError
 from flatmin.experiments.budget import cut
-from flatmin.experiments.devices import resolved_device
-from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.small_networks import relu_network, small_images
 from flatmin.experiments.study import Study
-from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.noise_scale.gradient_noise import NoiseAlong
 from flatmin.studies.noise_scale.schedules import KINDS, ScheduleTraining
@@ -74,14 +69,7 @@ def study_of(experiment: NoiseScale, *, folder: Path, data_root: Path | None, do
     return Study(
         experiment,
         steps,
-        Laboratory(
-            resolved_device(experiment.resources.device),
-            Store(folder),
-            dataset=images.dataset,
-            build=partial(relu_network, data["inputs"], data["classes"], width),
-            loss=cross_entropy,
-            each=None,
-        ),
+        images.laboratory(folder, experiment.resources.device, partial(relu_network, width=width)),
         outline=(
             f"{networks} ReLU networks on {count:,} examples of {images.dataset.name}: "
             f"{len(experiment.learning_rates)} learning rates by {len(experiment.batch_sizes)} batch sizes by "

@@ -5,17 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.nn.functional import cross_entropy
-
 from flatmin.experiments.budget import cut
 from flatmin.experiments.devices import device_name, resolved_device
-from flatmin.experiments.laboratory import Laboratory
-from flatmin.experiments.small_networks import relu_network
+from flatmin.experiments.small_networks import relu_network, small_images
 from flatmin.experiments.study import Study
-from flatmin.results import Store
 from flatmin.results.remarks import Remark
 from flatmin.studies.basin_and_canyon.prepare import batch_sizes
-from flatmin.studies.gradient_noise.examples import Examples
 from flatmin.studies.small_against_large.settings import SmallAgainstLarge
 from flatmin.studies.small_against_large.times import TimesStep
 from flatmin.studies.small_against_large.trainings import GradientsStep, TrainingStep
@@ -35,16 +30,16 @@ def study_of(experiment: SmallAgainstLarge, *, folder: Path, data_root: Path | N
         ConfigError: If there are fewer examples than asked for, or the large batch is not larger.
     """
     whole = experiment.epochs
-    examples = Examples.of(
+    images = small_images(
         experiment.data,
         pool=experiment.pool,
-        tests=experiment.test_examples,
+        test_examples=experiment.test_examples,
         budget=experiment.budget,
-        data_root=data_root,
+        root=data_root,
         download=download,
     )
     experiment = cut(experiment, experiment.budget)
-    data, device = examples.facts, resolved_device(experiment.resources.device)
+    data, device = images.setup, resolved_device(experiment.resources.device)
     sizes = batch_sizes(experiment.small_batch, experiment.large_batch, data["examples"])
     trained = (experiment.optimizer, experiment.learning_rate)
     updates = experiment.epochs * math.ceil(data["examples"] / sizes[0])
@@ -63,19 +58,12 @@ def study_of(experiment: SmallAgainstLarge, *, folder: Path, data_root: Path | N
     return Study(
         experiment,
         steps,
-        Laboratory(
-            device,
-            Store(folder),
-            dataset=examples.dataset,
-            build=partial(relu_network, data["inputs"], data["classes"], experiment.width),
-            loss=cross_entropy,
-            each=None,
-        ),
+        images.laboratory(folder, experiment.resources.device, partial(relu_network, width=experiment.width)),
         outline=(
             f"ReLU network {experiment.width} wide on {data['examples']:,} examples of {data['name']}, batches of "
             f"{sizes[0]:,} and {sizes[1]:,}, {experiment.epochs} epochs and {updates:,} updates",
         ),
         tags=("small against large", data["name"]),
-        reduced=[*examples.reduced, *fewer],
-        origins={"data": examples.dataset.provenance},
+        reduced=[*images.reduced, *fewer],
+        origins={"data": images.dataset.provenance},
     )
