@@ -16,6 +16,8 @@ from flatmin.results.measured import Measure
 
 LABEL_WIDTH = 34
 """Letters of an axis label in a line."""
+CROWD = 4
+"""More regimes than these have no room side by side: each has a line of its own, with its name before it."""
 
 
 @styled
@@ -40,18 +42,27 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
     rows = select(of_minima(tables.frames[measure.name]), measure.name, **where)
     along, *apart = measure.by if measure.by and measure.by[0] not in measure.text else (None, *measure.by)
     panels = list(rows.groupby(apart, sort=False)) if apart else [((), rows)]
-    figure = blank(PAGE_WIDTH if len(panels) > 1 else COLUMN_WIDTH, 2.8)
+    crowd = along is None and rows["regime"].nunique() > CROWD
+    wide = len(panels) > 1 or crowd
+    figure = blank(PAGE_WIDTH if wide else COLUMN_WIDTH, 1.2 + 0.2 * rows["regime"].nunique() if crowd else 2.8)
     drawn = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (names, part) in zip(drawn, panels, strict=True):
-        draw_values(axes, part, measure.value, along)
+        if crowd:
+            draw_lines(axes, part, measure.value)
+        else:
+            draw_values(axes, part, measure.value, along)
         axes.set_title(", ".join(called(str(name), value) for name, value in zip(apart, names, strict=True)))
     shown = rows.loc[np.isfinite(rows[measure.value].astype(float)), measure.value]
-    if len(shown) and (shown > 0).all():
-        drawn[0].set_yscale("log")
+    log = bool(len(shown)) and bool((shown > 0).all())
     unit = f"\n{measure.unit}" if measure.unit else ""
-    log = ", log axis" if figure.axes[0].get_yscale() == "log" else ""
-    figure.axes[0].set_ylabel(f"{fill(measure.words_within, LABEL_WIDTH)}{unit}{log}")
-    heading(figure, measure.words_within, network, data, regime_handles(tables, rows, network, data))
+    label = f"{fill(measure.words_within, LABEL_WIDTH)}{unit}{', log axis' if log else ''}"
+    side = "x" if crowd else "y"
+    for axes in drawn if crowd else drawn[:1]:
+        axes.set(**{f"{side}label": label})
+        if log:
+            axes.set(**{f"{side}scale": "log"})
+    handles = [] if crowd else regime_handles(tables, rows, network, data)
+    heading(figure, measure.words_within, network, data, handles)
     lost = int((~np.isfinite(rows[measure.value].astype(float))).sum())
     note = f"{lost} of {len(rows):,} values not finite, left out" if lost else ""
     seeds = seeds_behind(rows, "regime")
@@ -63,6 +74,19 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
 def called(name: str, value: Any) -> str:
     """What tells a panel from the others: a word by itself, a number with the column that it stands in."""
     return value if isinstance(value, str) else f"{name.replace('_', ' ')} {value:g}"
+
+
+def draw_lines(axes: Axes, rows: pd.DataFrame, value: str) -> None:
+    """Draw one panel with a line for each regime."""
+    finite = rows[np.isfinite(rows[value].astype(float))]
+    looks = looks_of(regimes_of(rows))
+    for place, (regime, look) in enumerate(looks.items()):
+        mine = finite.loc[finite["regime"] == regime, value]
+        axes.plot(mine, [place] * len(mine), look.marker, color=look.color, alpha=0.45, markersize=3)
+        axes.plot([mine.mean()], [place], look.marker, color=look.color, markersize=5)
+        axes.axhline(place + 0.5, color="0.92", linewidth=0.6, zorder=0)
+    axes.set_yticks(range(len(looks)), [look.label for look in looks.values()])
+    axes.set_ylim(len(looks) - 0.5, -0.5)
 
 
 def draw_values(axes: Axes, rows: pd.DataFrame, value: str, along: str | None) -> None:

@@ -150,7 +150,7 @@ def along_the_ratio(tables: Tables) -> Figure:
     best_batch(fourth, tables)
     what_it_costs(fifth, tables)
     schedules(sixth, tables)
-    figure.suptitle("Is it lr/B?", x=0.012, ha="left")
+    figure.suptitle("Does lr/B alone count?", x=0.012, ha="left")
     write_footer(figure, [*facts(tables), NOTE])
     return figure
 

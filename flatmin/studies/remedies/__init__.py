@@ -20,13 +20,13 @@ def prepare(experiment: Remedies, **places: Any) -> "Study":
 
 
 def draw(tables: "Tables", out: Path) -> list[Path]:
-    """Draw the remedies side by side, each effect against the other, and what the tables of a comparison support."""
+    """Draw the remedies side by side, each effect against the other, and of the pair what a comparison draws."""
     from flatmin import figures
     from flatmin.figures.render import figure_written
     from flatmin.studies.remedies import judged
     from flatmin.studies.remedies.figure import side_by_side, two_effects
 
-    files = figures.render(tables, out)
+    files = figures.render(judged.pair_of(tables), out)
     found = judged.ways(tables)
     if not found:
         return files

@@ -65,8 +65,9 @@ def side_by_side(tables: Tables) -> Figure:
         axes.axvline(1, color=looks[LARGE].color, linewidth=0.9, zorder=0)
         within_sight(axes, [way.flatness[what] for way in found if what in way.flatness], scale="log")
     panels[-1].set(xscale="log")
+    panels[-1].margins(x=0.12)
     panels[-1].set_title("gradients", fontsize=8)
-    panels[-1].set_xlabel("× large batch's", fontsize=8)
+    panels[-1].set_xlabel("× large's", fontsize=8)
     few_log_ticks(panels[-1].xaxis, crowded=8)
     for axes in panels:
         axes.tick_params(axis="y", length=0)
@@ -90,7 +91,7 @@ def two_effects(tables: Tables, what: str) -> Figure:
     found = [way for way in present(tables) if what in way.flatness]
     figure = blank(PAGE_WIDTH, 4.2)
     axes = figure.subplots()
-    handles, places = [], []
+    handles = []
     for number, way in enumerate(found, start=1):
         look = REGIMES.get(way.name, OTHER)
         x, y = way.gain.center, 1.0 if way.name == LARGE else way.flatness[what].center
@@ -99,11 +100,10 @@ def two_effects(tables: Tables, what: str) -> Figure:
             axes.plot([way.gain.low, way.gain.high], [y, y], **reach)
         if way.name != LARGE and way.flatness[what].exists:
             axes.plot([x, x], [way.flatness[what].low, way.flatness[what].high], **reach)
-        axes.plot(x, y, look.marker, color=look.color, markersize=4.5, zorder=3)
-        places.append(axes.annotate(f"{number}", (x, y), (4, 3), textcoords="offset points", fontsize=7, zorder=4))
-        handles.append(
-            Line2D([], [], marker=look.marker, linestyle="", color=look.color, label=f"{number}  {way.label}")
-        )
+        axes.plot(x, y, "o", color=look.color, markersize=9, alpha=0.85, markeredgecolor="white", zorder=3)
+        inside: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 6, "color": "white", "zorder": 4}
+        axes.annotate(f"{number}", (x, y), **inside)
+        handles.append(Line2D([], [], marker="o", linestyle="", color=look.color, label=f"{number}  {way.label}"))
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xlabel("test accuracy less the large batch's (points)")

@@ -14,7 +14,7 @@ import pandas as pd
 from flatmin.measures import measures
 from flatmin.results import Tables
 from flatmin.results.intervals import PERCENT, POINTS, Interval, of_difference, of_mean, of_ratio, of_ratio_of_means
-from flatmin.results.statistics import NO_MINIMUM, of_minima
+from flatmin.results.statistics import NO_MINIMUM, OF_BOTH, PAIR, of_minima
 from flatmin.results.words import label_of
 
 SMALL, LARGE = "small_batch", "large_batch"
@@ -123,6 +123,14 @@ def ways(tables: Tables) -> list[Way]:
             )
         )
     return found
+
+
+def pair_of(tables: Tables) -> Tables:
+    """The tables with small and large batch alone: all ways are side by side in figures of their own."""
+    named = {name: frame for name, frame in tables.frames.items() if "regime" in frame}
+    return tables.having(
+        **{name: frame[frame["regime"].isin([*PAIR, OF_BOTH])].reset_index(drop=True) for name, frame in named.items()}
+    )
 
 
 def flatness(tables: Tables) -> Iterator[tuple[str, "dict[str, pd.Series[float]]"]]:

@@ -74,7 +74,7 @@ def landscape(axes: Axes) -> None:
     for sign in (1, -1):
         valley = sign * np.linspace(1 / REACH, REACH, 100)
         axes.plot(valley, 1 / valley, color="#2B2B2B", linewidth=2.2)
-    arrow: dict[str, Any] = {"arrowstyle": "->", "linewidth": 1.1, "color": "#6A3D9A", "shrinkA": 0, "shrinkB": 0}
+    arrow: dict[str, Any] = {"arrowstyle": "->", "linewidth": 1.1, "color": "#1B7F69", "shrinkA": 0, "shrinkB": 0}
     for sign in (1, -1):
         axes.annotate("", (-0.75 * sign, -0.75 * sign), (-0.15 * sign, -0.15 * sign), arrowprops=arrow)
         axes.annotate("", (0.7 * sign, -0.7 * sign), (1.4 * sign, -1.4 * sign), arrowprops=arrow)

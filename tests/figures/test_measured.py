@@ -1,0 +1,37 @@
+"""A measure drawn by rule, with few ways of training and with more than have room side by side."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+from flatmin.figures.measured import measured
+from flatmin.measures import measures
+from flatmin.results import Tables
+from flatmin.results.schema import columns
+
+NAMES = ("small_batch", "large_batch", *(f"way_of_training_{letter}" for letter in "abcdefghijklmnopqrst"))
+
+
+def tables(regimes):
+    seen = {"network": "F1", "data": "digits", "epoch": float("nan"), "batch_norm": "batch", "examples": 9}
+    rows = [
+        seen | {"regime": regime, "seed": seed, "partition": 9, "value": 1.0 + place + seed}
+        for (place, regime), seed in itertools.product(enumerate(regimes), range(2))
+    ]
+    frame = pd.DataFrame(rows).reindex(columns=columns()["top_eigenvalue"])
+    minima = pd.DataFrame(rows)[["network", "data", "regime", "seed"]].assign(batch_size=9, status="finished", epochs=1)
+    return Tables(top_eigenvalue=frame, minima=minima.reindex(columns=columns()["minima"]))
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 6, 22])
+def test_the_names_of_the_ways_of_training_do_not_lie_on_each_other(count):
+    measure = measures()["top_eigenvalue"]
+    figure = measured(tables(NAMES[:count]), measure=measure, network="F1", data="digits", batch_norm="batch")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    names = axes.get_yticklabels() if axes.get_ylabel() == "" else axes.get_xticklabels()
+    boxes = [name.get_window_extent() for name in names]
+    assert len(names) == count and axes.get_window_extent().height > 100
+    assert not any(first.overlaps(second) for first, second in itertools.combinations(boxes, 2))
+    assert "largest eigenvalue of the Hessian, log axis" in (axes.get_xlabel(), axes.get_ylabel().replace("\n", " "))
