@@ -24,12 +24,12 @@ from flatmin.core.atomic import write_files
 from flatmin.core.checks import seed_of, whole, within
 from flatmin.core.errors import FlatminError, ResultsError
 from flatmin.data.batches import Pair, epoch_seed, fixed_batches, pair_of
-from flatmin.objective.objective import Objective
 from flatmin.training.averaging import averaged
 from flatmin.training.batch_statistics import reestimate_batch_norm
 from flatmin.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from flatmin.training.methods.method import Criterion
 from flatmin.training.record_keeping import EpochRow
+from flatmin.training.scores import Scores
 from flatmin.training.settings import TrainingSettings
 from flatmin.training.snapshots import State, snapshot_file, state_of
 from flatmin.training.trainer import train
@@ -223,10 +223,6 @@ class Diverged(FlatminError, RuntimeError):
         return f"{self.who} diverged in epoch {self.row['epoch']:.0f}: take a smaller learning rate."
 
 
-class _Reached(Exception):
-    """Ends a training that is accurate enough."""
-
-
 def _started(
     place: Path,
     network: nn.Module,
@@ -243,31 +239,18 @@ def _started(
     file, checkpoint = place / "start.ckpt", place / "large.unfinished.ckpt"
     if file.exists():
         return _read(file)
-    last = EpochRow()
-
-    def told(row: EpochRow) -> None:
-        on_epoch(row)
-        last.update(row)
-        if stop_at is not None and row["epoch"] > 0 and row["train_accuracy"] >= stop_at:
-            raise _Reached
-
-    reached = False
-    try:
-        trained = train(
-            network,
-            train_data,
-            test_data,
-            settings,
-            seed=seed,
-            checkpoint=checkpoint,
-            device=device,
-            on_epoch=told,
-            criterion=criterion,
-        )
-        last.update(trained.rows[-1])
-    except _Reached:
-        reached = True
-        network.to(device)
+    trained = train(
+        network,
+        train_data,
+        test_data,
+        settings if stop_at is None else replace(settings, stop_at_accuracy=stop_at),
+        seed=seed,
+        checkpoint=checkpoint,
+        device=device,
+        on_epoch=on_epoch,
+        criterion=criterion,
+    )
+    last, reached = trained.rows[-1], trained.status == "reached"
     _check_finite("the large batch", last, last)
     member = _write(file, state_of(network), last, reached)
     _remove_checkpoint(checkpoint, settings)
@@ -322,12 +305,8 @@ def _mean(
         return members[0]
     batches = fixed_batches(*train_data, size)
     reestimate_batch_norm(network, batches)
-    row = EpochRow()
-    for split, pairs in (("train", batches), ("test", fixed_batches(*test_data, size))):
-        for prefix, reading in (("", "batch"), ("running_", "running")):
-            score = Objective(network, criterion, pairs, batch_norm=reading).evaluate()
-            row |= {f"{prefix}{split}_loss": score.loss, f"{prefix}{split}_accuracy": score.accuracy}
-    return Member(state_of(network), row)
+    scores = Scores(batches, fixed_batches(*test_data, size), criterion)
+    return Member(state_of(network), scores(network))
 
 
 def _claim(folder: Path, setup: dict[str, Any]) -> None:

@@ -7,22 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import nn
 from torch.nn import functional as F
 
 from flatmin.data.batches import Pair
-from flatmin.objective.objective import Objective
 from flatmin.training.methods.method import Criterion
+from flatmin.training.scores import Scores
 
 EpochRow = dict[str, float]
 
 
 class RecordKeeper(pl.Callback):
-    """Loss and accuracy without dropout after every epoch; ends a run that diverged or stopped improving.
-
-    Each is taken twice, for BatchNorm is two functions of the weights: with the statistics of each evaluation batch, as
-    the layers of Keskar et al. (2017) have them in testing too (``train_loss``, ``test_accuracy``), and with the
-    running averages that torch keeps (``running_train_loss``, ``running_test_accuracy``). Averages lag behind, and one
-    bad epoch of theirs can cost 10 points of accuracy that the network has. Without BatchNorm both are one.
+    """The scores of the network after every epoch; ends a run that diverged or stopped improving.
 
     The rule: training has stopped improving when the training loss has not fallen below its best value by more than
     the share ``min_improvement`` for ``patience`` epochs. A run whose training loss is not finite has diverged.
@@ -48,13 +44,11 @@ class RecordKeeper(pl.Callback):
         stop_at_accuracy: float | None = None,
         criterion: Criterion = F.cross_entropy,
     ) -> None:
-        self.criterion, self.stop_at_accuracy = criterion, stop_at_accuracy
-        self.train, self.test = train, test
+        self.scores, self.stop_at_accuracy = Scores(train, test, criterion), stop_at_accuracy
         self.patience, self.min_improvement = patience, min_improvement
         self.on_epoch = on_epoch
         self.rows: list[EpochRow] = []
         self.status = "finished"
-        self._objectives: dict[tuple[str, str], Objective] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write down the start, unless it came with the checkpoint."""
@@ -72,31 +66,16 @@ class RecordKeeper(pl.Callback):
             self.status, trainer.should_stop = "plateau", True
 
     def _write_down(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> EpochRow:
-        row = self.measured(module, epoch)
+        row = self.row_of(module, epoch)
         self.rows.append(row)
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, step=epoch)
         self.on_epoch(row)
         return row
 
-    def measured(self, module: pl.LightningModule, epoch: int) -> EpochRow:
-        """The row of the network as it is."""
-        row: EpochRow = {"epoch": epoch}
-        for split in ("train", "test"):
-            objective = self._objective(module, split, "batch")
-            score = averaged = objective.evaluate()
-            if objective.has_batch_norm:
-                averaged = self._objective(module, split, "running").evaluate()
-            row |= {f"{split}_loss": score.loss, f"{split}_accuracy": score.accuracy}
-            row |= {f"running_{split}_loss": averaged.loss, f"running_{split}_accuracy": averaged.accuracy}
-        return row
-
-    def _objective(self, module: pl.LightningModule, split: str, reading: str) -> Objective:
-        """The loss at the module, which is tried once."""
-        if (split, reading) not in self._objectives:
-            batches = {"train": self.train, "test": self.test}[split]
-            self._objectives[split, reading] = Objective(module, self.criterion, batches, batch_norm=reading)
-        return self._objectives[split, reading].at(module)
+    def row_of(self, module: nn.Module, epoch: int) -> EpochRow:
+        """The row of a network as it is."""
+        return {"epoch": epoch, **self.scores(module)}
 
     def _stopped_improving(self) -> bool:
         if self.patience is None:

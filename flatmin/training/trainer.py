@@ -174,7 +174,7 @@ def train(
         if trainer.interrupted:
             raise KeyboardInterrupt
         network.to(device)  # Lightning leaves it on the CPU
-        mean = keeper.measured(classifier, trainer.current_epoch) if average and average.count else None
+        mean = keeper.row_of(classifier, trainer.current_epoch) if average and average.count else None
     moved = layout.flatten(dict(network.named_parameters())) - start
     averaged = settings.averaging.epochs(settings.epochs) if settings.averaging and mean else ()
     members = tuple(row for row in keeper.rows if row["epoch"] in averaged)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from flatmin.core.cuts import cuts
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed, fixed_batches, resolved_size
 from flatmin.objective.evaluation import Evaluation
-from flatmin.training import Classifier, Trained, TrainingSettings, record_keeping, train
+from flatmin.training import Classifier, Trained, TrainingSettings, train
 from flatmin.training.record_keeping import RecordKeeper
 
 Data = tuple[Pair, Pair]
@@ -198,7 +198,7 @@ def test_the_rule_that_ends_a_run(
         def evaluate(self) -> Evaluation:
             return Evaluation(next(coming) if self.batches == ["train"] else 0.0, 0.5)
 
-    monkeypatch.setattr(record_keeping, "Objective", Scripted)
+    monkeypatch.setattr("flatmin.training.scores.Objective", Scripted)
     seen: list[float] = []
     keeper = RecordKeeper(
         ["train"], ["test"], patience=patience, min_improvement=0.01, on_epoch=lambda row: seen.append(row["epoch"])
