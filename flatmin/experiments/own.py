@@ -184,6 +184,23 @@ def each_of(loss: Loss, network: nn.Module, data: Dataset) -> Loss | None:
         return each.each_of(loss, network.eval()(few.inputs), few.targets)
 
 
+def unweighable(loss: Loss, network: nn.Module, data: Dataset) -> str:
+    """Why the examples of a batch cannot be weighed in its loss; empty where they can.
+
+    Args:
+        loss: The mean loss of a batch.
+        network: The network at a start.
+        data: The data set, of which some examples are tried.
+    """
+    few = some_of_each_class(data.train)
+    with torch.no_grad():
+        try:
+            each.weighted(loss, network.eval()(few.inputs), few.targets, torch.ones(len(few.targets)))
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
 def some_of_each_class(split: Split) -> Split:
     """The first examples, and the first of each of the first classes."""
     chosen = dict.fromkeys(range(min(TRIED, len(split))))

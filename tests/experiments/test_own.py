@@ -258,6 +258,12 @@ def test_a_loss_that_is_no_mean_over_examples_is_said_and_has_no_standard_errors
     assert run(mean).sharpness["heldout_standard_error"].notna().all()
     weighted = made(folder, "loss={call: 'losses.py:weighted'}")
     assert weighted.workplace.each is None and "is not the mean of its examples' losses" in weighted.cautions[0].text
+    noise = "variations={n: {batch_size: 10, method: gradient_noise}}"
+    with pytest.raises(
+        ConfigError, match=r"variations.n.method must not be 'gradient_noise' with this loss: `loss` must"
+    ):
+        made(folder, "loss={call: 'losses.py:weighted'}", noise)
+    assert made(folder, "loss={call: 'losses.py:hinge'}", noise)
     found = run(weighted).sharpness
     assert found["standard_error"].isna().all() and found["heldout_sharpness"].notna().all()
 

@@ -62,6 +62,7 @@ def prepare(
     network, again = started_twice(build)
     own.check_start("network", network, again)
     own.check_fit(network, again, loss, dataset, ("network", "loss"))
+    check_weights(experiment, network, loss, dataset)
     each = own.each_of(loss, network, dataset)
     laboratory = Laboratory(device, Store(folder), dataset=dataset, build=build, loss=loss, each=each)
     check_measures(experiment, network)
@@ -157,6 +158,18 @@ def check_methods(experiment: Comparison, dataset: Dataset) -> None:
             raise ConfigError(
                 f"variations.{name}.method must not be {method.name!r} for real targets: it needs classes."
             )
+
+
+def check_weights(experiment: Comparison, network: nn.Module, loss: own.Loss, dataset: Dataset) -> None:
+    """Refuse what weighs single examples where the loss is no mean over them.
+
+    Raises:
+        ConfigError: If a variation trains by a method that cannot do with such a loss.
+    """
+    for name, variation in experiment.variations.items():
+        method = variation.method
+        if method and method.needs_each and (reason := own.unweighable(loss, network, dataset)):
+            raise ConfigError(f"variations.{name}.method must not be {method.name!r} with this loss: {reason}")
 
 
 def check_measures(experiment: Comparison, network: nn.Module) -> None:
