@@ -23,7 +23,7 @@ RULES: dict[str, str] = {
     "dataclass_type": "must be a section of keys",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
-    "greater_than": "must be positive",
+    "greater_than": "must be above {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
@@ -95,6 +95,8 @@ def _sentence(problem: Mapping[str, Any], known: Mapping[str, Any], required: Co
         name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in problem.get("ctx", {}).items()
     }
     rule = RULES[kind].format(**limits) if kind in RULES else f"is not valid ({problem['msg']})"
+    if kind == "greater_than" and not problem["ctx"]["gt"]:
+        rule = "must be positive"
     hint = ""
     if kind == "literal_error" and isinstance(value, str):
         hint = _did_you_mean(value, re.findall("'(.*?)'", problem["ctx"]["expected"]))

@@ -528,6 +528,11 @@ def test_an_override_can_add_the_regime_that_the_file_leaves_out(load):
             ["data.examples=200"],
             "override data.examples=200: regimes.small_batch.batch_size must be at most data.examples (200), got 256.",
         ),
+        (
+            ["variations={grow: {batch_size: 8, training: {growing_batch: {factor: 1}}}}"],
+            "override variations={grow: {batch_size: 8, training: {growing_batch: {factor: 1}}}}: "
+            "variations.grow.training.growing_batch.factor must be above 1, got 1.",
+        ),
         (["seeds=[0"], "override seeds=[0: line 1 is not valid YAML: expected ',' or ']', but got '<stream end>'."),
         (
             ["about=a\nb: c\nd"],
