@@ -100,8 +100,8 @@ def zigzag(rows: pd.DataFrame, epochs: int) -> Iterator[str]:
     small, large = by_size(rises, rises["rises"])
     yield (
         f"In {counted(epochs, 'epoch')} the loss over all examples rises in "
-        f"{said(of_mean(100 * small, bounds=(0.0, 100.0)))} % of the updates by {size[0]} and in "
-        f"{said(of_mean(100 * large, bounds=(0.0, 100.0)))} % of those by {size[1]}."
+        f"{said(of_mean(100 * small, bounds=(0.0, 100.0)))} % of the updates with batches of {size[0]} and in "
+        f"{said(of_mean(100 * large, bounds=(0.0, 100.0)))} % of those with {size[1]}."
     )
 
 
