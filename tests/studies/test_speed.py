@@ -176,12 +176,12 @@ def test_epochs_are_judged_by_the_interval_of_their_ratio(times, verdict):
 @pytest.mark.parametrize(
     ("times", "spread", "verdict"),
     [
-        (LIKE_THE_BOOK, 0.01, "L5 holds for the time of an update: it falls from no batch size to the next."),
+        (LIKE_THE_BOOK, 0.01, "L5 for the time of an update holds: it falls from no batch size to the next."),
         ({1: 1.0, 10: 0.99, 100: 5.0}, 0.1, "next; 1 of 2 steps cannot be told from none."),
         (
             {1: 1.0, 10: 0.5, 100: 5.0},
             0.1,
-            "L5 does not hold for the time of an update: it falls from B = 1 to 10 by 50%",
+            "L5 for the time of an update does not hold: it falls from B = 1 to 10 by 50%",
         ),
     ],
 )

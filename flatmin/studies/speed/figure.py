@@ -47,7 +47,7 @@ def speed(tables: Tables) -> Figure:
     rows = per_size(tables)
     figure = blank(PAGE_WIDTH, 3.6)
     update, epoch = figure.subplots(1, 2)
-    figure.suptitle(f"Time against batch size, {where(tables)}", x=0.012, ha="left")
+    figure.suptitle(f"Time against batch size, {where(tables).replace('cpu', 'CPU')}", x=0.012, ha="left")
     updates(update, rows)
     epochs(epoch, rows)
     for axes in (update, epoch):

@@ -114,9 +114,9 @@ def growing(tables: Tables, rows: Rows) -> str:
         if high < 1:
             falls.append(f"from B = {one:,} to {other:,} by {1 - center:.0%} ({interval(low, high)} times as long)")
     if falls:
-        return f"L5 does not hold for the time of an update: it falls {', '.join(falls)}."
+        return f"L5 for the time of an update does not hold: it falls {', '.join(falls)}."
     open_ones = f"; {unsure} of {len(rows) - 1} steps cannot be told from none" if unsure else ""
-    return f"L5 holds for the time of an update: it falls from no batch size to the next{open_ones}."
+    return f"L5 for the time of an update holds: it falls from no batch size to the next{open_ones}."
 
 
 def same(tables: Tables, rows: Rows) -> str:
