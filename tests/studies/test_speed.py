@@ -186,7 +186,7 @@ def test_epochs_are_judged_by_the_interval_of_their_ratio(times, verdict):
     ],
 )
 def test_an_update_with_more_examples_may_take_less_only_within_its_spread(times, spread, verdict):
-    assert verdict in said(table(times, spread=spread), "time of an update: it falls")
+    assert verdict in said(table(times, spread=spread), "L5 for the time of an update")
 
 
 @pytest.mark.parametrize(
