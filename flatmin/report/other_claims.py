@@ -21,6 +21,7 @@ CLAIMS = {
     "L10": "The variance of a batch's gradient goes with 1/B",
     "R1": "Rescaling the weights changes sharpness and not the function",
     "R3": "Regime adaptation closes the gap of large batches",
+    "R4": "At a constant learning rate the distance from the start goes with the logarithm of the updates",
     "R5": "Large learning rates need warming up",
     "R6": "The ratio of learning rate to batch size counts",
     "R7": "Gradient descent ends at the edge of stability",

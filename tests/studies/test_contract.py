@@ -82,6 +82,10 @@ SMALL = {
         *("data={name: digits, examples: 60}", "pool=1", "batch_sizes=[20]", "learning_rates=[0.3]", "widths=[4, 6]"),
         *("seeds=[0]", "target=2.2", "epochs=4", "resamples=100", "measures=[path_norm, rounding_rise]"),
     ],
+    "weight_distance": [
+        *("data={name: digits, examples: 40}", "network={name: F1, width: 4}", "batch_sizes=[10, 100%]", "seeds=[0]"),
+        *("updates=10", "points=10"),
+    ],
     "noise_scale": [
         *("data={name: digits, examples: 40}", "test_examples=40", "pool=1", "width=4", "batch_sizes=[10, 20]"),
         *("learning_rates=[0.1, 0.4]", "seeds=[0, 1]", "target=2.2", "epochs=4", "equal_epochs=2"),

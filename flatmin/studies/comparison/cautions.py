@@ -5,7 +5,7 @@ statistics of these few. F2 with batches of 355 on 34,086 examples, which leave 
 batches of 356 96 %.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -44,7 +44,12 @@ def cautions(experiment: Comparison, dataset: Dataset, trainings: list[TrainingS
 def of_training(trainings: list[TrainingStep]) -> Iterator[Remark]:
     """Batch sizes that leave a small last batch in each epoch."""
     for step in trainings:
-        size, examples = step.settings.batch_size, int(step.data["examples"])
+        yield from small_tails(int(step.data["examples"]), [step.settings.batch_size])
+
+
+def small_tails(examples: int, sizes: Iterable[int]) -> Iterator[Remark]:
+    """A remark on each batch size that leaves a small last batch in an epoch."""
+    for size in sizes:
         if small_tail(examples, size):
             yield Remark(
                 f"Batches of {size:,} leave a last one of {tail(examples, size):,} in each epoch; "
