@@ -19,8 +19,10 @@ from flatmin.results.words import DATA_NAMES
 from flatmin.studies.weight_distance.found import GOOD, RULES, before, fits, line, square
 from flatmin.studies.weight_distance.steps import TABLE
 
-LAW_LOOKS: dict[str, tuple[str, Any]] = {"log": ("log t", "full"), "sqrt": ("√t", "none")}
+LAW_LOOKS: dict[str, tuple[str, Any]] = {"log": ("R², log t", "full"), "sqrt": ("R², √t", "none")}
+TITLES = {"same": "One learning rate", "sqrt": "Rate by √B", "linear": "Rate by B"}
 ASIDE = 1.06
+"""By how much markers lie left of their batch size with one learning rate, and right of it with another rule."""
 
 
 @styled
@@ -42,7 +44,7 @@ def weight_distance(tables: Tables) -> Figure:
         mine = rows[(rows["rule"] == rule) | reference]
         for size, (color, marker) in looks.items():
             trained(axes, mine[mine["batch_size"] == size], color, marker)
-        axes.set(xscale="log", xlabel="update t, log axis", title=RULES[rule].capitalize())
+        axes.set(xscale="log", xlabel="update t, log axis", title=TITLES[rule])
         few_log_ticks(axes.xaxis, crowded=10)
     top = max(axes.get_ylim()[1] for axes in panels[:-1])
     for axes in panels[:-1]:
@@ -54,21 +56,30 @@ def weight_distance(tables: Tables) -> Figure:
         for size, (color, marker) in looks.items()
     ]
     handles.append(Line2D([], [], color="0.2", linestyle=":", label="line in log t"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    handles += [
+        Line2D([], [], color="0.3", marker="o", linestyle="", fillstyle=fill, markersize=4, label=label)
+        for label, fill in LAW_LOOKS.values()
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.8, columnspacing=1.4)
     asked = tables.experiment
     name = asked["data"]["name"]
     write_footer(
         figure,
         [
-            f"{asked['network']['name']} on {DATA_NAMES.get(name, name)}, SGD with momentum {asked['momentum']:g}, "
+            f"{network_of(asked['network'])} on {DATA_NAMES.get(name, name)}, SGD with momentum {asked['momentum']:g}, "
             f"learning rate {asked['learning_rate']:g} for the smallest batch, never lowered",
             seeds_fact(rows),
-            "Lines: one a seed; marker and end of the dotted line: all training examples are right, read with batch "
-            "statistics. Right: R² until there, mean over seeds, bars: 95 % t intervals",
+            "Lines: one a seed; marker and end of the dotted line: all training examples are right (batch statistics). "
+            "Right: R² until there, mean over seeds, bars: 95 % t intervals; left of a batch size: one learning rate",
             *(remark.text for remark in remarks(tables.provenance, "reduced")),
         ],
     )
     return figure
+
+
+def network_of(network: dict[str, Any]) -> str:
+    """Its name, and its width where one was asked for."""
+    return str(network["name"]) + (f", {network['width']:,} wide," if network.get("width") else "")
 
 
 def looks_of(rows: pd.DataFrame) -> dict[float, tuple[str, str]]:
@@ -108,8 +119,3 @@ def squares(axes: Axes, rows: pd.DataFrame, looks: dict[float, tuple[str, str]])
     axes.axhline(GOOD, color="0.5", linestyle="--", linewidth=0.8)
     axes.set(xscale="log", xlabel="batch size B, log axis", ylabel="R²", title="Which law?")
     few_log_ticks(axes.xaxis, crowded=10)
-    handles = [
-        Line2D([], [], color="0.3", marker="o", linestyle="", fillstyle=fill, label=label)
-        for label, fill in LAW_LOOKS.values()
-    ]
-    axes.legend(handles=handles, loc="lower left")
