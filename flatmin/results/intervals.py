@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from flatmin.results.words import significant
+
 LEVEL = 0.95
 ROUNDING = 1e-9
 """By which share of a bounded range a value may lie outside of it, as sums of floats do."""
@@ -57,6 +59,38 @@ class Interval:
     def below(self, boundary: float) -> int:
         """How many seeds lie below a boundary."""
         return sum(value < boundary for value in self.values)
+
+    def judged_above(self, boundary: float) -> str:
+        """What the interval says of the claim that the number is above a boundary.
+
+        Returns:
+            ``holds``, ``does not hold``, or ``undecided`` where the boundary is inside, or there is no interval.
+
+        Example:
+            >>> found = of_mean(pd.Series([1.0, 2.0, 3.0]))
+            >>> found.judged_above(-1.0), found.judged_above(0.0), found.judged_above(5.0)
+            ('holds', 'undecided', 'does not hold')
+        """
+        if not self.exists or self.low <= boundary <= self.high:
+            return "undecided"
+        return "holds" if self.low > boundary else "does not hold"
+
+    def __format__(self, spec: str) -> str:
+        """The number with its ends, each by a format of numbers; without one, to three significant digits.
+
+        Example:
+            >>> found = of_mean(pd.Series([1.0, 2.0, 3.0]))
+            >>> f"{found}, {found:+.1f}, {of_mean(pd.Series([2.0])):.1f}"
+            '2.00 [-0.484, 4.48], +2.0 [-0.5, +4.5], 2.0 (one seed, no interval)'
+        """
+        center, low, high = (
+            format(value, spec) if spec else significant(value) for value in (self.center, self.low, self.high)
+        )
+        if math.isnan(self.center):
+            return "not known"
+        if not self.exists:
+            return f"{center} ({'one seed, ' if len(self.values) == 1 else ''}no interval)"
+        return f"{center} [{low}, {high}]"
 
 
 def of_mean(values: "pd.Series[float]", level: float = LEVEL, *, bounds: Bounds = ANY) -> Interval:

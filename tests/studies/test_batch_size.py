@@ -147,13 +147,13 @@ def test_the_claim_is_judged_for_each_budget_by_paired_intervals(scores, verdict
     assert said[1].startswith(
         "L6 at equal updates instead does not hold: all examples in one batch against batches of 100"
     )
-    assert "MNIST training +10.0 (" in said[1] and "3 seeds, paired" in said[1]
+    assert "MNIST training +10.0 [" in said[1] and "3 seeds, paired" in said[1]
     assert said[2].startswith("L6 at equal seconds instead holds")
 
 
 def test_the_best_size_is_named_with_those_that_cannot_be_told_from_it():
     said = list(sentences(invented(epochs=FALLING, updates={10: 85, 100: 85.002, 1000: 85.01}, seconds=RISING)))
-    assert "MNIST, equal epochs: the best test accuracy, 90.0 % (" in said[3] and "all others lie below" in said[3]
+    assert "MNIST, equal epochs: the best test accuracy, 90.0 [" in said[3] and "all others lie below" in said[3]
     assert "is that of B = 1,000; not told from it: B = 10, 100" in said[4]
     assert "1.00 s of training buy B = 10: 500 updates, 5.00 epochs, B = 100: 50 updates" in said[6]
 

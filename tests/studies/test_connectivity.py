@@ -137,9 +137,12 @@ def test_r8_is_not_judged_where_the_segment_has_no_barrier():
 def test_k9_says_of_each_path_whether_a_barrier_is_left_with_n_and_interval():
     paths = {"segment": [1.5, 1.6, 1.4], "matched_weights": [0.02, 0.6, 0.1], "bezier": [0.02, 0.03, 0.02]}
     (k9,) = [line for line in sentences(invented(paths)) if line.startswith("K9")]
-    assert "mean over 3 pairs with 95 % t interval" in k9
-    assert "segment, re-estimated statistics: 1.49 [1.2" in k9 and "at t = 0.5 (a barrier)" in k9
-    assert "(undecided)" in k9.split("matched by weights")[1] and "(no barrier)" in k9.split("Bézier curve")[1]
+    said = k9.split(": ", 1)[1]
+    assert "95 % t interval of the mean over 3 pairs" in said and said.startswith("a barrier on segment;")
+    assert "undecided on segment matched by weights" in said and "no barrier on Bézier curve" in said
+    table = tabled(invented(paths))[1].set_index("path")
+    assert table["which is"].tolist() == ["a barrier", "undecided", "no barrier"]
+    assert table.loc["segment", "above the ends (nats)"].startswith("1.49 [1.2") and table["highest at"].eq("0.5").all()
 
 
 def test_pairs_with_an_end_that_is_no_minimum_are_left_out_and_named():

@@ -13,7 +13,6 @@ from scipy.stats import ttest_1samp
 from flatmin.core.errors import ConfigError
 from flatmin.experiments import Reporter, Study, load_experiment, run
 from flatmin.results.intervals import Interval, of_ratio_of_means
-from flatmin.studies.remedies.found import verdict
 from flatmin.studies.remedies.judged import effect, ways
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
 
@@ -116,8 +115,8 @@ def test_fiellers_interval_holds_the_ratios_that_the_t_test_does_not_reject():
 )
 def test_a_word_is_said_where_the_interval_is_on_one_side(low, high, said, judged):
     interval = Interval((low + high) / 2, low, high, (low, high))
-    assert effect(interval, 0.0, ("down", "up")) == said and verdict(interval) == judged
-    assert verdict(Interval(1.0, math.nan, math.nan, (1.0,))) == "undecided"
+    assert effect(interval, 0.0, ("down", "up")) == said and interval.judged_above(0) == judged
+    assert Interval(1.0, math.nan, math.nan, (1.0,)).judged_above(0) == "undecided"
 
 
 Made = Callable[..., Study]

@@ -14,7 +14,6 @@ from flatmin.results import Tables
 from flatmin.results.intervals import CORRELATION, Interval, of_mean, of_ratio
 from flatmin.results.words import REGIME_NAMES, counted
 from flatmin.studies.basin_and_canyon.steps import LINES, MINIMA
-from flatmin.studies.gradient_noise.found import interval
 
 SMALL, LARGE = REGIME_NAMES
 WITHIN = 0.2
@@ -93,16 +92,9 @@ def depths(minima: pd.DataFrame) -> Iterator[str]:
     found = of_ratio(large, small)
     if found.values:
         yield (
-            f"Premise, the large-batch minimum is the canyon: {verdict(found, 1.0)}; its largest eigenvalue is "
-            f"{interval(found, '.2f')} times that of the small-batch minimum."
+            f"Premise, the large-batch minimum is the canyon: {found.judged_above(1)}; its largest eigenvalue is "
+            f"{found:.2f} times that of the small-batch minimum."
         )
-
-
-def verdict(found: Interval, boundary: float) -> str:
-    """Whether an interval lies above a boundary, below it, or on both sides."""
-    if not found.exists or found.low <= boundary <= found.high:
-        return "undecided"
-    return "holds" if found.low > boundary else "does not hold"
 
 
 def shape(rows: pd.DataFrame) -> str:
@@ -120,9 +112,9 @@ def shape(rows: pd.DataFrame) -> str:
         said = "undecided"
     return (
         f"Fig. 3.13 (one shape, shifted) {said}: with the minima put on each other the curves correlate by "
-        f"{interval(correlation)} and differ by {interval(residual)} of the training curve ({unaligned:.3f} before; at "
+        f"{correlation:.3f} and differ by {residual:.3f} of the training curve ({unaligned:.3f} before; at "
         f"least {SAME_CORRELATION:g} and at most {SAME_RESIDUAL:g} would be one shape); the test curve rises "
-        f"{interval(scale)} times as steeply, and {rest:.3f} is left when that is taken into account."
+        f"{scale:.3f} times as steeply, and {rest:.3f} is left when that is taken into account."
     )
 
 
@@ -140,7 +132,7 @@ def cost(rows: pd.DataFrame) -> str:
         said = "does not hold" if found.high < 1 - WITHIN or found.low > 1 + WITHIN else "undecided"
     return (
         f"Fig. 3.13 (the shift s costs h s^2 / 2, h the curvature of the test loss at its minimum) {said}: the cost "
-        f"is {interval(found)} times that, 90 % of {counted(len(known), 'line')} within "
+        f"is {found:.3f} times that, 90 % of {counted(len(known), 'line')} within "
         f"{spread[0]:.2f} to {spread[1]:.2f}."
     )
 
@@ -156,9 +148,9 @@ def wide(rows: pd.DataFrame) -> Iterator[str]:
             for column in ("paid", "train_curvature", "distance")
         )
         yield (
-            f"Fig. 3.13 (the shift costs less at the small-batch minimum), {words}: {verdict(found, 1.0)}; at the "
-            f"large-batch minimum it costs {interval(found, '.2f')} times as much, with {interval(steeper, '.2f')} "
-            f"times the curvature and {interval(shift, '.2f')} times the shift."
+            f"Fig. 3.13 (the shift costs less at the small-batch minimum), {words}: {found.judged_above(1)}; at the "
+            f"large-batch minimum it costs {found:.2f} times as much, with {steeper:.2f} "
+            f"times the curvature and {shift:.2f} times the shift."
         )
 
 
@@ -178,9 +170,9 @@ def ranks(rows: pd.DataFrame) -> Iterator[str]:
             for column in ("cost", "distance")
         )
         yield (
-            f"Fig. 3.13 (the steeper a line, the more its shift costs), {words} of both minima: {verdict(costs, 0.0)}; "
-            f"rank correlation of curvature and cost {interval(costs, '.2f')}, of curvature and shift "
-            f"{interval(shifts, '.2f')}: the figure takes the shift for the same in both valleys, and the cost of a "
+            f"Fig. 3.13 (the steeper a line, the more its shift costs), {words} of both minima: "
+            f"{costs.judged_above(0)}; rank correlation of curvature and cost {costs:.2f}, of curvature and shift "
+            f"{shifts:.2f}: the figure takes the shift for the same in both valleys, and the cost of a "
             "given slope g of the test loss is g^2 / (2 h)."
         )
 
@@ -202,7 +194,7 @@ def shares(rows: pd.DataFrame) -> Iterator[str]:
             if len(mine := part[part["direction"] == name])
         ]
         yield (
-            f"{REGIME_NAMES[str(regime)].capitalize()}: test less training loss is {interval(of_mean(gap))} where the "
+            f"{REGIME_NAMES[str(regime)].capitalize()}: test less training loss is {of_mean(gap):.3f} where the "
             f"training loss is lowest; the shift along one line accounts for {', '.join(each)} of it, the rest is "
             "there at the lowest point of the test loss too."
         )
@@ -221,11 +213,11 @@ def table(tables: Tables) -> pd.DataFrame:
                         "lines": words,
                         "minimum": REGIME_NAMES[regime],
                         "n": str(len(part)),
-                        "curvature": interval(alone(by_seed(part, "train_curvature")), ".3g"),
-                        "shift / half-width": interval(alone(by_seed(part, "share")), ".3f"),
-                        "cost (nats)": interval(alone(costs), ".2g"),
-                        "correlation": interval(of_mean(by_seed(part, "correlation"), bounds=CORRELATION), ".4f"),
-                        "test / training steepness": interval(alone(by_seed(part, "steepness")), ".2f"),
+                        "curvature": f"{alone(by_seed(part, 'train_curvature')):.3g}",
+                        "shift / half-width": f"{alone(by_seed(part, 'share')):.3f}",
+                        "cost (nats)": f"{alone(costs):.2g}",
+                        "correlation": f"{of_mean(by_seed(part, 'correlation'), bounds=CORRELATION):.4f}",
+                        "test / training steepness": f"{alone(by_seed(part, 'steepness')):.2f}",
                     }
                 )
     return pd.DataFrame(lines)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from flatmin.results import Tables
-from flatmin.results.intervals import PERCENT, POINTS, Interval, of_difference, of_mean
+from flatmin.results.intervals import PERCENT, POINTS, of_difference, of_mean
 from flatmin.results.words import DATA_NAMES, counted, significant
 from flatmin.studies.batch_size.steps import EQUAL, TABLE
 
@@ -52,19 +52,13 @@ def whole_against_usual(rows: pd.DataFrame, equal: str) -> str:
         for split, words in SPLITS.items():
             found = of_difference(scores(part, largest, split), scores(part, USUAL, split), bounds=POINTS)
             signs.append(-1 if found.high < 0 else 1 if found.low > 0 else 0)
-            said.append(f"{DATA_NAMES[str(data)]} {words} {points(found)}")
+            said.append(f"{DATA_NAMES[str(data)]} {words} {found:+.1f}")
     verdict = "holds" if set(signs) == {-1} else "does not hold" if 1 in signs else "undecided"
     name = "L6" if equal == "epochs" else f"L6 at equal {equal} instead"
     return (
         f"{name} {verdict}: all examples in one batch against batches of {USUAL}, accuracy at equal {equal}, in points:"
         f" {'; '.join(said)} (95 % t interval over {counted(rows['seed'].nunique(), 'seed')}, paired)."
     )
-
-
-def points(found: Interval) -> str:
-    """A difference in percentage points, with its interval."""
-    inside = f" ({found.low:+.1f} to {found.high:+.1f})" if found.exists else " (one seed, no interval)"
-    return f"{found.center:+.1f}{inside}"
 
 
 def best(rows: pd.DataFrame, data: str, equal: str) -> str:
@@ -78,12 +72,8 @@ def best(rows: pd.DataFrame, data: str, equal: str) -> str:
         if size != top
         and not of_difference(scores(rows, size, "test"), scores(rows, top, "test"), bounds=POINTS).high < 0
     ]
-    inside = f" ({mean.low:.1f} to {mean.high:.1f})" if mean.exists else ""
     others = f"not told from it: B = {', '.join(level)}" if level else "all others lie below"
-    return (
-        f"{data}, equal {equal}: the best test accuracy, {mean.center:.1f} %{inside}, is that of B = {top:,.0f}; "
-        f"{others}."
-    )
+    return f"{data}, equal {equal}: the best test accuracy, {mean:.1f} %, is that of B = {top:,.0f}; {others}."
 
 
 def guesses(rows: pd.DataFrame, data: str, rate: float) -> Iterator[str]:

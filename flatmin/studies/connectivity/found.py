@@ -26,8 +26,8 @@ PAIRS = {
 }
 WAYS = {
     "segment": "segment",
-    "matched_weights": "segment, matched by weights",
-    "matched_activations": "segment, matched by activations",
+    "matched_weights": "segment matched by weights",
+    "matched_activations": "segment matched by activations",
     "bezier": "Bézier curve",
     "polychain": "polygonal chain",
 }
@@ -105,7 +105,7 @@ def r8(rows: pd.DataFrame, way: str, reading: str) -> str:
     straight, bent = (numbered(of(name, "highest").loc[asked]) for name in ("segment", way))
     found = of_ratio(straight, bent)
     return (
-        f"R8 for the {WAYS[way]} {sided(found, MUCH)}: the highest training loss is {ranged(found)} times lower than "
+        f"R8 for the {WAYS[way]} {found.judged_above(MUCH)}: the highest training loss is {found} times lower than "
         f"on the segment (geometric mean over the {counted(len(asked), 'pair')} with a barrier on the segment, 95 % t "
         f"interval of the logarithms; asked for: {MUCH:g}); on average {significant(straight.mean())} on the segment "
         f"and {significant(bent.mean())} on the curve, {READINGS[reading]}."
@@ -115,20 +115,29 @@ def r8(rows: pd.DataFrame, way: str, reading: str) -> str:
 def k9(rows: pd.DataFrame) -> Iterator[str]:
     """Judge the barrier between small- and large-batch minima on each path, and beside it that between two seeds."""
     for pair, words in PAIRS.items():
-        mine = rows[rows["pair"] == pair]
+        mine = rows[(rows["pair"] == pair) & (rows["quantity"] == "train_loss")]
         if mine.empty:
             continue
-        said = []
-        for (way, reading), part in mine[mine["quantity"] == "train_loss"].groupby(["way", "batch_norm"], sort=False):
-            found = of_mean(numbered(part["above_ends"]), bounds=NOT_NEGATIVE)
-            at = f" at t = {part['at'].median():.2g}" if found.center > BARRIER else ""
-            said.append(f"{WAYS[str(way)]}, {READINGS[str(reading)]}: {ranged(found)}{at} ({barred(found)})")
-        claim = "K9, asked anew" if pair == "small_large" else "The same"
-        pairs = counted(len(mine.groupby(ENDS)), "pair")
-        yield (
-            f"{claim}, for {words}: barrier of the training loss above the higher end in nats, mean over {pairs} with "
-            f"95 % t interval, against {BARRIER:g}: {'; '.join(said)}."
+        said = dict[str, dict[str, list[str]]]()
+        for (way, reading), part in mine.groupby(["way", "batch_norm"], sort=False):
+            side = barred(of_mean(numbered(part["above_ends"]), bounds=NOT_NEGATIVE))
+            said.setdefault(side, {}).setdefault(str(way), []).append(str(reading))
+        sides = "; ".join(
+            f"{side} on {', '.join(path_in(way, readings, mine) for way, readings in ways.items())}"
+            for side, ways in said.items()
         )
+        claim = "K9, asked anew" if pair == "small_large" else "The same"
+        yield (
+            f"{claim}, for {words}: {sides}. A barrier is a training loss more than {BARRIER:g} nats above the higher "
+            f"end, by the 95 % t interval of the mean over {counted(len(mine.groupby(ENDS)), 'pair')}."
+        )
+
+
+def path_in(way: str, readings: list[str], rows: pd.DataFrame) -> str:
+    """A path, with the readings of BatchNorm for which something is said if that is not all that it has."""
+    every = rows.loc[rows["way"] == way, "batch_norm"].nunique()
+    named = "" if len(readings) == every else f" ({' and '.join(READINGS[reading] for reading in readings)})"
+    return f"{WAYS[way]}{named}"
 
 
 def matched(ways: pd.DataFrame, way: str) -> str:
@@ -151,29 +160,15 @@ def test_error(rows: pd.DataFrame, reading: str) -> Iterator[str]:
         said = []
         for way, part in mine.groupby("way", sort=False):
             found = of_mean(100 * numbered(part["above_ends"]), bounds=NOT_NEGATIVE)
-            said.append(f"{WAYS[str(way)]} {ranged(found)}")
+            said.append(f"{WAYS[str(way)]} {found}")
         if said:
             what = f"Test error above the worse end in percentage points, {words}, {READINGS[reading]}"
             yield f"{what}: {'; '.join(said)}."
 
 
-def ranged(found: Interval) -> str:
-    """A number with its interval."""
-    if not found.exists:
-        return significant(found.center)
-    return f"{significant(found.center)} [{significant(found.low)}, {significant(found.high)}]"
-
-
-def sided(found: Interval, boundary: float) -> str:
-    """On which side of a boundary an interval lies."""
-    if not found.exists:
-        return "undecided"
-    return "holds" if found.low > boundary else "does not hold" if found.high < boundary else "undecided"
-
-
 def barred(found: Interval) -> str:
     """Whether there is a barrier, by its interval."""
-    return {"holds": "a barrier", "does not hold": "no barrier", "undecided": "undecided"}[sided(found, BARRIER)]
+    return {"holds": "a barrier", "does not hold": "no barrier", "undecided": "undecided"}[found.judged_above(BARRIER)]
 
 
 def tabled(tables: Tables) -> tuple[str, pd.DataFrame]:
@@ -183,14 +178,18 @@ def tabled(tables: Tables) -> tuple[str, pd.DataFrame]:
         loss, error = (part[part["quantity"] == name] for name in ("train_loss", "test_error"))
         row: dict[str, Any] = {"pair": PAIRS[str(pair)], "path": WAYS[str(way)], "BatchNorm": READINGS[str(reading)]}
         row["n"] = len(loss)
-        row["above the ends (nats)"] = ranged(of_mean(numbered(loss["above_ends"]), bounds=NOT_NEGATIVE))
-        row["above the line (nats)"] = ranged(of_mean(numbered(loss["above_line"]), bounds=NOT_NEGATIVE))
-        row["highest loss"] = ranged(of_mean(numbered(loss["highest"]), bounds=NOT_NEGATIVE))
-        row["test error (points)"] = ranged(of_mean(100 * numbered(error["above_ends"]), bounds=NOT_NEGATIVE))
+        above = of_mean(numbered(loss["above_ends"]), bounds=NOT_NEGATIVE)
+        row["above the ends (nats)"] = f"{above}"
+        row["which is"] = barred(above)
+        row["highest at"] = f"{loss['at'].median():.2g}"
+        row["above the line (nats)"] = f"{of_mean(numbered(loss['above_line']), bounds=NOT_NEGATIVE)}"
+        row["highest loss"] = f"{of_mean(numbered(loss['highest']), bounds=NOT_NEGATIVE)}"
+        row["test error (points)"] = f"{of_mean(100 * numbered(error['above_ends']), bounds=NOT_NEGATIVE)}"
         found.append(row)
     caption = (
         "Barriers of the training loss by both definitions, and of the test error above the worse end: mean over pairs "
-        "with 95 % t interval."
+        f"with 95 % t interval. A barrier is one of more than {BARRIER:g} nats above the higher end; the place of the "
+        "highest loss on the path is the median over pairs."
     )
     return caption, pd.DataFrame(found)
 

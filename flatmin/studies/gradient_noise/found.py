@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from flatmin.results import Tables
-from flatmin.results.intervals import Interval, of_mean, of_ratio
+from flatmin.results.intervals import of_mean, of_ratio
 from flatmin.results.words import counted, significant
 from flatmin.studies.gradient_noise.steps import HOW, VARIANCES
 from flatmin.studies.gradient_noise.stuck import POINTS
@@ -41,13 +41,6 @@ def slopes(rows: pd.DataFrame) -> "pd.Series[float]":
         seed: np.polyfit(np.log(way["batch_size"]), np.log(way["variance"]), 1)[0] for seed, way in rows.groupby("seed")
     }
     return pd.Series(found, dtype=float)
-
-
-def interval(found: Interval, form: str = ".3f") -> str:
-    """A mean with its interval."""
-    if not found.exists:
-        return f"{found.center:{form}} (one seed, no interval)"
-    return f"{found.center:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 def sentences(tables: Tables) -> Iterator[str]:
@@ -88,7 +81,7 @@ def exponents(rows: pd.DataFrame) -> Iterator[str]:
     """Say how steep the variance falls on two logarithmic axes."""
     for how in dict.fromkeys(rows["drawn"]):
         mine = rows[rows["drawn"] == how]
-        each = [f"{interval(of_mean(slopes(part)))} after epoch {epoch}" for epoch, part in mine.groupby("epoch")]
+        each = [f"{of_mean(slopes(part)):.3f} after epoch {epoch}" for epoch, part in mine.groupby("epoch")]
         yield f"Slope of log variance against log batch size, {how}: {'; '.join(each)} (1/B is -1)."
     without = rows[rows["drawn"] == HOW[False]]
     if len(without):
@@ -116,8 +109,8 @@ def scales(rows: pd.DataFrame) -> Iterator[str]:
         unit = pd.Series(1.0, index=ones.index)
         yield (
             f"After epoch {epoch}: loss {ones['loss'].mean():.3g}, gradient {ones['gradient_norm'].mean():.3g}, "
-            f"tr(Sigma) {interval(of_ratio(ones['spread'], unit), '.3g')}, noise scale tr(Sigma) / |G|^2 "
-            f"{interval(of_ratio(ones['noise_scale'], unit), '.3g')} examples: a smaller batch is mostly noise."
+            f"tr(Sigma) {of_ratio(ones['spread'], unit):.3g}, noise scale tr(Sigma) / |G|^2 "
+            f"{of_ratio(ones['noise_scale'], unit):.3g} examples: a smaller batch is mostly noise."
         )
 
 
@@ -145,8 +138,8 @@ def stuck(rows: pd.DataFrame, asked: dict[str, Any]) -> Iterator[str]:
         unit = pd.Series(1.0, index=by.index)
         yield (
             f"B = {size:,} ({counted(len(by), 'seed')}): gradient {significant(by['gradient_norm'].median(), 2)} for "
-            f"the batch, {interval(of_ratio(by['other_gradient'], unit), '.3g')} for others, "
-            f"{interval(longer, '.3g')} times as long, {interval(of_ratio(by['full_gradient'], unit), '.3g')} for all "
+            f"the batch, {of_ratio(by['other_gradient'], unit):.3g} for others, "
+            f"{longer:.3g} times as long, {of_ratio(by['full_gradient'], unit):.3g} for all "
             f"examples; {asked['descent']} steps on the batch move the weights by {by['moved_own'].median():.2g} and "
             f"the loss of all examples from {by['full_before'].mean():.3g} to {by['full_after_own'].mean():.3g}, as "
             f"many on the others by {by['moved_others'].median():.2g} and to {by['full_after_others'].mean():.3g}."
@@ -156,6 +149,6 @@ def stuck(rows: pd.DataFrame, asked: dict[str, Any]) -> Iterator[str]:
     if len(falling):
         slope = slopes(falling.assign(variance=falling["other_gradient"]))
         yield (
-            f"Length of the others' gradient against B, slope of the logarithms: {interval(of_mean(slope))} "
+            f"Length of the others' gradient against B, slope of the logarithms: {of_mean(slope):.3f} "
             "(1/B of the variance alone is -0.5)."
         )

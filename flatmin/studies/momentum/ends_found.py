@@ -93,8 +93,8 @@ def one(row: Any) -> str:
         return f"{center:+.2f} points (one seed)" if points else f"x {center:.4g} (one seed)"
     word = {1.0: "higher", -1.0: "lower"}.get(side, "undecided")
     if points:
-        return f"{center:+.2f} points ({low:+.2f} to {high:+.2f}, {word})"
-    return f"x {center:.4g} ({low:.4g} to {high:.4g}, {word})"
+        return f"{center:+.2f} points [{low:+.2f}, {high:+.2f}], {word}"
+    return f"x {center:.4g} [{low:.4g}, {high:.4g}], {word}"
 
 
 def verdicts(table: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:

@@ -87,15 +87,9 @@ def trainings(tables: Tables) -> Iterator[str]:
     )
 
 
-def ends(interval: Interval, form: str = ".2f") -> str:
-    """A number with its interval."""
-    known = f" [{interval.low:{form}}, {interval.high:{form}}]" if interval.exists else " (one seed, no interval)"
-    return f"{interval.center:{form}}{known}"
-
-
 def of_row(row: Mapping[Any, Any], name: str) -> str:
     """One number of `explained` with its interval."""
-    return ends(Interval(row[name], row[f"{name}_low"], row[f"{name}_high"], ()))
+    return f"{Interval(row[name], row[f'{name}_low'], row[f'{name}_high'], ()):.2f}"
 
 
 def ratio(row: Mapping[Any, Any]) -> str:
@@ -171,7 +165,7 @@ def best(tables: Tables, reading: str) -> str:
     spread = np.ptp(heights(tables, reading)) if len(sizes) else math.nan
     return (
         f"R6 ({READING_NAMES[reading]}), the best batch size is in proportion to the learning rate: {verdict}; slope "
-        f"of log B_opt against log lr {ends(slope)} over {counted(len(slope.values), 'seed')}; median B_opt "
+        f"of log B_opt against log lr {slope:.2f} over {counted(len(slope.values), 'seed')}; median B_opt "
         f"{each or 'nowhere within the grid'}; {censored} of {len(sizes)} are left out: a better one may lie beyond "
         f"the grid, or had no time. The best accuracies themselves differ by {100 * spread:.1f} points between "
         f"learning rates."
@@ -194,7 +188,7 @@ def costs(tables: Tables) -> Iterator[str]:
         )
         yield (
             f"With the best learning rate for each batch size, the updates to the target follow S_min + E_min / B: a "
-            f"batch costs twice the fewest examples at B_crit = {ends(found, '.0f')} "
+            f"batch costs twice the fewest examples at B_crit = {found:.0f} "
             f"({counted(len(found.seeds), 'seed')}{edge})."
         )
     known = noise[noise["told"]]
@@ -225,7 +219,7 @@ def swapped(tables: Tables) -> Iterator[str]:
         apart = of_difference(scaled["growth"], scaled["decay"])
         yield (
             f"Growth for decay ({words}), the same end: {verdict(effect, apart)}; growth less decay "
-            f"{ends(apart, '.3g')}, where decay less constant is {ends(effect, '.3g')}"
+            f"{apart:.3g}, where decay less constant is {effect:.3g}"
             f"{' (natural logarithms)' if name not in ('test_accuracy', 'test_loss') else ''} "
             f"({counted(len(apart.values), 'seed')})."
         )

@@ -85,7 +85,7 @@ def claims(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
     if plain and warm:
         gain = difference(warm, plain)
         yield (
-            f"R5 {verdict(gain)}: with linearly scaled rates a gradual warm-up changes test accuracy by "
+            f"R5 {gain.judged_above(0)}: with linearly scaled rates a gradual warm-up changes test accuracy by "
             f"{between(gain, points)} points."
         )
     yield from averages(tables)
@@ -123,7 +123,7 @@ def averages(tables: Tables) -> Iterator[str]:
             100 * mean["test_accuracy"], 100 * each.groupby("seed")["test_accuracy"].max(), bounds=POINTS
         )
         yield (
-            f"R9 for {label_of(str(name))} {verdict(gain)}: the average has {between(gain, points)} points of "
+            f"R9 for {label_of(str(name))} {gain.judged_above(0)}: the average has {between(gain, points)} points of "
             f"test accuracy more than its members in the mean, and {between(best, points)} more than the best of them."
         )
 
@@ -135,10 +135,3 @@ def difference(first: Way, second: Way) -> Interval:
     )
     one, other = one.align(other, join="inner")
     return of_mean(one - other, bounds=POINTS)
-
-
-def verdict(gain: Interval) -> str:
-    """What an interval of a gain says of the claim that there is one."""
-    if not gain.exists or gain.low <= 0 <= gain.high:
-        return "undecided"
-    return "holds" if gain.low > 0 else "does not hold"

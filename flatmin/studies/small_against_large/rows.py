@@ -47,25 +47,14 @@ class Row:
     def compared(self) -> str:
         """The interval in words."""
         if math.isnan(self.found.center):
-            return "not known"
-        shown = [significant(value) for value in (self.found.center, self.found.low, self.found.high)]
-        if self.unit == "points":
-            shown = [f"{value:+.2f}" for value in (self.found.center, self.found.low, self.found.high)]
-        ends = f" [{shown[1]}, {shown[2]}]" if self.found.exists else ""
-        return f"{shown[0]}{ends}" + (" points" if self.unit == "points" else " times")
-
-
-def above(found: Interval, boundary: float) -> str:
-    """Whether an interval lies above a boundary."""
-    if not found.exists or found.low <= boundary <= found.high:
-        return "undecided"
-    return "holds" if found.low > boundary else "does not hold"
+            return f"{self.found}"
+        return f"{self.found:+.2f} points" if self.unit == "points" else f"{self.found} times"
 
 
 def below(found: Interval, boundary: float) -> str:
     """Whether it lies below."""
     opposite = {"holds": "does not hold", "does not hold": "holds", "undecided": "undecided"}
-    return opposite[above(found, boundary)]
+    return opposite[found.judged_above(boundary)]
 
 
 def same(found: Interval) -> str:
@@ -123,7 +112,7 @@ def speed(times: pd.DataFrame, small: int, large: int) -> Iterator[Row]:
     )
     for column, aspect, book in named:
         found = of_ratio(two[column], one[column])
-        verdict = {"one_by_one": above(found, 1.0), "update": same(found), "epoch": below(found, 1.0)}[column]
+        verdict = {"one_by_one": found.judged_above(1), "update": same(found), "epoch": below(found, 1.0)}[column]
         yield Row(
             aspect,
             book,
@@ -159,7 +148,7 @@ def accuracies(points: pd.DataFrame, small: int, large: int) -> Iterator[Row]:
                 f"{one.mean():.2f} %" if len(one) else "not reached",
                 f"{two.mean():.2f} %" if len(two) else "not reached",
                 found,
-                above(found, 0.0),
+                found.judged_above(0),
                 "points",
                 counted(len(found.values), "seed"),
                 judged=at == order[0],

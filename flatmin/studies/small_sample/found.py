@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from flatmin.results import Tables
-from flatmin.results.intervals import Interval, of_mean, of_ratio
+from flatmin.results.intervals import PERCENT, of_mean, of_ratio
 from flatmin.results.words import counted
 
 EXACT = 1e-12
@@ -71,18 +71,6 @@ def by_size(rows: pd.DataFrame, values: "pd.Series[float]") -> "tuple[pd.Series[
     return tuple(values[side].set_axis(rows.loc[side, "seed"]) for side in (small, large))
 
 
-def said(interval: Interval) -> str:
-    """A number with its interval."""
-    return f"{interval.center:.3g} ({interval.low:.3g} to {interval.high:.3g})"
-
-
-def verdict(interval: Interval, boundary: float = 1.0) -> str:
-    """What an interval says of being above a boundary."""
-    if not interval.exists or interval.low <= boundary <= interval.high:
-        return "undecided"
-    return "holds" if interval.low > boundary else "does not hold"
-
-
 def zigzag(rows: pd.DataFrame, epochs: int) -> Iterator[str]:
     """Judge Fig. 3.8: the way of small batches is a zigzag, that of the full batch is smooth."""
     size = int(rows["batch_size"].min()), int(rows["batch_size"].max())
@@ -90,8 +78,8 @@ def zigzag(rows: pd.DataFrame, epochs: int) -> Iterator[str]:
         small, large = by_size(part, part["length"] / part["displacement"])
         ratio = of_ratio(small, large)
         yield (
-            f"Fig. 3.8 {verdict(ratio)} {where}: the way with batches of {size[0]} is {said(of_mean(small))} times as "
-            f"long as from its start to its end, that with {size[1]} {said(of_mean(large))} times; ratio {said(ratio)} "
+            f"Fig. 3.8 {ratio.judged_above(1)} {where}: the way with batches of {size[0]} is {of_mean(small)} times as "
+            f"long as from its start to its end, that with {size[1]} {of_mean(large)} times; ratio {ratio} "
             f"(means of {counted(len(small), 'seed')}, 95 % t intervals)."
         )
     moved = rows.assign(rises=rows.groupby(["batch_size", "seed"])["loss"].diff() > 0)
@@ -100,8 +88,8 @@ def zigzag(rows: pd.DataFrame, epochs: int) -> Iterator[str]:
     small, large = by_size(rises, rises["rises"])
     yield (
         f"In {counted(epochs, 'epoch')} the loss over all examples rises in "
-        f"{said(of_mean(100 * small, bounds=(0.0, 100.0)))} % of the updates with batches of {size[0]} and in "
-        f"{said(of_mean(100 * large, bounds=(0.0, 100.0)))} % of those with {size[1]}."
+        f"{of_mean(100 * small, bounds=PERCENT)} % of the updates with batches of {size[0]} and in "
+        f"{of_mean(100 * large, bounds=PERCENT)} % of those with {size[1]}."
     )
 
 
@@ -114,6 +102,6 @@ def compared(rows: pd.DataFrame, epochs: int) -> Iterator[str]:
         words = {"holds": f"higher with {size[0]}", "does not hold": f"lower with {size[0]}"}
         yield (
             f"Loss above the least one {where}, median: {small.median():.3g} with batches of {size[0]}, "
-            f"{large.median():.3g} with {size[1]}; ratio {said(ratio)}, {words.get(verdict(ratio), 'undecided')} "
+            f"{large.median():.3g} with {size[1]}; ratio {ratio}, {words.get(ratio.judged_above(1), 'undecided')} "
             f"(geometric mean of {counted(len(ratio.values), 'seed')}, less than {EXACT:g} counts as so much)."
         )

@@ -13,7 +13,7 @@ import pandas as pd
 
 from flatmin.results import Tables
 from flatmin.results.intervals import NOT_NEGATIVE, Interval, of_mean, of_ratio
-from flatmin.results.words import counted, significant
+from flatmin.results.words import counted
 from flatmin.studies.weight_distance.steps import TABLE
 
 GOOD = 0.95
@@ -87,11 +87,7 @@ def judged(found: pd.DataFrame, part: str, rule: str) -> str:
         verdict = "does not hold"
     elif len(decided) == len(each) and all(one.low > GOOD for one in decided):
         verdict = "holds"
-    said = "; ".join(
-        f"B = {size:,.0f}: {one.center:.3f}{f' ({one.low:.3f} to {one.high:.3f})' if one.exists else ''}, "
-        f"{other[size]:.3f}"
-        for size, one in each.items()
-    )
+    said = "; ".join(f"B = {size:,.0f}: {one:.3f}, {other[size]:.3f}" for size, one in each.items())
     return (
         f"R4 for {RULES[rule]}, {PARTS[part]}, {verdict}: R² of the distance from the start as a line in the logarithm "
         f"of the updates, and in their square root: {said} (R² above {GOOD:g} is asked of every batch size; 95 % t "
@@ -100,21 +96,20 @@ def judged(found: pd.DataFrame, part: str, rule: str) -> str:
 
 
 def apart(rows: pd.DataFrame) -> Iterator[str]:
-    """Compare the distance of the largest and the smallest batch after as many updates, while neither is done."""
-    sizes = rows["batch_size"].min(), rows["batch_size"].max()
-    if sizes[0] == sizes[1]:
-        return
-    least = rows[rows["batch_size"] == sizes[0]]
+    """Compare the distances of all batch sizes with the smallest one's after as many updates, while none is done."""
+    least, *others = sorted(rows["batch_size"].unique())
     common = min(int(before(training)["update"].max()) for _, training in rows.groupby(KEYS))
+    there = rows[rows["update"] == common]
+    base = there[there["batch_size"] == least].set_index("seed")["distance"]
     for rule in RULES:
-        large = rows[(rows["rule"] == rule) & (rows["batch_size"] == sizes[1])]
-        if large.empty:
-            continue
-        at = [part[part["update"] == common].set_index("seed")["distance"] for part in (large, least)]
-        ratio = of_ratio(*at)
-        inside = f" ({significant(ratio.low)} to {significant(ratio.high)})" if ratio.exists else ""
-        yield (
-            f"After {counted(common, 'update')}, when no training has all examples right, batches of {sizes[1]:,.0f} "
-            f"with {RULES[rule]} are {significant(ratio.center)}{inside} times as far from the start as batches of "
-            f"{sizes[0]:,.0f}."
-        )
+        mine = {size: there[(there["rule"] == rule) & (there["batch_size"] == size)] for size in others}
+        said = [
+            f"batches of {size:,.0f} {of_ratio(part.set_index('seed')['distance'], base)}"
+            for size, part in mine.items()
+            if len(part)
+        ]
+        if said:
+            yield (
+                f"After {counted(common, 'update')}, until which no training has all examples right, the distance from "
+                f"the start with {RULES[rule]}, over that of batches of {least:,.0f}: {', '.join(said)}."
+            )
