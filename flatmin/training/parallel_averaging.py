@@ -6,50 +6,33 @@ their weights and find BatchNorm's averages anew. The workers do not talk, so th
 """
 
 import copy
-import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from flatmin.core.atomic import write_files
 from flatmin.core.checks import seed_of, whole, within
-from flatmin.core.errors import FlatminError, ResultsError
+from flatmin.core.errors import FlatminError
 from flatmin.data.batches import Pair, epoch_seed, fixed_batches, pair_of
 from flatmin.training.averaging import averaged
 from flatmin.training.batch_statistics import reestimate_batch_norm
-from flatmin.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from flatmin.training.members import Member, claim, read, write
 from flatmin.training.methods.method import Criterion
 from flatmin.training.record_keeping import EpochRow
 from flatmin.training.scores import Scores
 from flatmin.training.settings import TrainingSettings
-from flatmin.training.snapshots import State, snapshot_file, state_of
+from flatmin.training.snapshots import snapshot_file, state_of
 from flatmin.training.trainer import train
 from flatmin.training.worker_processes import in_processes
 
 Heard = Callable[[int | None, EpochRow], None]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network of a SWAP.
-
-    Attributes:
-        state: Its weights and buffers, on the CPU.
-        row: Losses and accuracies as in the record of :func:`flatmin.training.train`, in both readings of BatchNorm,
-            and the epochs behind them; the mean has none.
-    """
-
-    state: State = field(repr=False)
-    row: EpochRow
 
 
 @dataclass(frozen=True)
@@ -106,7 +89,7 @@ class _Small:
                 criterion=self.criterion,
             )
         _check_finite(f"worker {worker}", trained.rows[-1], self.start)
-        _write(self.file(worker), trained.state, trained.rows[-1])
+        write(self.file(worker), trained.state, trained.rows[-1])
         _remove_checkpoint(checkpoint, self.settings)
 
 
@@ -190,7 +173,7 @@ def swap(
         assert place is not None
         shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
         setup = {"seed": seed, "stop_at": stop_at, "network": shapes, "examples": len(train_data.targets)}
-        _claim(place, setup | {"large": large.described(), "small": small.described()})
+        claim(place, setup | {"large": large.described(), "small": small.described()})
         arguments = (network, train_data, test_data, large)
         start, reached = _started(place, *arguments, stop_at, seed, device, partial(on_epoch, None), criterion)
         network.load_state_dict(start.state)
@@ -201,7 +184,7 @@ def swap(
                 phase.train(worker, partial(on_epoch, worker))
         else:
             _apart(phase, [k for k in range(workers) if not phase.file(k).exists()], processes, on_epoch)
-        members = tuple(_read(phase.file(worker))[0] for worker in range(workers))
+        members = tuple(read(phase.file(worker))[0] for worker in range(workers))
     mean = _mean(network, members, train_data, test_data, large.evaluation_batch_size, criterion)
     return Swapped(start, reached, members, mean)
 
@@ -238,7 +221,7 @@ def _started(
     """Where phase 1 ends, and whether by its accuracy."""
     file, checkpoint = place / "start.ckpt", place / "large.unfinished.ckpt"
     if file.exists():
-        return _read(file)
+        return read(file)
     trained = train(
         network,
         train_data,
@@ -252,7 +235,7 @@ def _started(
     )
     last, reached = trained.rows[-1], trained.status == "reached"
     _check_finite("the large batch", last, last)
-    member = _write(file, state_of(network), last, reached)
+    member = write(file, state_of(network), last, reached)
     _remove_checkpoint(checkpoint, settings)
     return member, reached
 
@@ -307,31 +290,6 @@ def _mean(
     reestimate_batch_norm(network, batches)
     scores = Scores(batches, fixed_batches(*test_data, size), criterion)
     return Member(state_of(network), scores(network))
-
-
-def _claim(folder: Path, setup: dict[str, Any]) -> None:
-    """Make a folder that of this run.
-
-    Raises:
-        ResultsError: If it is another one's.
-    """
-    file, content = folder / "swap.json", json.dumps(setup, sort_keys=True)
-    if not file.exists():
-        write_files(folder, {file.name: content.encode()})
-    elif file.read_text() != content:
-        raise ResultsError(
-            f"{folder} holds a SWAP of other settings, network or data; delete it or take another folder."
-        )
-
-
-def _write(file: Path, state: State, row: EpochRow, reached: bool = False) -> Member:
-    AtomicCheckpointIO().save_checkpoint({"state": state, "row": dict(row), "reached": reached}, file)
-    return Member(state, row)
-
-
-def _read(file: Path) -> tuple[Member, bool]:
-    kept = read_checkpoint(file, file)
-    return Member(kept["state"], kept["row"]), kept["reached"]
 
 
 def _check_finite(who: str, row: EpochRow, start: EpochRow) -> None:
