@@ -40,7 +40,12 @@ def perturbations(
 
     Returns:
         :math:`\rho T_w^2 g / \lVert T_w g \rVert`, of the same shapes.
+
+    Raises:
+        RuntimeError: If a gradient is sparse.
     """
+    if any(slope.is_sparse for slope in slopes):
+        raise RuntimeError("SAM takes dense gradients, got sparse ones; take nn.Embedding(..., sparse=False).")
     groups = list(groups)
     widths = [
         weight.detach().abs() + group["eta"] if group["adaptive"] and weight.ndim > 1 else None
@@ -191,8 +196,8 @@ class SAM(Optimizer):
 
         Raises:
             TypeError: If there is no closure.
-            RuntimeError: If gradients were there before and the closure adds to them, or a layer's running averages
-                cannot be kept from the second pass.
+            RuntimeError: If a gradient is sparse, gradients were there before and the closure adds to them, or a
+                layer's running averages cannot be kept from the second pass.
         """
         if closure is None:
             raise TypeError(

@@ -326,3 +326,21 @@ def test_averages_of_a_compiled_network_hear_of_the_first_pass_alone(way: str) -
         stepped(network, compiled, inputs, model=compiled)
     torch.testing.assert_close(network[1].running_mean, once[1].running_mean)
     assert int(network[1].num_batches_tracked) == 1
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_sparse_gradients_are_refused_before_a_weight_moves(adaptive: bool) -> None:
+    table = nn.Embedding(5, 2, sparse=True)
+    before = table.weight.detach().clone()
+    optimizer = SAM(table.parameters(), torch.optim.SGD, lr=0.1, adaptive=adaptive)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = table(torch.tensor([1, 2])).square().sum()
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="SAM takes dense gradients, got sparse ones"):
+            optimizer.step(closure)
+    assert torch.equal(table.weight, before)
