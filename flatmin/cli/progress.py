@@ -1,5 +1,6 @@
 """What a run shows in the terminal: its plan, how far it is, and what it found."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ from flatmin.experiments.step import Step
 from flatmin.results import Record, Tables
 
 LINE_SECONDS = 60.0
+LINK = re.compile(r"(.*?)( (?:along|at|beside|between|in|of|on|through|to|where|whose)\b)(.*)")
+"""What a noun names stands before the first of these."""
+ENDINGS = (("sses", "ss"), ("ches", "ch"), ("ies", "y"), ("ima", "imum"), ("ss", "ss"), ("s", ""))
 
 
 def show_plan(study: Study) -> None:
@@ -30,9 +34,27 @@ def show_plan(study: Study) -> None:
         total[step.noun] += 1
         done[step.noun] += state in DONE
     for noun, count in total.items():
-        console.print(f"  {count:4d} {noun}" + (f", {done[noun]} done" if done[noun] else ""))
+        console.print(
+            f"  {count:4d} {noun if count > 1 else single(noun)}" + (f", {done[noun]} done" if done[noun] else "")
+        )
     device, mirror = study.workplace.device, experiment.resources.wandb.mode_here
     console.print(f"  on {device}, results in {study.folder}, Weights & Biases {mirror}")
+
+
+def single(noun: str) -> str:
+    """One of what a step's noun names in the plural.
+
+    Example:
+        >>> [single(noun) for noun in ("networks to train", "sharpness searches", "minima", "local entropies")]
+        ['network to train', 'sharpness search', 'minimum', 'local entropy']
+        >>> single("sharpnesses to explain"), single("loss on a grid")
+        ('sharpness to explain', 'loss on a grid')
+    """
+    head, link, rest = next((found.groups() for found in [LINK.fullmatch(noun)] if found), (noun, "", ""))
+    for end, other in ENDINGS:
+        if head.endswith(end):
+            return f"{head.removesuffix(end)}{other}{link}{rest}"
+    return noun
 
 
 class TerminalReporter(Reporter):

@@ -1,6 +1,8 @@
 """The bar: what is left to do adds up to the whole, however a run goes."""
 
 import io
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +14,7 @@ import flatmin.training.trainer
 from flatmin.cli.progress import TerminalReporter
 from flatmin.experiments import Study, load_experiment, run
 from flatmin.experiments.training_step import TrainingStep
+from flatmin.measures import measures
 from flatmin.training.record_keeping import RecordKeeper
 
 CHANGES = ("training.epochs=4", "resources.wandb.mode=disabled")
@@ -111,3 +114,18 @@ def test_long_epochs_are_told_of_and_add_up(study, monkeypatch, capsys):
     assert len(shares) == 1 + 4 * (5 + 1) and sum(shares) == pytest.approx(1.0) and min(shares) >= 0
     lines = [line for line in capsys.readouterr().out.splitlines() if f" % {first} (" in line]
     assert len(lines) == len(shares) and lines[-1].startswith("    100.0 % ")
+
+
+def nouns():
+    """Those of all steps, as they are written."""
+    folder = Path(flatmin.cli.progress.__file__).parents[1]
+    found = re.findall(r'^    noun = "(.+)"$', "\n".join(path.read_text() for path in folder.rglob("*.py")), re.M)
+    return sorted({*found, *(measure.noun for measure in measures().values())})
+
+
+def test_one_of_each_kind_of_step_is_named_in_the_singular():
+    changed = {noun: flatmin.cli.progress.single(noun) for noun in nouns()}
+    alone = {noun for noun, one in changed.items() if noun == one}
+    assert len(changed) > 40 and alone == {"loss on a grid", "escape from the saddle", "sweep of momenta"}
+    firsts = {one: len(noun) - len(one) for noun, one in changed.items() if noun not in alone}
+    assert all(-1 <= lost <= 2 for lost in firsts.values()), firsts
