@@ -16,8 +16,8 @@ FIGURES_OUT = typer.Option("--out", help="Where to write; FOLDER/figures unless 
 def figures(folder: Annotated[Path, FIGURES_FOLDER], out: Annotated[Path | None, FIGURES_OUT] = None) -> None:
     """Draw every figure of an experiment as PDF and PNG, with the plotted numbers as CSV, and print its summary.
 
-    The last lines say which minimum is sharper. Reads only the tables, so it needs neither data nor networks; of a run
-    that is not finished it draws what there is.
+    The summary ends with what was found, such as which minimum is sharper. Reads only the tables, so it needs neither
+    data nor networks; of a run that is not finished it draws what there is.
     """
     from flatmin.cli.unfinished import tables_so_far
     from flatmin.core.kind import kind_of

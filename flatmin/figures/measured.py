@@ -14,7 +14,7 @@ from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks
 from flatmin.results import Tables, of_minima
 from flatmin.results.measured import Measure
 
-LABEL_WIDTH = 34
+LABEL_WIDTH = 26
 """Letters of an axis label in a line."""
 CROWD = 4
 """More regimes than these have no room side by side: each has a line of its own, with its name before it."""
@@ -54,8 +54,9 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
         axes.set_title(", ".join(called(str(name), value) for name, value in zip(apart, names, strict=True)))
     shown = rows.loc[np.isfinite(rows[measure.value].astype(float)), measure.value]
     log = bool(len(shown)) and bool((shown > 0).all())
-    unit = f"\n{measure.unit}" if measure.unit else ""
-    label = f"{fill(measure.words_within, LABEL_WIDTH)}{unit}{', log axis' if log else ''}"
+    words = [measure.words_within, measure.unit] if measure.unit else [measure.words_within]
+    words[-1] += ", log axis" if log else ""
+    label = "\n".join(part if crowd else fill(part, LABEL_WIDTH, break_on_hyphens=False) for part in words)
     side = "x" if crowd else "y"
     for axes in drawn if crowd else drawn[:1]:
         axes.set(**{f"{side}label": label})
@@ -66,7 +67,7 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
     lost = int((~np.isfinite(rows[measure.value].astype(float))).sum())
     note = f"{lost} of {len(rows):,} values not finite, left out" if lost else ""
     seeds = seeds_behind(rows, "regime")
-    mean = "Line" if along else "Large"
+    mean = "Line" if along and rows[along].nunique() > 1 else "Large"
     footer(figure, tables, measure.name, rows, f"{mean}: mean over seeds, a dot each ({seeds})" if seeds else "", note)
     return figure
 
@@ -105,7 +106,10 @@ def draw_values(axes: Axes, rows: pd.DataFrame, value: str, along: str | None) -
         axes.set_xlim(-0.5, len(looks) - 0.5)
         return
     axes.set_xlabel(along.replace("_", " "))
-    if finite[along].nunique() > 1 and (finite[along] > 0).all():
+    if finite[along].nunique() == 1:
+        only = float(finite[along].iloc[0])
+        axes.set_xticks([only], [f"{only:g}"])
+    elif (finite[along] > 0).all():
         axes.set_xscale("log")
         axes.set_xlabel(f"{along.replace('_', ' ')}, log axis")
         few_log_ticks(axes.xaxis, crowded=100)

@@ -31,7 +31,10 @@ CLAIMS = {
 JUDGED = re.compile(r"(?P<claim>[LR]\d+)\b(?P<which>.*?)[:,]? (?P<verdict>holds|does not hold|undecided)\b")
 CAPTION = (
     "The claims of the book (L) and of other papers (R), each as a study below judges it; what "
-    "the verdict rests on stands in the study's section. Where a claim has several parts or readings, each has a row."
+    "the verdict rests on stands in the study's section. Where a claim has several parts or readings, each has a row. "
+    "There a number is followed by its 95 % interval, [low, high]; those of ratios are found on their logarithms, of "
+    "percentages, shares and correlations on a scale that keeps them within their bounds, so that the number need not "
+    "be in the middle. Only the ratios in tables of means and standard deviations have the range over seeds there."
 )
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from flatmin.core.errors import ResultsError
 from flatmin.core.kind import USUAL, Kind, kind_of
+from flatmin.report.study_text import SUMMARY_NOTE
 from flatmin.results import Tables, markdown, to_markdown
 from flatmin.results.summary_text import latex_frame, summary_table
+from flatmin.results.words import DATA_NAMES
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Other:
     def label(self) -> str:
         """What it is, for a list."""
         runs = self.tables.minima[["network", "data"]].drop_duplicates().itertuples(index=False)
-        return "; ".join(f"{network} on {data}" for network, data in runs) or self.kind.words
+        return "; ".join(f"{network} on {DATA_NAMES.get(data, data)}" for network, data in runs) or self.kind.words
 
 
 def is_other(tables: Tables) -> bool:
@@ -43,7 +45,7 @@ def is_other(tables: Tables) -> bool:
 def summarised(tables: Tables) -> Iterator[str]:
     """Yield the means of minima and measures as a table, where there are any."""
     try:
-        yield to_markdown(latex_frame(summary_table(tables)), "Mean and sample standard deviation over seeds.")
+        yield to_markdown(latex_frame(summary_table(tables)), SUMMARY_NOTE)
     except ResultsError:
         return
 

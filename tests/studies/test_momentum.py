@@ -189,7 +189,7 @@ def test_each_momentum_is_compared_with_none_by_seed(ends):
         .sort_index()
     )
     logs = np.log(rows["learning_rate", 0.9] / rows["learning_rate", 0.0])
-    expected = f"training loss x {np.exp(logs.mean()):.4g} ["
+    expected = f"training loss × {np.exp(logs.mean()):.4g} ["
     assert f"Momentum 0.9 at learning rate 0.05, at the end (2 seeds): {expected}" in said
     assert "At one learning rate" in said and "are told apart from those without: " in said
 

@@ -156,7 +156,7 @@ def test_an_epoch_is_so_many_updates_and_a_limit_the_largest_of_three():
         (1000, 60_000), "arithmetic"
     )
     assert rows.loc[1000, "explained"] == pytest.approx(0.8) and rows.loc[1, "memory"] == pytest.approx(0.002)
-    assert "memory traffic 33%" in said(tables, "B = 1:") and "none of them explains half" in said(tables, "B = 1:")
+    assert "memory traffic 33 %" in said(tables, "B = 1:") and "none of them explains half" in said(tables, "B = 1:")
     assert "0.95 with B = 60,000" in said(tables, "timed whole")
 
 
@@ -181,7 +181,7 @@ def test_epochs_are_judged_by_the_interval_of_their_ratio(times, verdict):
         (
             {1: 1.0, 10: 0.5, 100: 5.0},
             0.1,
-            "L5 for the time of an update does not hold: it falls from B = 1 to 10 by 50%",
+            "L5 for the time of an update does not hold: it falls from B = 1 to 10 by 50 %",
         ),
     ],
 )

@@ -47,7 +47,7 @@ def basin_and_canyon(tables: Tables) -> Figure:
     reach = max(axes.get_xlim()[1] for axes in panels[0])
     top = max(axes.get_ylim()[1] for axes in panels[0])
     for axes in panels[0]:
-        axes.set(xlim=(-reach, reach), ylim=(0, top))
+        axes.set(xlim=(-reach, reach), ylim=(-0.04 * top, top))
     panels[0][0].set_ylabel("cross-entropy (nats)")
     handles = [
         Line2D([], [], color="0.2", linestyle=DASHES[split], label=words)

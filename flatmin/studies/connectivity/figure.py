@@ -70,7 +70,7 @@ def connectivity(tables: Tables) -> Figure:
         few_log_ticks(axes.yaxis, crowded=100)
     panels[2][0].set_yticks(range(len(ways)), [WAYS[way].replace(", ", ",\n") for way in ways], fontsize=6.5)
     panels[2][0].set_ylim(len(ways) - 0.5, -0.5)
-    panels[2][len(shown) // 2].set_xlabel("barrier: highest training loss above the higher end, log axis")
+    panels[2][len(shown) // 2].set_xlabel("barrier: highest training loss above the higher end (nats), log axis")
     handles: list[Any] = [Line2D([], [], color=LOOKS[w][0], linestyle=LOOKS[w][1], label=WAYS[w]) for w in ways]
     handles += [
         Line2D([], [], color="0.35", marker=MARKERS[name], markersize=4, linewidth=0, label=READINGS[name])
@@ -127,7 +127,7 @@ def facts(tables: Tables, hills: pd.DataFrame, reading: str) -> list[str]:
         f"{READINGS[reading]}",
         "Re-estimated: BatchNorm's means and variances over the training data, found anew at every point",
         "Barriers: mean over pairs with 95 % t interval",
-        f"Open at the edge: {FLOOR:g} or less; dashed: the {BARRIER:g} nats of K9",
+        f"Open at the edge: {FLOOR:g} or less; dashed: {BARRIER:g} nats, more is a barrier",
         *left_out(tables, judged(tables)),
         "Pairs of one regime join each seed's minimum to the next seed's, in a ring, so that they share ends",
         *(remark.text for remark in remarks(tables.provenance, "reduced", "cautions")),

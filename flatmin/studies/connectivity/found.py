@@ -126,9 +126,9 @@ def k9(rows: pd.DataFrame) -> Iterator[str]:
             f"{side} on {', '.join(path_in(way, readings, mine) for way, readings in ways.items())}"
             for side, ways in said.items()
         )
-        claim = "K9, asked anew" if pair == "small_large" else "The same"
+        claim = "K9 (a barrier between the minima), asked anew," if pair == "small_large" else "The same"
         yield (
-            f"{claim}, for {words}: {sides}. A barrier is a training loss more than {BARRIER:g} nats above the higher "
+            f"{claim} for {words}: {sides}. A barrier is a training loss more than {BARRIER:g} nats above the higher "
             f"end, by the 95 % t interval of the mean over {counted(len(mine.groupby(ENDS)), 'pair')}."
         )
 
@@ -143,13 +143,15 @@ def path_in(way: str, readings: list[str], rows: pd.DataFrame) -> str:
 def matched(ways: pd.DataFrame, way: str) -> str:
     """Say how far matching went."""
     done = int(ways["converged"].sum())
-    nearer = (1 - ways["distance"] / ways["distance_before"]).mean()
+    change = (ways["distance"] / ways["distance_before"] - 1).mean()
     moves = "; ".join(
-        f"{part['moved'].mean():.1%} between {PAIRS[str(pair)]}" for pair, part in ways.groupby("pair", sort=False)
+        f"{100 * part['moved'].mean():.1f} % between {PAIRS[str(pair)]}"
+        for pair, part in ways.groupby("pair", sort=False)
     )
     return (
         f"Matching neurons by {way.removeprefix('matched_')} moved, of {ways['neurons'].iloc[0]:,.0f} neurons, "
-        f"{moves}; the minima came {nearer:.1%} nearer on average; {done} of {counted(len(ways), 'search')} converged."
+        f"{moves}; the distance between the minima {'fell' if change <= 0 else 'rose'} by {abs(100 * change):.1f} % on "
+        f"average; {done} of {counted(len(ways), 'search')} converged."
     )
 
 

@@ -1,5 +1,6 @@
 """Loss against minimum ratio, and the loss around a saddle."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,16 @@ from flatmin.figures.captions import write_footer
 from flatmin.figures.style import PAGE_WIDTH, blank, styled
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
+from flatmin.results.words import DATA_NAMES, counted
 from flatmin.studies.critical_points.found import METHOD_NAMES, points_of
 
 COLORS = {"gradient_norm": "#C23B75", "levenberg_marquardt": "#EE7F2D", "saddle_free_newton": "#0B4F9E"}
 MARKERS = "osD^vP"
+
+
+def data_of(asked: Mapping[str, Any]) -> str:
+    """What the data are called."""
+    return DATA_NAMES.get(asked["data"]["name"], str(asked["data"]["name"]))
 
 
 @styled
@@ -57,7 +64,7 @@ def minimum_ratio(tables: Tables) -> Figure:
     write_footer(
         figure,
         [
-            f"{len(points)} networks of {points['size'].iloc[0]:.0f} weights on {asked['data']['name']}",
+            f"{counted(len(points), 'network')} of {points['size'].iloc[0]:.0f} weights on {data_of(asked)}",
             "Filled: critical points, gradient below what counts as zero; open: a longer gradient",
             f"Zero: up to {asked['tolerances'][0]:g} of the longest eigenvalue. Grey: 0.5 to 0.6, above which the book "
             "sees none",
@@ -95,7 +102,7 @@ def saddle(tables: Tables) -> Figure:
     write_footer(
         figure,
         [
-            f"One network on {asked['data']['name']}, seed {first['seed']:.0f}, {first['updates']:.0f} updates, "
+            f"One network on {data_of(asked)}, seed {first['seed']:.0f}, {first['updates']:.0f} updates, "
             f"{METHOD_NAMES[first['method']]}; steps in units of the weights",
             "Dot: where the search ended"
             + (". A minimum along one eigenvector, a maximum along another: a saddle" if lowest < 0 < highest else ""),

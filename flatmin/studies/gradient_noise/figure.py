@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import seeds_fact, write_footer
-from flatmin.figures.style import PAGE_WIDTH, blank, styled
+from flatmin.figures.style import PAGE_WIDTH, blank, few_log_ticks, styled
 from flatmin.results import Tables
 from flatmin.results.intervals import of_ratio
 from flatmin.results.remarks import remarks
@@ -54,7 +54,8 @@ def variances(tables: Tables) -> Figure:
     panels[0].set(xscale="log", yscale="log", ylabel="E|g – G|²", title="Variance of a batch's gradient")
     panels[1].set(xscale="log", ylabel="variance × B / tr(Σ)", ylim=(0, 1.5), title="Over what 1/B would give")
     for axes in panels:
-        axes.set_xlabel("examples in a batch, B")
+        axes.set_xlabel("examples in a batch, B, log axis")
+        few_log_ticks(axes.xaxis, crowded=100)
     handles = [
         Line2D([], [], color=color, marker="o", linestyle="", label="start" if epoch == 0 else f"after epoch {epoch}")
         for color, epoch in zip(COLORS * len(epochs), epochs, strict=False)
@@ -123,7 +124,7 @@ def stuck(tables: Tables) -> Figure:
             points["batch_size"], points[column], s=14, color=color, marker=marker, label=label, alpha=0.8
         )
     panels[2].axhline(tables.experiment["stuck"]["near"], color="0.6", linewidth=0.8, linestyle=":")
-    panels[2].set(xscale="log", yscale="log", xlabel="examples in a batch, B", ylabel="length of the gradient")
+    panels[2].set(xscale="log", yscale="log", xlabel="batch size B, log axis", ylabel="length of the gradient")
     panels[2].set_title("At the stuck points")
     panels[2].legend(loc="center left", bbox_to_anchor=(0, 0.56))
     write_footer(

@@ -71,8 +71,8 @@ def constancy(rows: pd.DataFrame, how: str) -> str:
     factor = "" if how == HOW[True] else ", over the factor (N - B) / (N - 1) of a finite population,"
     return (
         f"L10 ({how}) {verdict}: the variance of the gradient times the batch size{factor} is constant within "
-        f"{WITHIN:.0%}; {min(centers):.3f} to {max(centers):.3f} of its mean over the batch sizes "
-        f"{rows['batch_size'].min():,} to {rows['batch_size'].max():,}, intervals within {WITHIN:.0%} for "
+        f"{100 * WITHIN:.0f} %; {min(centers):.3f} to {max(centers):.3f} of its mean over the batch sizes "
+        f"{rows['batch_size'].min():,} to {rows['batch_size'].max():,}, intervals within {100 * WITHIN:.0f} % for "
         f"{sum(inside)} of {len(found)} sizes and epochs."
     )
 
@@ -109,8 +109,8 @@ def scales(rows: pd.DataFrame) -> Iterator[str]:
         unit = pd.Series(1.0, index=ones.index)
         yield (
             f"After epoch {epoch}: loss {ones['loss'].mean():.3g}, gradient {ones['gradient_norm'].mean():.3g}, "
-            f"tr(Sigma) {of_ratio(ones['spread'], unit):.3g}, noise scale tr(Sigma) / |G|^2 "
-            f"{of_ratio(ones['noise_scale'], unit):.3g} examples: a smaller batch is mostly noise."
+            f"tr(Sigma) {of_ratio(ones['spread'], unit)}, noise scale tr(Sigma) / |G|^2 "
+            f"{of_ratio(ones['noise_scale'], unit)} examples: a smaller batch is mostly noise."
         )
 
 
@@ -138,8 +138,8 @@ def stuck(rows: pd.DataFrame, asked: dict[str, Any]) -> Iterator[str]:
         unit = pd.Series(1.0, index=by.index)
         yield (
             f"B = {size:,} ({counted(len(by), 'seed')}): gradient {significant(by['gradient_norm'].median(), 2)} for "
-            f"the batch, {of_ratio(by['other_gradient'], unit):.3g} for others, "
-            f"{longer:.3g} times as long, {of_ratio(by['full_gradient'], unit):.3g} for all "
+            f"the batch, {of_ratio(by['other_gradient'], unit)} for others, "
+            f"{longer} times as long, {of_ratio(by['full_gradient'], unit)} for all "
             f"examples; {asked['descent']} steps on the batch move the weights by {by['moved_own'].median():.2g} and "
             f"the loss of all examples from {by['full_before'].mean():.3g} to {by['full_after_own'].mean():.3g}, as "
             f"many on the others by {by['moved_others'].median():.2g} and to {by['full_after_others'].mean():.3g}."

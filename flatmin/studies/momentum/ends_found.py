@@ -17,6 +17,8 @@ QUANTITIES = {
     "distance": "distance from the start",
     "test_accuracy": "test accuracy",
 }
+CLOSE = 1e-3
+"""Nearer to 1 a ratio has two digits more, so that what lies beside 1 is not printed as 1."""
 WHENS = {"end": "at the end", "target": "where the training loss is first below the target"}
 """The table's words for when, and a reader's."""
 
@@ -70,9 +72,9 @@ def ends(rows: pd.DataFrame, tables: Tables) -> Iterator[str]:
     yield (
         f"A tanh network on {DATA_NAMES.get(data, data)}, {counted(int(none['epoch'].max()), 'epoch')} of batches of "
         f"{asked['batch_size']} at rate {asked['learning_rate']:g} without momentum ends with training loss "
-        f"{none['train_loss'].mean():.3g}, test accuracy {none['test_accuracy'].mean():.2%}, largest eigenvalue "
-        f"{none['top_eigenvalue'].mean():.3g} (means of {counted(len(none), 'seed')}). Against it, paired by seed, "
-        "with 95 % t intervals:"
+        f"{none['train_loss'].mean():.3g}, test accuracy {100 * none['test_accuracy'].mean():.2f} %, largest "
+        f"eigenvalue {none['top_eigenvalue'].mean():.3g} (means of {counted(len(none), 'seed')}). Against it, "
+        "paired by seed, with 95 % t intervals:"
     )
     table = compared(rows)
     for (when, equal, momentum), part in table.groupby(["when", "equal", "momentum"], sort=False):
@@ -90,11 +92,12 @@ def one(row: Any) -> str:
     if row.seeds == 0:
         return "not known"
     if np.isnan(side):
-        return f"{center:+.2f} points (one seed)" if points else f"x {center:.4g} (one seed)"
+        return f"{center:+.2f} points (one seed)" if points else f"× {center:.4g} (one seed)"
     word = {1.0: "higher", -1.0: "lower"}.get(side, "undecided")
     if points:
         return f"{center:+.2f} points [{low:+.2f}, {high:+.2f}], {word}"
-    return f"x {center:.4g} [{low:.4g}, {high:.4g}], {word}"
+    digits = 4 if abs(center - 1) > CLOSE else 6
+    return f"× {center:.{digits}g} [{low:.{digits}g}, {high:.{digits}g}], {word}"
 
 
 def verdicts(table: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
@@ -107,7 +110,7 @@ def verdicts(table: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
             continue
         off = np.exp(abs(np.log(most)).max())
         yield (
-            f"{name} {len(apart)} of {len(part)} intervals exclude no change (chance alone: some "
+            f"{name} {len(apart)} of {len(part)} intervals exclude no change (by chance alone about "
             f"{0.05 * len(part):.0f}); the largest mean change of a loss, eigenvalue or distance is by a factor of "
             f"{off:.3g}."
         )

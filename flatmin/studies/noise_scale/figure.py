@@ -270,7 +270,7 @@ def schedules(axes: Axes, tables: Tables) -> None:
     if len(rows) and swap:
         late = rows[rows["epoch"] >= 1]["test_loss"]
         axes.set_ylim(
-            0.9 * late.min(), 1.25 * min(late.max(), rows[rows["epoch"] == rows["epoch"].max()]["test_loss"].max())
+            0.9 * late.min(), 1.6 * min(late.max(), rows[rows["epoch"] == rows["epoch"].max()]["test_loss"].max())
         )
         for epoch in swap["at"]:
             axes.axvline(epoch, color="0.7", linewidth=0.6, zorder=0)

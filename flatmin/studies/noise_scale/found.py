@@ -126,10 +126,12 @@ def breaks(tables: Tables) -> Iterator[str]:
         edges.append(breaking(found, DEPARTED))
         each = ", ".join(f"{math.exp(one.center):.2f} at {rate:g}" for rate, one in found.items())
         where = (
-            f"departs by more than 10 % from lr = {edges[-1]:g} on" if math.isfinite(edges[-1]) else "does not depart"
+            f"a departure of more than 10 % begins at lr = {edges[-1]:g}"
+            if math.isfinite(edges[-1])
+            else "no departure is seen"
         )
         yield (
-            f"Along equal lr/B the {QUANTITIES[name]} {where}; as a multiple of that at smaller rates of the same "
+            f"Along equal lr/B, of the {QUANTITIES[name]}: {where}; as a multiple of that at smaller rates of the same "
             f"ratio: {each or 'no ratio has two rates'}."
         )
     edge = min(edges)

@@ -21,13 +21,16 @@ from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
 ROW_HEIGHT = 0.26
 CUT = "bars that end at the frame reach further"
 BARS = f"Bar: 95 % t interval over seeds, of a ratio on its logarithm; dot: a seed; {CUT}"
-LEGEND = "Dashed line: small batch, solid line: large batch; all axes but the first are logarithmic"
+LEGEND = (
+    "Dashed line: small batch, solid line: large batch; all axes but the first are logarithmic; "
+    "gradients: of single examples, in training"
+)
 LINES: dict[str, Any] = {SMALL: (0, (4, 2)), LARGE: "-"}
 OTHER = Look("", "#4A4A4A", "#1E1E1E", "D")
 CORNERS = (
-    (0.985, 0.02, "right", "bottom", "narrows the gap, flatter"),
+    (0.985, 0.02, "right", "bottom", "narrows the gap,\nflatter"),
     (0.015, 0.02, "left", "bottom", "widens the gap, flatter"),
-    (0.985, 0.98, "right", "top", "narrows the gap, sharper"),
+    (0.985, 0.98, "right", "top", "narrows the gap,\nsharper"),
     (0.015, 0.98, "left", "top", "widens the gap, sharper"),
 )
 
@@ -111,7 +114,9 @@ def two_effects(tables: Tables, what: str) -> Figure:
     within_sight(axes, [way.gain for way in found], scale="linear")
     within_sight(axes, [way.flatness[what] for way in found], scale="log", side="y")
     for x, y, side, height, words in CORNERS:
-        axes.text(x, y, words, transform=axes.transAxes, ha=side, va=height, fontsize=7, color="0.45", style="italic")
+        style: dict[str, Any] = {"fontsize": 7, "color": "0.45", "style": "italic", "multialignment": side, "zorder": 2}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+        axes.text(x, y, words, transform=axes.transAxes, ha=side, va=height, **style)
     figure.legend(handles=handles, loc="outside right upper", fontsize=7, handletextpad=0.2)
     finish(figure, tables, "what narrows the gap, and what flattens", f"{BARS.split(';')[0]}; {CUT}")
     return figure

@@ -12,6 +12,7 @@ from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, share, w
 
 MARGIN = 0.5
 """Points below the small batch that still count as its accuracy (R3)."""
+FLATTENS = "A way flattens (sharpens) if every measure does whose interval leaves out 1, and one at least."
 Features = frozenset[str]
 
 
@@ -28,6 +29,10 @@ def sentences(tables: Tables) -> Iterator[str]:
             f"The gap: small batches have {between(gap, points)} points of test accuracy more than large ones, mean of "
             f"{counted(len(gap.values), 'seed')}, batch statistics.{sure}{'.' * bool(sure)}"
         )
+    yield (
+        "Each way below is set against the large batch, seed by seed: points of test accuracy, and × how much of each "
+        f"sharpness is left. {FLATTENS} Intervals are 95 % t intervals, of a ratio on its logarithm."
+    )
     for name, way in found.items():
         if name not in (SMALL, LARGE):
             yield told(way)
@@ -39,14 +44,24 @@ def told(way: Way) -> str:
     closed = f", {share(way.closed.center)} of the gap" if way.closed.exists else ""
     flat = "; ".join(f"{what} × {between(each, ratio)}" for what, each in way.flatness.items())
     verdict = " and ".join(
-        filter(None, [way.closes or "leaves the gap undecided", way.flattens or "no sharpness decided"])
+        filter(None, [way.closes or "leaves the gap undecided", way.flattens or "leaves the sharpness undecided"])
     )
     edge = " (its learning rate is at the edge of those tried)" if way.at_edge else ""
     lost = f" {counted(way.lost, 'seed')} left no minimum." if way.lost else ""
     return (
-        f"{way.label[:1].upper()}{way.label[1:]}: {between(way.gain, points)} points{closed}"
+        f"{opening(way.label)}: {between(way.gain, points)} points{closed}"
         f"{f'; {flat}' if flat else ''}: {verdict}{edge}.{lost}"
     )
+
+
+def opening(label: str) -> str:
+    """A name at the head of a sentence; a letter by itself, as in m-SAM, stays small.
+
+    Example:
+        >>> opening("growing batch"), opening("m-SAM")
+        ('Growing batch', 'm-SAM')
+    """
+    return f"{label[:1].upper()}{label[1:]}" if label[1:2].isalpha() else label
 
 
 def points(value: float) -> str:
@@ -107,8 +122,9 @@ def regime_adaptation(by: Mapping[Features, Way], found: Mapping[str, Way]) -> I
     )
     order = ", ".join(f"{name} {between(step, points)}" for name, step in zip(names, steps, strict=True))
     yield (
-        f"R3 {reached}: with all three remedies of Hoffer et al. (2017) test accuracy is {between(left, points)} "
-        f"points from the small batch's (within {MARGIN:g} counts as closed). Each adds to the one before it: {order}."
+        f"R3 {reached}: with all three remedies of Hoffer et al. (2017) test accuracy less the small batch's is "
+        f"{between(left, points)} points (the gap counts as closed down to -{MARGIN:g}). Each adds to the one before "
+        f"it: {order}."
     )
 
 

@@ -72,7 +72,7 @@ class Way:
     def flattens(self) -> str:
         """What it does to the sharpness: what all measures say, or that they do not agree."""
         said = {effect(each, 1.0, ("flattens", "sharpens")) for each in self.flatness.values()} - {""}
-        return said.pop() if len(said) == 1 else "measures disagree" if said else ""
+        return said.pop() if len(said) == 1 else "flattens by some measures, sharpens by others" if said else ""
 
 
 def effect(interval: Interval, boundary: float, words: tuple[str, str]) -> str:
@@ -149,7 +149,7 @@ def flatness(tables: Tables) -> Iterator[tuple[str, "dict[str, pd.Series[float]]
         elif measure.by_rule and measure.value:
             keys = [*measure.by, "batch_norm"]
             rows = rows[(rows[keys] == rows[keys].iloc[0]).all(axis=1)]
-            words, value = measure.words, measure.value
+            words, value = measure.words_within, measure.value
         else:
             continue
         rows = rows[rows["batch_norm"] == rows["batch_norm"].iloc[0]] if len(rows) else rows

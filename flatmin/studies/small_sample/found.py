@@ -79,7 +79,7 @@ def zigzag(rows: pd.DataFrame, epochs: int) -> Iterator[str]:
         ratio = of_ratio(small, large)
         yield (
             f"Fig. 3.8 {ratio.judged_above(1)} {where}: the way with batches of {size[0]} is {of_mean(small)} times as "
-            f"long as from its start to its end, that with {size[1]} {of_mean(large)} times; ratio {ratio} "
+            f"long as the line from its start to its end, that with {size[1]} {of_mean(large)} times; ratio {ratio} "
             f"(means of {counted(len(small), 'seed')}, 95 % t intervals)."
         )
     moved = rows.assign(rises=rows.groupby(["batch_size", "seed"])["loss"].diff() > 0)
@@ -103,5 +103,5 @@ def compared(rows: pd.DataFrame, epochs: int) -> Iterator[str]:
         yield (
             f"Loss above the least one {where}, median: {small.median():.3g} with batches of {size[0]}, "
             f"{large.median():.3g} with {size[1]}; ratio {ratio}, {words.get(ratio.judged_above(1), 'undecided')} "
-            f"(geometric mean of {counted(len(ratio.values), 'seed')}, less than {EXACT:g} counts as so much)."
+            f"(geometric mean of {counted(len(ratio.values), 'seed')}, what is below {EXACT:g} counts as {EXACT:g})."
         )

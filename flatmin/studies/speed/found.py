@@ -112,7 +112,9 @@ def growing(tables: Tables, rows: Rows) -> str:
         center, low, high = ratio(visits(tables, other), visits(tables, one))
         unsure += low < 1 <= high
         if high < 1:
-            falls.append(f"from B = {one:,} to {other:,} by {1 - center:.0%} ({interval(low, high)} times as long)")
+            falls.append(
+                f"from B = {one:,} to {other:,} by {100 * (1 - center):.0f} % ({interval(low, high)} times as long)"
+            )
     if falls:
         return f"L5 for the time of an update does not hold: it falls {', '.join(falls)}."
     open_ones = f"; {unsure} of {len(rows) - 1} steps cannot be told from none" if unsure else ""
@@ -149,7 +151,7 @@ def doubled(rows: Rows) -> str:
 def limits(rows: Rows) -> Iterator[str]:
     """What limits the update of each size."""
     for size, row in rows.iterrows():
-        shares = ", ".join(f"{words} {row[name] / row['update']:.0%}" for name, words in LIMITS.items())
+        shares = ", ".join(f"{words} {100 * row[name] / row['update']:.0f} %" for name, words in LIMITS.items())
         least = "; none of them explains half" if row["explained"] < 0.5 else ""
         yield (
             f"B = {size:,}: an update takes {seconds(row['update'])} (quartiles {seconds(row['low'])} and "
@@ -178,4 +180,4 @@ def seconds(value: float) -> str:
 
 def interval(low: float, high: float) -> str:
     """A 95 % interval."""
-    return f"95 % bootstrap interval {significant(low)} to {significant(high)}"
+    return f"95 % bootstrap interval [{significant(low)}, {significant(high)}]"

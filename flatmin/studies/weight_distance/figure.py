@@ -70,7 +70,8 @@ def weight_distance(tables: Tables) -> Figure:
             f"learning rate {asked['learning_rate']:g} for the smallest batch, never lowered",
             seeds_fact(rows),
             "Lines: one a seed; marker and end of the dotted line: all training examples are right (batch statistics). "
-            "Right: R² until there, mean over seeds, bars: 95 % t intervals; left of a batch size: one learning rate",
+            f"Right: R² until there, of points about evenly spaced in log t, mean over seeds, bars: 95 % t intervals, "
+            f"dashed: {GOOD:g}, which R4 asks for; left of a batch size: one learning rate",
             *(remark.text for remark in remarks(tables.provenance, "reduced")),
         ],
     )
