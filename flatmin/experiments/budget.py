@@ -14,11 +14,11 @@ def portion(share: float, count: int) -> int:
     return math.ceil(share * count)
 
 
-def examples_within(share: float, count: int, batch_sizes: Iterable[int | str] = ()) -> int:
+def examples_for(share: float, count: int, batch_sizes: Iterable[int | str] = ()) -> int:
     """A share of the training examples, and no fewer than the largest batch takes.
 
     Example:
-        >>> examples_within(0.1, 5000, [25, 125, "50%"]), examples_within(0.1, 5000, [25, 625])
+        >>> examples_for(0.1, 5000, [25, 125, "50%"]), examples_for(0.1, 5000, [25, 625])
         (500, 625)
     """
     largest = max((size for size in batch_sizes if isinstance(size, int)), default=1)

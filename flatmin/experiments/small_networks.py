@@ -14,7 +14,7 @@ from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset, load
 from flatmin.data.batches import Pair
 from flatmin.data.dataset import Split
-from flatmin.experiments.budget import examples_within
+from flatmin.experiments.budget import examples_for
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.setups import Data
@@ -109,7 +109,7 @@ def small_images(
     if sides and pool > min(sides):
         raise ConfigError(f"pool must be at most the {min(sides)} pixels of a side of {whole.name}, got {pool}.")
     available = len(whole.train)
-    count = examples_within(budget, wanted.examples or available, batch_sizes)
+    count = examples_for(budget, wanted.examples or available, batch_sizes)
     tests = test_examples or len(whole.test)
     if tests > len(whole.test):
         raise ConfigError(f"test_examples must be at most the {len(whole.test):,} of {whole.name}, got {tests:,}.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flatmin.experiments import Study, load_experiment
-from flatmin.experiments.budget import examples_within
+from flatmin.experiments.budget import examples_for
 from flatmin.experiments.shipped import experiment_file
 
 LARGEST = {
@@ -29,4 +29,4 @@ def test_a_budget_leaves_the_largest_batch_its_examples_and_says_what_is_cut(nam
 
 @pytest.mark.parametrize(("sizes", "left"), [((), 10), ((25, "50%"), 25), ((200,), 100)])
 def test_a_share_of_the_examples_is_never_less_than_a_batch_nor_more_than_all(sizes, left):
-    assert examples_within(0.1, 100, sizes) == left
+    assert examples_for(0.1, 100, sizes) == left

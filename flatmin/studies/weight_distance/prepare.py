@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from flatmin.core.errors import ConfigError
 from flatmin.data import load
 from flatmin.data.batches import resolved_size
-from flatmin.experiments.budget import examples_within, portion
+from flatmin.experiments.budget import examples_for, portion
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.registry import builder
@@ -38,7 +38,7 @@ def study_of(experiment: WeightDistance, *, folder: Path, data_root: Path | None
     """
     wanted = experiment.data
     whole = load(wanted.name, root=data_root, split=wanted.split, verify=wanted.verify, download=download)
-    left = examples_within(experiment.budget, wanted.examples or len(whole.train), experiment.batch_sizes)
+    left = examples_for(experiment.budget, wanted.examples or len(whole.train), experiment.batch_sizes)
     dataset = shortened(whole, left)
     count, store = len(dataset.train), Store(folder)
     sizes = sizes_of(experiment, count)
