@@ -1,6 +1,7 @@
 """Cutting a section of settings to a share of its work, by what the types of the settings say."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,17 @@ from flatmin.core.fields import Section, infos, marked
 def portion(share: float, count: int) -> int:
     """A share of a count, rounded up."""
     return math.ceil(share * count)
+
+
+def examples_for(share: float, count: int, batch_sizes: Iterable[int | str] = ()) -> int:
+    """A share of the training examples, and no fewer than the largest batch takes.
+
+    Example:
+        >>> examples_for(0.1, 5000, [25, 125, "50%"]), examples_for(0.1, 5000, [25, 625])
+        (500, 625)
+    """
+    largest = max((size for size in batch_sizes if isinstance(size, int)), default=1)
+    return max(portion(share, count), min(largest, count))
 
 
 def cut(section: Any, share: float, examples: int | None = None) -> Any:

@@ -1,6 +1,6 @@
 """Small ReLU networks on averaged images: what studies train by the hundred, to the same loss or for the same time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset, load
 from flatmin.data.batches import Pair
 from flatmin.data.dataset import Split
-from flatmin.experiments.budget import portion
+from flatmin.experiments.budget import examples_for
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.setups import Data
@@ -78,7 +78,14 @@ class SmallImages:
 
 
 def small_images(
-    wanted: Data, *, pool: int, test_examples: int | None, budget: float, root: Path | None, download: bool
+    wanted: Data,
+    *,
+    pool: int,
+    test_examples: int | None,
+    budget: float,
+    batch_sizes: Iterable[int | str] = (),
+    root: Path | None,
+    download: bool,
 ) -> SmallImages:
     """Load a data set and make small vectors of its first examples.
 
@@ -87,6 +94,7 @@ def small_images(
         pool: Images are averaged over squares of so many pixels a side.
         test_examples: The first so many test examples; ``None`` takes all.
         budget: The share.
+        batch_sizes: Sizes for which it leaves examples enough.
         root: Folder searched first for the data.
         download: Fetch data that are nowhere.
 
@@ -101,7 +109,8 @@ def small_images(
     if sides and pool > min(sides):
         raise ConfigError(f"pool must be at most the {min(sides)} pixels of a side of {whole.name}, got {pool}.")
     available = len(whole.train)
-    count, tests = portion(budget, wanted.examples or available), test_examples or len(whole.test)
+    count = examples_for(budget, wanted.examples or available, batch_sizes)
+    tests = test_examples or len(whole.test)
     if tests > len(whole.test):
         raise ConfigError(f"test_examples must be at most the {len(whole.test):,} of {whole.name}, got {tests:,}.")
     if count > available:

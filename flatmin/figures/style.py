@@ -245,13 +245,17 @@ def blank(width: float, height: float, *, right: float = 1.0, compress: bool = F
 def few_log_ticks(axis: Axis, *, crowded: float) -> None:
     """Label a logarithmic axis at 1, 2, 5, 10, ... with numbers in full, at 1, 3, 10, ..., or at powers of ten.
 
-    Where that leaves fewer than two labels, they lie in equal steps.
+    Where that leaves fewer than two labels, they lie in equal steps. An axis on which nothing is drawn has none.
 
     Args:
         axis: The axis, with what is drawn in it and its limits.
         crowded: The ratio of its ends from which labels get fewer; from ten times that, fewer still.
     """
     low, high = sorted(axis.get_view_interval())
+    if not 0 < low <= high < np.inf:
+        axis.set_major_locator(NullLocator())
+        axis.set_minor_locator(NullLocator())
+        return
     steps = (1, 2, 5) if high < crowded * low else (1, 3) if high < 10 * crowded * low else (1,)
     axis.set_major_locator(LogLocator(10, subs=steps, numticks=4))
     axis.set_minor_locator(NullLocator())

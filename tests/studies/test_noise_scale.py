@@ -172,6 +172,18 @@ def test_what_departs_from_its_ratio_at_large_rates_is_seen_from_there_on(tables
     assert breaking(found, math.log(1.1)) == 0.4 and breaking({0.1: found[0.1]}, math.log(1.1)) == math.inf
 
 
+def test_where_no_network_came_to_the_target_that_is_said_and_the_figure_is_drawn(study, tables, tmp_path):
+    """A warning is an error here, so the empty panel must not ask for an axis that cannot be."""
+    rows = tables.frames["noise_scale_networks"]
+    target = rows["reading"] == "equal_loss"
+    late = rows.assign(status=rows["status"].mask(target, "no_time"))
+    none = tables.having(noise_scale_networks=late)
+    found = [*study.kind.printed(none)]
+    assert any(text.startswith("No network came to the target (12 trainings)") for text in found)
+    assert not any("nan" in text for text in found)
+    assert study.kind.draw(none, tmp_path)
+
+
 def test_the_best_batch_is_in_proportion_to_the_rate_and_at_an_end_of_the_grid_it_is_censored(tables):
     peaked = invented(
         tables,

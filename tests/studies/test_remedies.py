@@ -13,6 +13,7 @@ from scipy.stats import ttest_1samp
 from flatmin.core.errors import ConfigError
 from flatmin.experiments import Reporter, Study, load_experiment, run
 from flatmin.results.intervals import Interval, of_ratio_of_means
+from flatmin.studies.remedies.found import sentences
 from flatmin.studies.remedies.judged import effect, ways
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
 
@@ -44,6 +45,15 @@ def study(tmp_path):
 
 def of(study, name, seed=0):
     return next(s for s in study.steps if isinstance(s, TunedTraining) and (s.regime, s.seed) == (name, seed))
+
+
+def test_a_remedy_that_left_no_minimum_at_all_is_named(tmp_path):
+    (tmp_path / "remedies.yaml").write_text(FILE)
+    thrown = "variations={lars: {batch_size: 50%, training: {optimizer: lars, learning_rate: 1.0e+30}}}"
+    cheap = ["tuning=null", "training.epochs=1", "resources={device: cpu, wandb: {mode: disabled}}"]
+    tables = run(Study.of(load_experiment(tmp_path / "remedies.yaml", [thrown, *cheap]), results=tmp_path))
+    said = next(text for text in sentences(tables) if text.startswith("LARS"))
+    assert said == "LARS left no minimum for any seed: 2 trainings diverged."
 
 
 def test_rules_and_the_plain_large_batch_have_the_small_batchs_learning_rate_and_the_others_their_own(study):

@@ -115,6 +115,31 @@ def test_a_training_that_diverges_ends_and_is_drawn(file, tmp_path):
     assert KIND.draw(tables, tmp_path / "figures") and all("nan" not in text for text in sentences(tables))
 
 
+def test_trainings_that_diverge_or_stay_are_named_and_decide_nothing(tables, tmp_path):
+    """One seed of each batch size is thrown out half-way; the others answer as if it had not been asked for."""
+    rows = trainings(lambda t: 1 + 2 * np.log(t), noise=1e-3)
+    late = (rows["seed"] == 2) & (rows["update"] > 30)
+    thrown = rows.assign(
+        distance=rows["distance"].mask(late, 1e30), loss=rows["loss"].mask(late & (rows["update"] > 900), np.nan)
+    )
+    resting = rows[rows["seed"] == 0].assign(seed=3, distance=0.0)
+    broken = tables.having(weight_distance=pd.concat([thrown, resting]).reset_index(drop=True))
+    first, second, *found = sentences(broken)
+    named = "1 with one learning rate, B = 10, 1 with one learning rate, B = 100."
+    assert first == f"2 of 8 trainings diverged and are left out: {named}"
+    assert second == f"2 of 8 trainings never left the start and are left out: {named}"
+    assert found == [*sentences(tables.having(weight_distance=rows[rows["seed"] < 2]))]
+    assert KIND.draw(broken, tmp_path / "figures")
+
+
+@pytest.mark.parametrize("rate", ["1e30", "1e-50"], ids=["diverged", "at rest"])
+def test_where_all_trainings_are_left_out_nothing_is_judged(file, tmp_path, rate):
+    tables = run(Study.of(load_experiment(file, [f"learning_rate={rate}", "momentum=0"]), results=tmp_path))
+    found = [*sentences(tables)]
+    assert "6 of 6 trainings" in found[0] and not any(text.startswith("R4") or "nan" in text for text in found)
+    assert KIND.draw(tables, tmp_path / "figures")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -134,6 +159,11 @@ def test_a_budget_cuts_updates_and_examples_and_says_so(file, tmp_path):
     study = Study.of(load_experiment(file, ["budget=0.5"]), results=tmp_path)
     assert {step.updates for step in study.steps} == {6} and study.steps[0].data["examples"] == 20
     assert any("6 of 12 updates" in remark.text for remark in study.reduced)
+
+
+def test_a_rule_without_a_larger_batch_size_is_refused(file, tmp_path):
+    with pytest.raises(ConfigError, match=r"rules must have same where there is one batch size.*got sqrt"):
+        Study.of(load_experiment(file, ["rules=[sqrt]", "batch_sizes=[10]"]), results=tmp_path)
 
 
 def test_a_small_last_batch_is_said(file, tmp_path):

@@ -36,6 +36,7 @@ def study_of(experiment: Correlation, *, folder: Path, data_root: Path | None, d
         pool=experiment.pool,
         test_examples=experiment.test_examples,
         budget=experiment.budget,
+        batch_sizes=experiment.batch_sizes,
         root=data_root,
         download=download,
     )

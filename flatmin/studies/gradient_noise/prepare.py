@@ -29,11 +29,15 @@ def study_of(experiment: GradientNoise, *, folder: Path, data_root: Path | None,
         ConfigError: If there are fewer examples than asked for, or too few for a batch.
     """
     asked = max(experiment.epochs)
+    least = [max(experiment.batch_sizes) + 1]
+    if experiment.stuck:
+        least.append(2 * max(experiment.stuck.batch_sizes))
     images = small_images(
         experiment.data,
         pool=experiment.pool,
         test_examples=None,
         budget=experiment.budget,
+        batch_sizes=least,
         root=data_root,
         download=download,
     )

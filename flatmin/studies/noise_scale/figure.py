@@ -252,8 +252,9 @@ def what_it_costs(axes: Axes, tables: Tables) -> None:
     few_log_ticks(axes.xaxis, crowded=10)
     axes.set_title("What a batch costs")
     axes.legend(loc="upper left", borderaxespad=0.1, **COVERING)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * 6)
+    if len(best):
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high * 6)
     few_log_ticks(axes.yaxis, crowded=10)
 
 

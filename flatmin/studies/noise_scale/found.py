@@ -124,6 +124,9 @@ def breaks(tables: Tables) -> Iterator[str]:
     for name in ("epochs", "top_eigenvalue"):
         found = departures(rows, f"y_{name}")
         edges.append(breaking(found, DEPARTED))
+        if not found:
+            yield f"Along equal lr/B nothing is told of the {QUANTITIES[name]}: no ratio has two rates at one loss."
+            continue
         each = ", ".join(f"{math.exp(one.center):.2f} at {rate:g}" for rate, one in found.items())
         where = (
             f"a departure of more than 10 % begins at lr = {edges[-1]:g}"
@@ -132,7 +135,7 @@ def breaks(tables: Tables) -> Iterator[str]:
         )
         yield (
             f"Along equal lr/B, of the {QUANTITIES[name]}: {where}; as a multiple of that at smaller rates of the same "
-            f"ratio: {each or 'no ratio has two rates'}."
+            f"ratio: {each}."
         )
     edge = min(edges)
     smaller = rows.loc[rows["learning_rate"] < edge, "learning_rate"]
@@ -145,7 +148,9 @@ def breaks(tables: Tables) -> Iterator[str]:
     lost = lost[lost["reading"] == "equal_loss"]
     lost = lost.assign(ratio=lost["learning_rate"] / lost["batch_size"])
     good = lost[lost["status"] == REACHED]
-    bad = lost[(lost["status"] != REACHED) & (lost["ratio"] > good["ratio"].max())] if len(good) else lost
+    bad = lost[(lost["status"] != REACHED) & (lost["ratio"] > good["ratio"].max())]
+    if len(lost) and good.empty:
+        yield f"No network came to the target ({counted(len(lost), 'training')}): nothing is compared at the same loss."
     if len(bad):
         yield (
             f"No network came to the target with lr/B above {good['ratio'].max():.3g}, whatever its learning rate "
@@ -164,12 +169,12 @@ def best(tables: Tables, reading: str) -> str:
     seen = sizes[~sizes["censored"].astype(bool)]
     middles = seen.groupby("learning_rate")["batch_size"].median()
     each = ", ".join(f"{size:g} at {rate:g}" for rate, size in middles.items())
-    spread = np.ptp(heights(tables, reading)) if len(sizes) else math.nan
+    spread = f"{100 * np.ptp(heights(tables, reading)):.1f} points" if len(sizes) else "no known amount"
     return (
         f"R6 ({READING_NAMES[reading]}), the best batch size is in proportion to the learning rate: {verdict}; slope "
         f"of log B_opt against log lr {slope:.2f} over {counted(len(slope.values), 'seed')}; median B_opt "
         f"{each or 'nowhere within the grid'}; {censored} of {len(sizes)} are left out: a better one may lie beyond "
-        f"the grid, or had no time. The best accuracies themselves differ by {100 * spread:.1f} points between "
+        f"the grid, or had no time. The best accuracies themselves differ by {spread} between "
         f"learning rates."
     )
 

@@ -29,19 +29,20 @@ def study_of(experiment: NoiseScale, *, folder: Path, data_root: Path | None, do
         DataError: If the data are absent or damaged.
         ConfigError: If they have no classes or too few examples.
     """
+    sizes = {"batch_sizes": max(experiment.batch_sizes)}
+    if experiment.swap:
+        sizes["swap.batch_size"] = experiment.swap.batch_size
     images = small_images(
         experiment.data,
         pool=experiment.pool,
         test_examples=experiment.test_examples,
         budget=experiment.budget,
+        batch_sizes=sizes.values(),
         root=data_root,
         download=download,
     )
     asked, data, count = experiment, images.setup, images.setup["examples"]
     experiment = cut(experiment, experiment.budget)
-    sizes = {"batch_sizes": max(experiment.batch_sizes)}
-    if experiment.swap:
-        sizes["swap.batch_size"] = experiment.swap.batch_size
     for name, size in sizes.items():
         if size > count:
             raise ConfigError(f"{name} must be at most the {count:,} examples, got {size:,}.")

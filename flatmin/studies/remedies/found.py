@@ -7,17 +7,20 @@ import pandas as pd
 
 from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
+from flatmin.results.statistics import CHANCE, DIVERGED, lost
 from flatmin.results.words import counted, label_of, significant
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, share, ways
 
 MARGIN = 0.5
 """Points below the small batch that still count as its accuracy (R3)."""
 FLATTENS = "A way flattens (sharpens) if every measure does whose interval leaves out 1, and one at least."
+ENDS = {DIVERGED: "diverged", CHANCE: "no better than a guess"}
 Features = frozenset[str]
 
 
 def sentences(tables: Tables) -> Iterator[str]:
     """Yield the gap, what each remedy does, and the claims."""
+    yield from without_minimum(tables)
     found = {way.name: way for way in ways(tables)}
     if LARGE not in found:
         yield "No large batch left a minimum, so there is nothing to compare remedies with."
@@ -37,6 +40,18 @@ def sentences(tables: Tables) -> Iterator[str]:
         if name not in (SMALL, LARGE):
             yield told(way)
     yield from claims(tables, found)
+
+
+def without_minimum(tables: Tables) -> Iterator[str]:
+    """Name the ways of training that left no minimum for any seed, which have no row to say so."""
+    for name, trained in tables.minima.groupby("regime", sort=False):
+        if lost(trained).shape == trained.shape:
+            ends = trained["status"].value_counts()
+            each = ", ".join(
+                f"{counted(int(ends[status]), 'training')} {words}" for status, words in ENDS.items() if status in ends
+            )
+            label = label_of(str(name))
+            yield f"{label[:1].upper()}{label[1:]} left no minimum for any seed: {each}."
 
 
 def told(way: Way) -> str:

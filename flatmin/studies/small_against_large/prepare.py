@@ -35,6 +35,7 @@ def study_of(experiment: SmallAgainstLarge, *, folder: Path, data_root: Path | N
         pool=experiment.pool,
         test_examples=experiment.test_examples,
         budget=experiment.budget,
+        batch_sizes=(experiment.small_batch, experiment.large_batch),
         root=data_root,
         download=download,
     )

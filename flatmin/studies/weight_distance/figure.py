@@ -16,7 +16,7 @@ from flatmin.figures.style import PAGE_WIDTH, SERIES_MARKERS, blank, few_log_tic
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
 from flatmin.results.words import DATA_NAMES
-from flatmin.studies.weight_distance.found import GOOD, RULES, before, fits, line, square
+from flatmin.studies.weight_distance.found import GOOD, RULES, before, fits, lasting, left_out, line, square
 from flatmin.studies.weight_distance.steps import TABLE
 
 LAW_LOOKS: dict[str, tuple[str, Any]] = {"log": ("R², log t", "full"), "sqrt": ("R², √t", "none")}
@@ -46,9 +46,9 @@ def weight_distance(tables: Tables) -> Figure:
             trained(axes, mine[mine["batch_size"] == size], color, marker)
         axes.set(xscale="log", xlabel="update t, log axis", title=TITLES[rule])
         few_log_ticks(axes.xaxis, crowded=10)
-    top = max(axes.get_ylim()[1] for axes in panels[:-1])
+    top = lasting(rows)["distance"].max()
     for axes in panels[:-1]:
-        axes.set_ylim(0, top)
+        axes.set_ylim(0, 1.05 * top if top > 0 else None)
     panels[0].set_ylabel("distance from the start")
     squares(panels[-1], rows, looks)
     handles: list[Any] = [
@@ -72,6 +72,7 @@ def weight_distance(tables: Tables) -> Figure:
             "Lines: one a seed; marker and end of the dotted line: all training examples are right (batch statistics). "
             f"Right: R² until there, of points about evenly spaced in log t, mean over seeds, bars: 95 % t intervals, "
             f"dashed: {GOOD:g}, which R4 asks for; left of a batch size: one learning rate",
+            *(sentence.removesuffix(".") for sentence in left_out(rows)),
             *(remark.text for remark in remarks(tables.provenance, "reduced")),
         ],
     )
@@ -98,7 +99,7 @@ def trained(axes: Axes, rows: pd.DataFrame, color: str, marker: str) -> None:
         axes.plot(training["update"], training["distance"], color=color, linewidth=0.9)
         if seen["accuracy"].iloc[-1] >= 1:
             axes.plot(seen["update"].iloc[-1], seen["distance"].iloc[-1], marker, color=color, markersize=4.5)
-        if place == 0 and len(seen) > 2:
+        if place == 0 and len(seen) > 2 and seen["distance"].nunique() > 1 and len(lasting(training)):
             offset, slope, _ = line(seen["update"], seen["distance"], "log")
             ends = seen["update"].to_numpy()[[0, -1]]
             axes.plot(ends, offset + slope * np.log(ends), color="0.2", linestyle=":", linewidth=1.1, zorder=3)

@@ -34,13 +34,38 @@ def sentences(tables: Tables) -> Iterator[str]:
     rows = tables.frames[TABLE]
     if rows.empty:
         return
+    yield from left_out(rows)
     found = fits(rows)
     for part in PARTS:
         for rule in RULES:
             mine = found[(found["part"] == part) & (found["rule"] == rule)]
             if len(mine):
                 yield judged(mine, part, rule)
-    yield from apart(rows)
+    if len(kept := lasting(rows)):
+        yield from apart(kept)
+
+
+def fates(rows: pd.DataFrame) -> "pd.Series[str]":
+    """For each row why its training answers nothing: it diverged, or no weight ever moved; empty where it does."""
+    finite = np.isfinite(rows["distance"]) & np.isfinite(rows["loss"])
+    trainings = [rows[key] for key in KEYS]
+    diverged = ~finite.groupby(trainings).transform("all")
+    still = rows["distance"].groupby(trainings).transform("max") == 0
+    return pd.Series(np.select([diverged, still], ["diverged", "never left the start"], ""), rows.index)
+
+
+def lasting(rows: pd.DataFrame) -> pd.DataFrame:
+    """The trainings that move and whose loss stays finite."""
+    return rows[fates(rows) == ""]
+
+
+def left_out(rows: pd.DataFrame) -> Iterator[str]:
+    """Name the trainings that answer nothing, and why."""
+    fate, trainings = fates(rows), rows.groupby(KEYS).ngroups
+    for words, part in rows[fate != ""].groupby(fate):
+        each: Any = part.groupby(["rule", "batch_size"])["seed"].nunique()
+        said = ", ".join(f"{count} with {RULES[rule]}, B = {size:,.0f}" for (rule, size), count in each.items())
+        yield f"{each.sum()} of {counted(trainings, 'training')} {words} and are left out: {said}."
 
 
 def before(training: pd.DataFrame) -> pd.DataFrame:
@@ -59,11 +84,11 @@ def line(updates: Any, distances: Any, law: str) -> tuple[float, float, float]:
 
 
 def fits(rows: pd.DataFrame) -> pd.DataFrame:
-    """R² of both laws for each training that has enough looks, its slope in the log, and where all were right."""
+    """R² of both laws for each training that lasts and has enough looks, and where all examples were right."""
     found = list[dict[str, Any]]()
-    for keys, training in rows[np.isfinite(rows["distance"])].groupby(KEYS, sort=False):
+    for keys, training in lasting(rows).groupby(KEYS, sort=False):
         for part, seen in (("before", before(training)), ("whole", training)):
-            if len(seen) < FEWEST:
+            if len(seen) < FEWEST or seen["distance"].nunique() == 1:
                 continue
             squares = {law: line(seen["update"], seen["distance"], law)[2] for law in LAWS}
             found.append({**dict(zip(KEYS, keys, strict=True)), "part": part, **squares, "last": seen["update"].max()})

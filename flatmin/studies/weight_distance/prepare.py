@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from flatmin.core.errors import ConfigError
 from flatmin.data import load
 from flatmin.data.batches import resolved_size
-from flatmin.experiments.budget import portion
+from flatmin.experiments.budget import examples_for, portion
 from flatmin.experiments.devices import resolved_device
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.registry import builder
@@ -33,11 +33,13 @@ def study_of(experiment: WeightDistance, *, folder: Path, data_root: Path | None
 
     Raises:
         DataError: If the data are absent or damaged.
-        ConfigError: If there are fewer examples than asked for, or they do not fit the network or a batch size.
+        ConfigError: If there are fewer examples than asked for, or they do not fit the network or a batch size, or
+            there is nothing to train.
     """
     wanted = experiment.data
     whole = load(wanted.name, root=data_root, split=wanted.split, verify=wanted.verify, download=download)
-    dataset = shortened(whole, portion(experiment.budget, wanted.examples or len(whole.train)))
+    left = examples_for(experiment.budget, wanted.examples or len(whole.train), experiment.batch_sizes)
+    dataset = shortened(whole, left)
     count, store = len(dataset.train), Store(folder)
     sizes = sizes_of(experiment, count)
     data = {"name": dataset.name, "examples": count, "files": dict(dataset.provenance["files"])}
@@ -51,6 +53,11 @@ def study_of(experiment: WeightDistance, *, folder: Path, data_root: Path | None
         if rule == "same" or size > min(sizes)
         for rate in [rate_of(experiment, rule, size, min(sizes))]
     ]
+    if not steps:
+        raise ConfigError(
+            f"rules must have same where there is one batch size, as the others change the rates of larger ones, got "
+            f"{', '.join(experiment.rules)}."
+        )
     reduced = []
     if count < len(whole.train):
         reduced.append(Remark(f"The first {count:,} of {len(whole.train):,} training examples"))

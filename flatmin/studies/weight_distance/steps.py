@@ -16,6 +16,7 @@ from flatmin.data.batches import Pair, ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.step import Outcome
 from flatmin.results import Record
+from flatmin.results.words import counted
 
 TABLE = "weight_distance"
 AT_ONCE = 5000
@@ -128,7 +129,8 @@ class DistanceTraining:
     def found(self, record: Record) -> str:
         """How far it went."""
         of = record.result
-        return f"{of['distance']:.4g} from the start after {of['update']:,.0f} updates, {of['accuracy']:.2%} right"
+        after = counted(round(of["update"]), "update")
+        return f"{of['distance']:.4g} from the start after {after}, {of['accuracy']:.2%} right"
 
 
 def endless(batches: ShuffledBatches) -> Iterator[Pair]:
