@@ -98,10 +98,23 @@ def test_the_verdict_before_all_is_right_does_not_see_what_comes_after(tables):
 def test_squares_are_those_of_a_correlation():
     rows = trainings(lambda t: np.log(t) ** 2)
     one = rows.query("batch_size == 10 and seed == 0")
-    found = fits(rows).iloc[0]
+    looks, updates = fits(rows).iloc[0], fits(rows).iloc[1]
+    every = np.arange(1, 1001)
+    distances = np.interp(every, one["update"], one["distance"])
     for law in (np.log, np.sqrt):
         squared = np.corrcoef(law(one["update"]), one["distance"])[0, 1] ** 2
-        assert found[law.__name__] == pytest.approx(squared, rel=1e-9)
+        assert looks[law.__name__] == pytest.approx(squared, rel=1e-9)
+        assert updates[law.__name__] == pytest.approx(np.corrcoef(law(every), distances)[0, 1] ** 2, rel=1e-9)
+
+
+def test_a_law_of_the_first_updates_alone_is_not_taken_for_one_of_all(tables):
+    def bent(updates):
+        return np.log(np.minimum(updates, 100)) + 0.3 * np.maximum(updates - 100, 0) / 100
+
+    found = fits(trainings(bent)).groupby("counting")["log"].mean()
+    assert found["looks"] > 0.95 > found["updates"]
+    said = [*sentences(tables.having(weight_distance=trainings(bent, noise=1e-3)))]
+    assert ", does not hold:" in said[0]
 
 
 def test_one_seed_is_undecided_and_its_ratio_has_no_interval(tables):

@@ -108,7 +108,7 @@ def trained(axes: Axes, rows: pd.DataFrame, color: str, marker: str) -> None:
 def squares(axes: Axes, rows: pd.DataFrame, looks: dict[float, tuple[str, str]]) -> None:
     """Draw R² of both laws against the batch size, for the part until all examples are right."""
     found = fits(rows)
-    found = found[found["part"] == "before"]
+    found = found[(found["part"] == "before") & (found["counting"] == "looks")]
     sizes: Any = found.groupby(["rule", "batch_size"])
     for (rule, size), mine in sizes:
         color, marker = looks[size]
