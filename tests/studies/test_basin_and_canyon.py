@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from flatmin.core.errors import ConfigError
 from flatmin.core.functions import FunctionObjective
+from flatmin.data.batches import ShuffledBatches
 from flatmin.experiments import Study, load_experiment, run
 from flatmin.results import Tables
 from flatmin.studies.basin_and_canyon.found import DIRECTIONS, sentences, table
 from flatmin.studies.basin_and_canyon.shifts import lowest, reach_of
-from flatmin.studies.basin_and_canyon.steps import shifted
+from flatmin.studies.basin_and_canyon.steps import MINIMA, shifted
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "book_fig_3_13.yaml"
 SMALL = [
@@ -132,3 +134,26 @@ def test_the_table_has_a_row_for_each_kind_of_line_and_minimum():
 def test_what_does_not_fit_is_refused(override, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         Study.of(load_experiment(SHIPPED, [*SMALL, override]), results=tmp_path)
+
+
+def test_a_training_ends_at_the_first_update_that_reaches_the_target(tmp_path):
+    study = Study.of(load_experiment(SHIPPED, SMALL), results=tmp_path)
+    trainings = [step for step in study.steps if step.kind == MINIMA]
+    for step in trainings:
+        room, row = study.workplace, step.run(study.workplace, tmp_path, lambda share: None).result
+        network = room.start(step.seed)
+        sgd = torch.optim.SGD(network.parameters(), lr=step.learning_rate)
+        batches = ShuffledBatches(*room.train, step.batch_size, seed=step.seed)
+        losses = []
+        while len(losses) < row["updates"]:
+            for inputs, targets in batches:
+                sgd.zero_grad()
+                cross_entropy(network(inputs), targets).backward()
+                sgd.step()
+                with torch.no_grad():
+                    losses.append(float(cross_entropy(network(room.train.inputs), room.train.targets)))
+        last = row["updates"] - 1
+        assert losses[last] == pytest.approx(row["train_loss"], rel=1e-5) and losses[last] <= step.target
+        assert min(losses[(row["epochs"] - 1) * len(batches) : last], default=1.0) > step.target
+        assert -(-row["updates"] // len(batches)) == row["epochs"]
+    assert len(trainings) == 2

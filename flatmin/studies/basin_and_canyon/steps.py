@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flatmin.core.vectors import norm
 from flatmin.curvature import top_eigenvalues
-from flatmin.data.batches import ShuffledBatches
+from flatmin.data.batches import Pair, ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.small_networks import scores
 from flatmin.experiments.step import Outcome
@@ -69,10 +69,8 @@ class MinimumStep:
     @property
     def setup(self) -> dict[str, Any]:
         """All that fixes the weights."""
-        return {
-            name: getattr(self, name)
-            for name in ("data", "width", "batch_size", "learning_rate", "seed", "target", "epochs")
-        }
+        named = ("data", "width", "batch_size", "learning_rate", "seed", "target", "epochs")
+        return {name: getattr(self, name) for name in named} | {"ends": "at the update that reaches the target"}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -85,14 +83,20 @@ class MinimumStep:
         return float(self.epochs * self.data["examples"])
 
     def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
-        """Train; the loss is looked at after each epoch."""
+        """Train; the loss is looked at after each epoch, and in the one that reaches the target after each update."""
         network, train = workplace.start(self.seed), workplace.train
         sgd = torch.optim.SGD(network.parameters(), lr=self.learning_rate)
         batches = ShuffledBatches(*train, self.batch_size, seed=self.seed)
-        loss, epoch = scores(network, train)[0], 0
+        loss, epoch, updates = scores(network, train)[0], 0, 0
         while self.target < loss < math.inf and epoch < self.epochs:
+            before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
             epoch_of_descent(network, sgd, batches)
-            epoch, loss = epoch + 1, scores(network, train)[0]
+            epoch, loss, done = epoch + 1, scores(network, train)[0], len(batches)
+            if loss <= self.target:
+                network.load_state_dict(before)
+                batches.set_epoch(epoch - 1)
+                done = self._reached(network, sgd, batches, train)
+            updates += done
             advance(1 / self.epochs)
         advance(1 - epoch / self.epochs)
         (train_loss, train_accuracy), (test_loss, test_accuracy) = (
@@ -103,7 +107,7 @@ class MinimumStep:
         row = {
             "status": ending(train_loss, self.target),
             "epochs": epoch,
-            "updates": epoch * len(batches),
+            "updates": updates,
             "train_loss": train_loss,
             "train_accuracy": train_accuracy,
             "test_loss": test_loss,
@@ -113,6 +117,16 @@ class MinimumStep:
         arrays = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
         status = "finished" if finite else "diverged"
         return Outcome(result=row, arrays=arrays, tables={MINIMA: pd.DataFrame([row])}, status=status)
+
+    def _reached(self, network: nn.Module, sgd: torch.optim.Optimizer, batches: ShuffledBatches, train: Pair) -> int:
+        """Train to the first update of an epoch that is at the target, and count them."""
+        done = 0
+        for batch in batches:
+            epoch_of_descent(network, sgd, [batch])
+            done += 1
+            if scores(network, train)[0] <= self.target:
+                break
+        return done
 
     def found(self, record: Record) -> str:
         """How it ended."""

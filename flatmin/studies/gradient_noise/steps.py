@@ -1,7 +1,7 @@
 """One training, along which the gradients of batches are drawn."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from flatmin.core.vectors import norm
-from flatmin.data.batches import ShuffledBatches
+from flatmin.data.batches import Pair, ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.small_networks import scores
 from flatmin.experiments.step import Outcome
@@ -140,7 +140,7 @@ class NoiseStep:
         return f"loss {of['loss']:.3g}, tr(Sigma) {of['spread']:.3g}, noise scale {of['noise_scale']:.3g} examples"
 
 
-def epoch_of_descent(network: nn.Module, optimizer: torch.optim.Optimizer, batches: ShuffledBatches) -> None:
+def epoch_of_descent(network: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[Pair]) -> None:
     """Train for one epoch on the cross-entropy."""
     for inputs, targets in batches:
         optimizer.zero_grad()
