@@ -2,6 +2,7 @@
 
 import io
 import logging
+import signal
 import sys
 import warnings
 
@@ -52,6 +53,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # what a terminal cannot show must not end the work
     try:
         app()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except FlatminError as error:
         sys.exit(_said(str(error)))
     except OSError as error:

@@ -22,6 +22,7 @@ from flatmin.connectivity.activations import correlations
 from flatmin.core.checks import one_of, reiterable, seed_of, whole
 from flatmin.core.vectors import norm
 from flatmin.objective.copying import copied, uncompiled, unwrapped
+from flatmin.objective.refusing import refuse
 from flatmin.symmetries.places import Place, exchangeable_places
 from flatmin.symmetries.symmetry import Acted, Symmetry
 from flatmin.symmetries.transform import transformed
@@ -246,14 +247,20 @@ def distance(first: nn.Module, second: nn.Module) -> float:
 
 
 def check_alike(first: nn.Module, second: nn.Module) -> None:
-    """Refuse two different networks.
+    """Refuse two different networks, and those that no order can be found for.
 
     Raises:
-        ValueError: If their parameters differ in name or shape.
+        ValueError: If their parameters differ in name or shape, are not finite, have no shape yet, or there are none.
     """
+    refuse(first)
+    refuse(second)
     shapes = [{name: p.shape for name, p in unwrapped(model).named_parameters()} for model in (first, second)]
     if shapes[0] != shapes[1]:
         raise ValueError("`first` and `second` must have the same parameters, got two different networks.")
+    if not shapes[0]:
+        raise ValueError("`first` and `second` must have parameters, got networks without any.")
+    if not all(bool(p.isfinite().all()) for model in (first, second) for p in unwrapped(model).parameters()):
+        raise ValueError("networks must have finite weights and activations to be matched.")
 
 
 def _double(model: nn.Module, device: torch.device) -> nn.Module:

@@ -16,6 +16,7 @@ weights, not to their mean, without a word.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -114,8 +115,9 @@ def _wide(tensor: "Tensor") -> Any:
 def averaged(states: "Iterable[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
     """The mean of states of one network, as ``state_dict()`` gives them.
 
-    Whole numbers and truth values are no weights: they are those of the first state. BatchNorm's averages are averaged
-    too, but belong to no network then: call :func:`flatmin.training.reestimate_batch_norm` once it is loaded.
+    Whole numbers, truth values and what is no tensor are no weights: they are those of the first state. BatchNorm's
+    averages are averaged too, but belong to no network then: call :func:`flatmin.training.reestimate_batch_norm` once
+    it is loaded.
 
     Args:
         states: Any number of them; each is looked at once.
@@ -124,7 +126,8 @@ def averaged(states: "Iterable[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
         New tensors of the kinds of the first state; the mean is taken in float64.
 
     Raises:
-        ValueError: If there is none, or they are not of one network.
+        TypeError: If one is no state.
+        ValueError: If there is none, they are not of one network, or one has weights without a shape yet.
 
     Example:
         >>> import torch
@@ -133,14 +136,32 @@ def averaged(states: "Iterable[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
     """
     mean, first, shapes = Mean(), dict[str, Any](), None
     for place, state in enumerate(states):
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        if not isinstance(state, Mapping):
+            raise TypeError(f"`states` must hold what state_dict() gives, got {type(state).__name__}.")
+        found = {name: _form(name, value) for name, value in state.items()}
         if shapes is None:
             first, shapes = dict(state), found
         elif found != shapes:
             raise ValueError(
-                f"`states` must be of one network: state {place} has other names or shapes than the first."
+                f"`states` must be of one network: state {place} has other names, shapes or kinds than the first."
             )
-        mean.add({name: t for name, t in state.items() if t.is_floating_point() or t.is_complex()})
+        mean.add({name: value for name, value in state.items() if found[name][1]})
     if shapes is None:
         raise ValueError("`states` must not be empty.")
-    return {name: (mean.tensors[name] if name in mean.tensors else t.clone()).to(t) for name, t in first.items()}
+    return {name: mean.tensors[name].to(t) if name in mean.tensors else deepcopy(t) for name, t in first.items()}
+
+
+def _form(name: str, value: Any) -> tuple[Any, bool]:
+    """What a weight has in common with those it is averaged with: its shape, and whether it is averaged at all.
+
+    Raises:
+        ValueError: If it has no shape yet.
+    """
+    from torch import Tensor
+    from torch.nn.parameter import is_lazy
+
+    if is_lazy(value):
+        raise ValueError(f"`states` must have weights with a shape, {name} has none yet; call the network once.")
+    if not isinstance(value, Tensor):
+        return None, False
+    return tuple(value.shape), value.is_floating_point() or value.is_complex()

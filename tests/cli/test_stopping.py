@@ -9,6 +9,7 @@ import pytest
 import typer
 from pydantic import BaseModel, Discriminator, Tag
 
+from flatmin.cli import main
 from flatmin.cli.stopping import stoppable
 
 STRIKING: list[bool] = []
@@ -46,3 +47,13 @@ def test_a_signal_is_not_swallowed_by_what_it_falls_into(strike, capsys):
     assert ended.value.exit_code == 143 and capsys.readouterr().err == "Stopped.\n"
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGALRM)) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_an_interrupt_before_any_command_has_begun_is_one_line(monkeypatch, capsys):
+    def struck():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flatmin.cli.app", struck)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and capsys.readouterr().err == "Interrupted.\n"

@@ -114,5 +114,10 @@ def test_what_cannot_be_matched_is_refused_in_words():
         match_neurons(nn.Linear(2, 2), nn.Linear(2, 2), batch((2,)))
     broken = network(NETWORKS["F1"][0], 1)
     broken.layers[1].weight.data[0, 0] = float("nan")
-    with pytest.raises(ValueError, match="networks must have finite weights and activations"):
-        match_neurons(first, broken, batch((1, 6, 6)))
+    for method in ("weights", "activations"):
+        with pytest.raises(ValueError, match="networks must have finite weights and activations"):
+            match_neurons(first, broken, batch((1, 6, 6)), method=method)
+    with pytest.raises(ValueError, match="must have parameters, got networks without any"):
+        match_neurons(nn.Sequential(), nn.Sequential(), batch((2,)))
+    with pytest.raises(ValueError, match="has no shape yet; run the network once"):
+        match_neurons(nn.LazyLinear(2), nn.LazyLinear(2), batch((2,)))

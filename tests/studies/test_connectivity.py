@@ -118,6 +118,23 @@ def invented(highest, *, pair="small_large", lost=()):
     return Tables(**frames, minima=pd.DataFrame(minima), provenance={"experiment": {"kind": "connectivity"}})
 
 
+def test_where_no_pair_of_minima_is_left_that_is_said_and_nothing_is_drawn(file, tmp_path):
+    thrown = ["training={epochs: 1, optimizer: sgd, learning_rate: 1.0e+30}", "seeds=[0]", "pairs=[small_large]"]
+    tables = run(Study.of(load_experiment(file, thrown), results=tmp_path), draw=KIND.draw)
+    assert [*sentences(tables)] == [
+        "No pair of minima is left: 2 of 2 trainings left none (diverged, or no better than a guess)."
+    ]
+
+
+def test_a_curve_that_diverged_is_named(file):
+    tables = invented({"segment": [1.5, 1.6, 1.4], "bezier": [0.1, 0.1, 0.1]})
+    ways = tables.frames["connectivity_ways"]
+    first = ways["way"].eq("bezier") & ways["first_seed"].eq(0)
+    said = [*sentences(tables.having(connectivity_ways=ways.assign(diverged=first.astype(int))))]
+    assert said[0].startswith("Bézier curve: 1 of 3 diverged in training")
+    assert said[1:] == [*sentences(tables)]
+
+
 @pytest.mark.parametrize(
     ("curve", "verdict"),
     [([0.01, 0.012, 0.011], "holds"), ([1.0, 1.1, 1.2], "does not hold"), ([0.01, 0.5, 1.2], "undecided")],

@@ -225,12 +225,23 @@ def test_whole_numbers_are_not_averaged_and_kinds_stay() -> None:
     assert int(states[0]["n"]) == 1
 
 
+def test_what_a_module_keeps_beside_its_tensors_is_that_of_the_first_and_a_copy() -> None:
+    extra = {"seen": [3]}
+    mean = averaged([{"w": torch.tensor([k]), "_extra_state": extra} for k in (1.0, 3.0)])  # type: ignore[dict-item]
+    assert mean["w"].tolist() == [2.0] and mean["_extra_state"] == extra and mean["_extra_state"] is not extra
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda: averaged([]), ValueError, "`states` must not be empty"),
         (lambda: averaged([{"w": torch.ones(2)}, {"w": torch.ones(3)}]), ValueError, "state 1 has other names"),
         (lambda: averaged([{"w": torch.ones(2)}, {"v": torch.ones(2)}]), ValueError, "state 1 has other names"),
+        (lambda: averaged([{"w": torch.ones(2)}, {"w": torch.ones(2).int()}]), ValueError, "state 1 has other n"),
+        (lambda: averaged([{"w": torch.ones(2).int()}, {"w": torch.ones(2)}]), ValueError, "state 1 has other n"),
+        (lambda: averaged([nn.Linear(2, 2)]), TypeError, r"what state_dict\(\) gives, got Linear"),  # type: ignore[list-item]
+        (lambda: averaged(nn.Linear(2, 2).state_dict()), TypeError, "gives, got str"),
+        (lambda: averaged([nn.LazyLinear(2).state_dict()]), ValueError, "weight has none yet; call the network once"),
         (lambda: Averaging(0), ValueError, "`start` must be at least 1, got 0"),
         (lambda: Averaging(1.5), ValueError, r"`start` must lie in \(0, 1\], got 1.5"),
         (lambda: Averaging(True), TypeError, "`start` must be an int, got bool"),

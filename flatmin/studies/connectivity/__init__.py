@@ -20,12 +20,17 @@ def prepare(experiment: Connectivity, *, folder: Path, data_root: Path | None, d
 
 
 def draw(tables: "Tables", out: Path) -> list[Path]:
-    """Draw the paths, and the planes of curves where there are any, as PDF and PNG beside their numbers."""
+    """Draw the paths, and the planes of curves where there are any, as PDF and PNG beside their numbers.
+
+    Where no pair of minima is left nothing is drawn.
+    """
     from flatmin.figures.render import figure_written
     from flatmin.studies.connectivity.figure import connectivity
     from flatmin.studies.connectivity.plane_figure import planes
 
-    files = figure_written(out, "connectivity", connectivity(tables), tables.frames["connectivity_lines"])
+    if (lines := tables.frames["connectivity_lines"]).empty:
+        return []
+    files = figure_written(out, "connectivity", connectivity(tables), lines)
     if len(cells := tables.frames["connectivity_planes"]):
         files += figure_written(out, "connectivity_planes", planes(tables), cells)
     return files

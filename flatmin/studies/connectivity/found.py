@@ -71,7 +71,9 @@ def sentences(tables: Tables) -> Iterator[str]:
     rows = judged(tables)
     if rows.empty:
         yield from left_out(tables, rows)
+        yield from without_pair(tables)
         return
+    yield from thrown_out(tables.frames["connectivity_ways"])
     reading = strictest(rows)
     for way in CURVES:
         if (rows["way"] == way).any():
@@ -82,6 +84,26 @@ def sentences(tables: Tables) -> Iterator[str]:
         yield matched(part, str(name))
     yield from test_error(rows, reading)
     yield from left_out(tables, rows)
+
+
+def without_pair(tables: Tables) -> Iterator[str]:
+    """Say why there is no path at all, where that is so."""
+    if len(tables.minima) and tables.frames["connectivity_barriers"].empty:
+        gone = int(tables.minima["status"].isin(NO_MINIMUM).sum())
+        yield (
+            f"No pair of minima is left: {gone} of {counted(len(tables.minima), 'training')} left none (diverged, or "
+            f"no better than a guess)."
+        )
+
+
+def thrown_out(ways: pd.DataFrame) -> Iterator[str]:
+    """Name the curves whose training diverged, which lie where they were before."""
+    for way, curves in ways[ways["way"].isin(CURVES)].groupby("way", sort=False):
+        if gone := int((curves["diverged"] > 0).sum()):
+            yield (
+                f"{WAYS[str(way)]}: {gone} of {len(curves)} diverged in training and lie where they last had a finite "
+                f"loss; take a smaller curves.learning_rate."
+            )
 
 
 def left_out(tables: Tables, rows: pd.DataFrame) -> Iterator[str]:
