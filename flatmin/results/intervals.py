@@ -81,7 +81,7 @@ class Interval:
         Example:
             >>> found = of_mean(pd.Series([1.0, 2.0, 3.0]))
             >>> f"{found}, {found:+.1f}, {of_mean(pd.Series([2.0])):.1f}"
-            '2.00 [-0.484, 4.48], +2.0 [-0.5, +4.5], 2.0 (one seed, no interval)'
+            '2.00 [-0.484, 4.48], +2.0 [-0.5, +4.5], 2.0 (one value, no interval)'
         """
         center, low, high = (
             format(value, spec) if spec else significant(value) for value in (self.center, self.low, self.high)
@@ -89,7 +89,7 @@ class Interval:
         if math.isnan(self.center):
             return "not known"
         if not self.exists:
-            return f"{center} ({'one seed, ' if len(self.values) == 1 else ''}no interval)"
+            return f"{center} ({'one value, ' if len(self.values) == 1 else ''}no interval)"
         return f"{center} [{low}, {high}]"
 
 

@@ -168,7 +168,7 @@ def test_one_seed_has_no_interval_and_no_verdict():
     found = invented(epochs=FALLING, updates=FALLING, seconds=FALLING)
     rows = found.frames["batch_size_scores"]
     said = next(sentences(found.having(batch_size_scores=rows[rows["seed"] == 0])))
-    assert said.startswith("L6 undecided") and "one seed, no interval" in said
+    assert said.startswith("L6 undecided") and "one value, no interval" in said
 
 
 def test_it_is_drawn_with_a_panel_for_each_set_and_budget(tables, tmp_path):
