@@ -242,7 +242,7 @@ def blank(width: float, height: float, *, right: float = 1.0, compress: bool = F
     return Figure(figsize=(width, height), layout=engine)
 
 
-def few_log_ticks(axis: Axis, *, crowded: float) -> None:
+def few_log_ticks(axis: Axis, *, crowded: float, most: int = 4) -> None:
     """Label a logarithmic axis at 1, 2, 5, 10, ... with numbers in full, at 1, 3, 10, ..., or at powers of ten.
 
     Where that leaves fewer than two labels, they lie in equal steps. An axis on which nothing is drawn has none.
@@ -250,6 +250,7 @@ def few_log_ticks(axis: Axis, *, crowded: float) -> None:
     Args:
         axis: The axis, with what is drawn in it and its limits.
         crowded: The ratio of its ends from which labels get fewer; from ten times that, fewer still.
+        most: So many decades have a label each; of more every other, or fewer.
     """
     low, high = sorted(axis.get_view_interval())
     if not 0 < low <= high < np.inf:
@@ -257,7 +258,7 @@ def few_log_ticks(axis: Axis, *, crowded: float) -> None:
         axis.set_minor_locator(NullLocator())
         return
     steps = (1, 2, 5) if high < crowded * low else (1, 3) if high < 10 * crowded * low else (1,)
-    axis.set_major_locator(LogLocator(10, subs=steps, numticks=4))
+    axis.set_major_locator(LogLocator(10, subs=steps, numticks=most))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_tick(value)))
     if sum(low <= place <= high for place in axis.get_majorticklocs()) < 2:

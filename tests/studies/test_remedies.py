@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import spearmanr, ttest_1samp
 
 from flatmin.core.errors import ConfigError
 from flatmin.experiments import Reporter, Study, load_experiment, run
+from flatmin.results import Tables
 from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies.found import sentences
-from flatmin.studies.remedies.judged import effect, ways
+from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
 
 FILE = """
@@ -248,3 +249,27 @@ def test_what_cannot_be_trained_is_refused_in_a_line(variation: dict[str, Any], 
 def test_tuning_that_cannot_be_is_refused_in_a_line(tuning: str, words: str, make: Made) -> None:
     with pytest.raises(ConfigError, match=rf"tuning\.{words}[^\n]*\Z"):
         make(f"tuning={tuning}", "training.learning_rate=1e-10")
+
+
+FROZEN = Path(__file__).parents[2] / "paper" / "data" / "remedies_f1_128"
+
+
+@pytest.mark.parametrize(("power", "expected"), [(1.0, 1.0), (0.5, 1.0), (-1.0, -1.0)])
+def test_a_sharpness_that_is_the_depth_is_found_to_be_so(power, expected):
+    tables = Tables.read(FROZEN)
+    depth = tables.minima.set_index(["regime", "seed"])["train_loss"] ** power
+    rows = tables.frames["top_eigenvalue"]
+    same = rows.assign(value=[depth[key] for key in zip(rows["regime"], rows["seed"], strict=True)])
+    found = with_depth(ways(tables.having(top_eigenvalue=same)))
+    assert found["largest eigenvalue of the Hessian"].values == pytest.approx([expected] * 3)
+
+
+def test_the_frozen_correlations_with_the_depth_are_scipys():
+    tables = Tables.read(FROZEN)
+    minima, rows = tables.minima, tables.frames["top_eigenvalue"]
+    both = minima.merge(rows[["regime", "seed", "value"]], on=["regime", "seed"])
+    other = both[both["regime"] != "large_batch"]
+    expected = [spearmanr(part["train_loss"], part["value"]).statistic for _, part in other.groupby("seed")]
+    found = with_depth(ways(tables))["largest eigenvalue of the Hessian"]
+    assert found.values == pytest.approx(expected) and len(found.seeds) == 3
+    assert any("Sharpness fades with the training loss" in text for text in sentences(tables))

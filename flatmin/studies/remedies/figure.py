@@ -45,15 +45,15 @@ def side_by_side(tables: Tables) -> Figure:
     found = present(tables)
     large = large_of(found)
     looks = {way.name: REGIMES.get(way.name, OTHER) for way in found}
-    measured = list(dict.fromkeys(what for way in found for what in way.flatness))
+    measured = list(dict.fromkeys(what for way in found for what in way.compared))
     figure = blank(PAGE_WIDTH, 1.3 + ROW_HEIGHT * len(found))
     panels = figure.subplots(1, 2 + len(measured), sharey=True, width_ratios=[1.4, *[1] * len(measured), 0.7])
     for place, way in enumerate(found):
         look = looks[way.name]
         dots(panels[0], way.accuracy, place, look)
         for axes, what in zip(panels[1:], measured, strict=False):
-            if what in way.flatness and way.name != LARGE:
-                dots(axes, way.flatness[what], place, look)
+            if what in way.compared and way.name != LARGE:
+                dots(axes, way.compared[what], place, look)
         panels[-1].plot(way.gradients / large.gradients, place, look.marker, color=look.color, markersize=4)
         if way.name in REGIMES:
             panels[0].axvline(way.accuracy.center, color=look.color, linewidth=0.9, linestyle=LINES[way.name], zorder=0)
@@ -64,9 +64,9 @@ def side_by_side(tables: Tables) -> Figure:
     panels[0].set_ylim(len(found) - 0.5, -0.5)
     for axes, what in zip(panels[1:], measured, strict=False):
         axes.set_title(fill(what, 14), fontsize=8)
-        axes.set_xlabel("× large batch's", fontsize=8)
+        axes.set_xlabel("× large's", fontsize=8)
         axes.axvline(1, color=looks[LARGE].color, linewidth=0.9, zorder=0)
-        within_sight(axes, [way.flatness[what] for way in found if what in way.flatness], scale="log")
+        within_sight(axes, [way.compared[what] for way in found if what in way.compared], scale="log")
     panels[-1].set(xscale="log")
     panels[-1].margins(x=0.12)
     panels[-1].set_title("gradients", fontsize=8)
@@ -133,7 +133,7 @@ def within_sight(axes: Axes, intervals: Sequence[Interval], *, scale: str, side:
         low, high = min(values.min(), 1.0), max(values.max(), 1.0)
         margin = max((high / low) ** 0.08, 1.05)
         getattr(axes, f"set_{side}lim")(low / margin, high * margin)
-        few_log_ticks(axis, crowded=30)
+        few_log_ticks(axis, crowded=30, most=3)
     else:
         margin = 0.08 * np.ptp(values) or 1.0
         getattr(axes, f"set_{side}lim")(values.min() - margin, values.max() + margin)

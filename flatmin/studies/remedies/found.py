@@ -1,6 +1,6 @@
 """What the remedies do, a sentence each; claims R3, R5 and R9, judged by what the file says of each way of training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,11 +9,12 @@ from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost
 from flatmin.results.words import counted, label_of, significant
-from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, share, ways
+from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, by_seed, share, ways, with_depth
 
 MARGIN = 0.5
 """Points below the small batch that still count as its accuracy (R3)."""
 FLATTENS = "A way flattens (sharpens) if every measure does whose interval leaves out 1, and one at least."
+FADES = "Sharpness fades with the training loss, so that a way can be flatter because it ended lower."
 ENDS = {DIVERGED: "diverged", CHANCE: "no better than a guess"}
 Features = frozenset[str]
 
@@ -33,12 +34,14 @@ def sentences(tables: Tables) -> Iterator[str]:
             f"{counted(len(gap.values), 'seed')}, batch statistics.{sure}{'.' * bool(sure)}"
         )
     yield (
-        "Each way below is set against the large batch, seed by seed: points of test accuracy, and × how much of each "
-        f"sharpness is left. {FLATTENS} Intervals are 95 % t intervals, of a ratio on its logarithm."
+        "Each way below is set against the large batch, seed by seed: points of test accuracy, and × how much of the "
+        f"training loss and of each sharpness is left. {FLATTENS} Intervals are 95 % t intervals, of a ratio on its "
+        "logarithm."
     )
     for name, way in found.items():
         if name not in (SMALL, LARGE):
             yield told(way)
+    yield from depth([*found.values()])
     yield from claims(tables, found)
 
 
@@ -57,7 +60,7 @@ def without_minimum(tables: Tables) -> Iterator[str]:
 def told(way: Way) -> str:
     """Say what a remedy does to the gap and to each sharpness."""
     closed = f", {share(way.closed.center)} of the gap" if way.closed.exists else ""
-    flat = "; ".join(f"{what} × {between(each, ratio)}" for what, each in way.flatness.items())
+    flat = "; ".join(f"{what} × {between(each, ratio)}" for what, each in way.compared.items())
     verdict = " and ".join(
         filter(None, [way.closes or "leaves the gap undecided", way.flattens or "leaves the sharpness undecided"])
     )
@@ -67,6 +70,16 @@ def told(way: Way) -> str:
         f"{opening(way.label)}: {between(way.gain, points)} points{closed}"
         f"{f'; {flat}' if flat else ''}: {verdict}{edge}.{lost}"
     )
+
+
+def depth(found: Sequence[Way]) -> Iterator[str]:
+    """Say which sharpness goes with the training loss where the ways of training ended."""
+    if known := with_depth(found):
+        said = ", ".join(f"{what} {each:+.2f}" for what, each in known.items())
+        yield (
+            f"{FADES} Rank correlation with the training loss over the {len(found) - 1} other ways of training, mean "
+            f"over {counted(max(len(each.values) for each in known.values()), 'seed')}: {said}."
+        )
 
 
 def opening(label: str) -> str:
@@ -161,8 +174,6 @@ def averages(tables: Tables) -> Iterator[str]:
 
 def difference(first: Way, second: Way) -> Interval:
     """Test accuracy of one way less another's, in points, over the seeds that have both."""
-    one, other = (
-        pd.Series(way.accuracy.values, index=list(way.accuracy.seeds), dtype=float) for way in (first, second)
-    )
+    one, other = (by_seed(way.accuracy) for way in (first, second))
     one, other = one.align(other, join="inner")
     return of_mean(one - other, bounds=POINTS)

@@ -2,7 +2,9 @@
 
 A remedy may do one without the other. The gap is that between the small and the large batch of the same seeds; a
 share of it is a ratio of means (Fieller's interval), since a single seed's gap can be as small as its noise. Sharpness
-is compared with the large batch's by the geometric mean of the ratios.
+is compared with the large batch's by the geometric mean of the ratios, and so is the training loss where training
+ended: the derivatives of the cross-entropy fade with it, so that a way can be flatter for no other reason than that it
+went on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +15,24 @@ import pandas as pd
 
 from flatmin.measures import measures
 from flatmin.results import Tables
-from flatmin.results.intervals import PERCENT, POINTS, Interval, of_difference, of_mean, of_ratio, of_ratio_of_means
+from flatmin.results.intervals import (
+    CORRELATION,
+    PERCENT,
+    POINTS,
+    Interval,
+    of_difference,
+    of_mean,
+    of_ratio,
+    of_ratio_of_means,
+)
 from flatmin.results.statistics import NO_MINIMUM, OF_BOTH, PAIR, of_minima
 from flatmin.results.words import label_of
 
 SMALL, LARGE = "small_batch", "large_batch"
 KESKAR = "sharpness"
+DEPTH = "training loss"
+FEWEST = 5
+"""Ways of training below which a rank correlation says nothing."""
 ACCURACIES = ("test_accuracy", "running_test_accuracy", "train_accuracy")
 
 
@@ -34,6 +48,7 @@ class Way:
         train: Mean training accuracy, in per cent.
         gain: Test accuracy less the large batch's, in points.
         closed: Share of the gap closed; of the large batch 0 and of the small batch 1.
+        depth: Training loss over the large batch's, with the statistics of the batch.
         flatness: Each measure over the large batch's, by what it is called.
         learning_rates: Those trained with, a seed each.
         at_edge: Whether the learning rate is the smallest or largest one tried.
@@ -50,6 +65,7 @@ class Way:
     train: Interval
     gain: Interval
     closed: Interval
+    depth: Interval
     flatness: dict[str, Interval]
     learning_rates: tuple[float, ...]
     at_edge: bool
@@ -62,6 +78,11 @@ class Way:
     def label(self) -> str:
         """Its name in words."""
         return label_of(self.name)
+
+    @property
+    def compared(self) -> dict[str, Interval]:
+        """What is over the large batch's: the training loss and each measure."""
+        return {DEPTH: self.depth, **self.flatness}
 
     @property
     def closes(self) -> str:
@@ -111,6 +132,7 @@ def ways(tables: Tables) -> list[Way]:
                 train=of_mean(accuracy["train_accuracy"], bounds=PERCENT),
                 gain=of_difference(accuracy["test_accuracy"], large["test_accuracy"], bounds=POINTS),
                 closed=of_ratio_of_means(gained, gap) if gap is not None else of_mean(gained * float("nan")),
+                depth=of_ratio(rows["train_loss"], by[LARGE]["train_loss"]),
                 flatness={
                     what: of_ratio(values[name], values[LARGE]) for what, values in sharp.items() if name in values
                 },
@@ -158,13 +180,40 @@ def flatness(tables: Tables) -> Iterator[tuple[str, "dict[str, pd.Series[float]]
             yield words, {str(regime): each.loc[regime] for regime in rows["regime"].unique()}
 
 
+def with_depth(found: Sequence[Way]) -> dict[str, Interval]:
+    """For each measure the rank correlation with the training loss over the ways of training, a value a seed.
+
+    Args:
+        found: The ways; the large batch is left out, and a seed or a measure that has fewer than ``FEWEST`` of them.
+    """
+    others = [way for way in found if way.name != LARGE]
+    depth = pd.DataFrame({way.name: by_seed(way.depth) for way in others})
+    measured = dict.fromkeys(what for way in others for what in way.flatness)
+    correlations = dict[str, Interval]()
+    for what in measured:
+        sharp = pd.DataFrame({way.name: by_seed(way.flatness[what]) for way in others if what in way.flatness})
+        known = list[float]()
+        for seed in sharp.index.intersection(depth.index):
+            pair = pd.DataFrame({"depth": depth.loc[seed], "sharp": sharp.loc[seed]}).dropna()
+            if len(pair) >= FEWEST:
+                known.append(float(pair.corr(method="spearman").to_numpy()[0, 1]))
+        if known:
+            correlations[what] = of_mean(pd.Series(known, dtype=float), bounds=CORRELATION)
+    return correlations
+
+
+def by_seed(interval: Interval) -> "pd.Series[float]":
+    """The values behind an interval."""
+    return pd.Series(interval.values, index=list(interval.seeds), dtype=float)
+
+
 def rows(found: Sequence[Way]) -> pd.DataFrame:
     """A row for each way: every number with the ends of its interval."""
     table = []
     for way in found:
         row: dict[str, Any] = {"regime": way.name, "batch_size": way.batch_size, "seeds": len(way.accuracy.values)}
         known = {name: getattr(way, name) for name in ("accuracy", "running", "train", "gain", "closed")}
-        for name, each in (known | way.flatness).items():
+        for name, each in (known | way.compared).items():
             row |= {name: each.center, f"{name} low": each.low, f"{name} high": each.high}
         row |= {"learning_rate": way.learning_rates[0], "at_edge": way.at_edge, "updates": way.updates}
         table.append(row | {"gradients": way.gradients, "seconds": way.seconds, "lost": way.lost})

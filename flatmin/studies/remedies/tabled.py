@@ -6,7 +6,7 @@ import pandas as pd
 
 from flatmin.results import Tables
 from flatmin.results.words import label_of, significant
-from flatmin.studies.remedies.found import FLATTENS, points, ratio
+from flatmin.studies.remedies.found import FADES, FLATTENS, points, ratio
 from flatmin.studies.remedies.judged import LARGE, between, share, ways
 from flatmin.studies.remedies.trainings import TUNING
 
@@ -23,13 +23,13 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
             row |= {"gain (points)": "" if way.name == LARGE else between(way.gain, points)}
             row |= {"of the gap": "" if way.name == LARGE else between(way.closed, share) if way.closed.exists else "–"}
             row |= {
-                f"{what} ×": "" if way.name == LARGE else between(each, ratio) for what, each in way.flatness.items()
+                f"{what} ×": "" if way.name == LARGE else between(each, ratio) for what, each in way.compared.items()
             }
             effects.append(row | {"effect": " and ".join(filter(None, (way.closes, way.flattens)))})
         yield (
             "Remedies for large batches: test accuracy (batch statistics), gain over the large batch, share of the gap "
-            "closed (Fieller), and sharpness over the large batch's; mean over seeds [95 % interval]. "
-            f"{FLATTENS}",
+            "closed (Fieller), training loss and sharpness over the large batch's; mean over seeds [95 % interval]. "
+            f"{FLATTENS} {FADES}",
             pd.DataFrame(effects).fillna(""),
         )
         large = next(way for way in found if way.name == LARGE)
