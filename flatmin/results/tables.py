@@ -104,10 +104,15 @@ class Tables:
                 one that was written.
         """
         folder = Path(folder)
+        if folder.is_file():
+            raise ResultsError(f"{folder} is a file; name the folder that holds the tables.")
         if not folder.is_dir():
             raise ResultsError(f"no results at {folder}; run the experiment first.")
         if not (folder / "provenance.json").exists():
-            raise ResultsError(f"{folder} holds no complete tables: provenance.json, written last, is missing.")
+            raise ResultsError(
+                f"{folder} holds no complete tables: provenance.json, written last, is missing; `flatmin run` with the "
+                "same settings goes on and writes it."
+            )
         provenance, digests = _read_provenance(folder / "provenance.json")
         contents = _contents(folder, [*COLUMNS, *own_tables(provenance)])
         frames = {name: _frame(content, folder / f"{name}.csv", name) for name, content in contents.items()}

@@ -43,7 +43,11 @@ def test_elsewhere_and_for_another_project(folder, tmp_path, flatmin):
     ("place", "message"),
     [
         ("none", "no results at {}; run the experiment first."),
-        ("bare", "{} holds no complete tables: provenance.json, written last, is missing."),
+        (
+            "bare",
+            "{} holds no complete tables: provenance.json, written last, is missing; `flatmin run` with the same "
+            "settings goes on and writes it.",
+        ),
     ],
 )
 def test_folder_without_a_study(tmp_path, flatmin, place, message):

@@ -91,7 +91,11 @@ def test_own_results_are_taken_where_nothing_is_frozen(undrawn, flatmin, complet
             "empty",
             "Error: empty holds no study: there must be tables with a provenance.json; run an experiment.\n",
         ),
-        ("unsealed", "Error: unsealed holds no complete tables: provenance.json, written last, is missing.\n"),
+        (
+            "unsealed",
+            "Error: unsealed holds no complete tables: provenance.json, written last, is missing; `flatmin run` with "
+            "the same settings goes on and writes it.\n",
+        ),
     ],
 )
 def test_bad_folders_are_one_line(folder, said, flatmin, complete, tmp_path):

@@ -61,6 +61,8 @@ def test_missing_folder_and_incomplete_folder_say_so(tmp_path):
     (tmp_path / "provenance.json").unlink()
     with pytest.raises(ResultsError, match=r"holds no complete tables: provenance\.json"):
         Tables.read(tmp_path)
+    with pytest.raises(ResultsError, match=r"curves\.csv is a file; name the folder that holds the tables"):
+        Tables.read(tmp_path / "curves.csv")
 
 
 @pytest.mark.parametrize(
