@@ -119,6 +119,11 @@ class ShuffledBatches:
             chosen = order[first:last]
             yield Pair(self.inputs[chosen], self.targets[chosen])
 
+    def endless(self) -> Iterator[Pair]:
+        """Walk through epoch after epoch."""
+        while True:
+            yield from self
+
 
 def epoch_seed(seed: int, epoch: int) -> int:
     """One seed for each pair of seed and epoch, of 32 bits: torch's CPU generator ignores all higher ones."""

@@ -145,9 +145,7 @@ class EdgeStep:
         if self.way.batch_size is None:
             while True:
                 yield train
-        shuffled = ShuffledBatches(*train, self.way.batch_size, seed=self.seed)
-        while True:
-            yield from shuffled
+        yield from ShuffledBatches(*train, self.way.batch_size, seed=self.seed).endless()
 
     def found(self, record: Record) -> str:
         """Where it ended."""

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost
@@ -30,7 +28,7 @@ def sentences(tables: Tables) -> Iterator[str]:
         gap = found[SMALL].gain
         sure = "" if gap.exists and gap.low > 0 else " It cannot be told from none, and neither can shares of it"
         yield (
-            f"The gap: small batches have {between(gap, points)} points of test accuracy more than large ones, mean of "
+            f"The gap: small batches have {gap:+.2f} points of test accuracy more than large ones, mean of "
             f"{counted(len(gap.values), 'seed')}, batch statistics.{sure}{'.' * bool(sure)}"
         )
     yield (
@@ -66,10 +64,7 @@ def told(way: Way) -> str:
     )
     edge = " (its learning rate is at the edge of those tried)" if way.at_edge else ""
     lost = f" {counted(way.lost, 'seed')} left no minimum." if way.lost else ""
-    return (
-        f"{opening(way.label)}: {between(way.gain, points)} points{closed}"
-        f"{f'; {flat}' if flat else ''}: {verdict}{edge}.{lost}"
-    )
+    return f"{opening(way.label)}: {way.gain:+.2f} points{closed}{f'; {flat}' if flat else ''}: {verdict}{edge}.{lost}"
 
 
 def depth(found: Sequence[Way]) -> Iterator[str]:
@@ -90,11 +85,6 @@ def opening(label: str) -> str:
         ('Growing batch', 'm-SAM')
     """
     return f"{label[:1].upper()}{label[1:]}" if label[1:2].isalpha() else label
-
-
-def points(value: float) -> str:
-    """Points of accuracy, with their sign."""
-    return "–" if pd.isna(value) else f"{value:+.2f}"
 
 
 def ratio(value: float) -> str:
@@ -129,7 +119,7 @@ def claims(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
         gain = difference(warm, plain)
         yield (
             f"R5 {gain.judged_above(0)}: with linearly scaled rates a gradual warm-up changes test accuracy by "
-            f"{between(gain, points)} points."
+            f"{gain:+.2f} points."
         )
     yield from averages(tables)
 
@@ -148,10 +138,10 @@ def regime_adaptation(by: Mapping[Features, Way], found: Mapping[str, Way]) -> I
     reached = (
         "holds" if left.exists and left.low >= -MARGIN else "does not hold" if left.high < -MARGIN else "undecided"
     )
-    order = ", ".join(f"{name} {between(step, points)}" for name, step in zip(names, steps, strict=True))
+    order = ", ".join(f"{name} {step:+.2f}" for name, step in zip(names, steps, strict=True))
     yield (
         f"R3 {reached}: with all three remedies of Hoffer et al. (2017) test accuracy less the small batch's is "
-        f"{between(left, points)} points (the gap counts as closed down to -{MARGIN:g}). Each adds to the one before "
+        f"{left:+.2f} points (the gap counts as closed down to -{MARGIN:g}). Each adds to the one before "
         f"it: {order}."
     )
 
@@ -167,8 +157,8 @@ def averages(tables: Tables) -> Iterator[str]:
             100 * mean["test_accuracy"], 100 * each.groupby("seed")["test_accuracy"].max(), bounds=POINTS
         )
         yield (
-            f"R9 for {label_of(str(name))} {gain.judged_above(0)}: the average has {between(gain, points)} points of "
-            f"test accuracy more than its members in the mean, and {between(best, points)} more than the best of them."
+            f"R9 for {label_of(str(name))} {gain.judged_above(0)}: the average has {gain:+.2f} points of "
+            f"test accuracy more than its members in the mean, and {best:+.2f} more than the best of them."
         )
 
 

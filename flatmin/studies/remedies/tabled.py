@@ -6,7 +6,7 @@ import pandas as pd
 
 from flatmin.results import Tables
 from flatmin.results.words import label_of, significant
-from flatmin.studies.remedies.found import FADES, FLATTENS, points, ratio
+from flatmin.studies.remedies.found import FADES, FLATTENS, ratio
 from flatmin.studies.remedies.judged import LARGE, between, share, ways
 from flatmin.studies.remedies.trainings import TUNING
 
@@ -18,9 +18,9 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
         effects = []
         for way in found:
             row = {"way of training": way.label, "batch": f"{way.batch_size:,}"}
-            row |= {"test accuracy (%)": between(way.accuracy, lambda value: f"{value:.2f}")}
+            row |= {"test accuracy (%)": f"{way.accuracy:.2f}"}
             row |= {"running averages (%)": f"{way.running.center:.2f}"}
-            row |= {"gain (points)": "" if way.name == LARGE else between(way.gain, points)}
+            row |= {"gain (points)": "" if way.name == LARGE else f"{way.gain:+.2f}"}
             row |= {"of the gap": "" if way.name == LARGE else between(way.closed, share) if way.closed.exists else "–"}
             row |= {
                 f"{what} ×": "" if way.name == LARGE else between(each, ratio) for what, each in way.compared.items()

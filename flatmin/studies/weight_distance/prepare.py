@@ -44,14 +44,23 @@ def study_of(experiment: WeightDistance, *, folder: Path, data_root: Path | None
     sizes = sizes_of(experiment, count)
     data = {"name": dataset.name, "examples": count, "files": dict(dataset.provenance["files"])}
     network = experiment.network.model_dump(exclude_none=True)
-    updates = max(1, portion(experiment.budget, experiment.updates))
+    updates = portion(experiment.budget, experiment.updates)
     steps = [
-        DistanceTraining(data, network, size, rule, rate, experiment.momentum, updates, experiment.points, seed)
+        DistanceTraining(
+            data,
+            network,
+            size,
+            rule,
+            rate_of(experiment, rule, size, min(sizes)),
+            experiment.momentum,
+            updates,
+            experiment.points,
+            seed,
+        )
         for seed in experiment.seeds
         for rule in experiment.rules
         for size in sizes
         if rule == "same" or size > min(sizes)
-        for rate in [rate_of(experiment, rule, size, min(sizes))]
     ]
     if not steps:
         raise ConfigError(

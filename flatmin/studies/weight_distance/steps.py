@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from flatmin.core.precision import full_precision
-from flatmin.data.batches import Pair, ShuffledBatches
+from flatmin.data.batches import ShuffledBatches
 from flatmin.experiments.laboratory import Laboratory
 from flatmin.experiments.step import Outcome
 from flatmin.results import Record
@@ -104,7 +104,7 @@ class DistanceTraining:
         shuffled = ShuffledBatches(*room.train, self.batch_size, seed=self.seed)
         start, left, done = weights_of(network), looked_at(self.updates, self.points), 0
         size = float(start.norm())
-        for update, batch in enumerate(endless(shuffled), start=1):
+        for update, batch in enumerate(shuffled.endless(), start=1):
             optimizer.zero_grad()
             room.loss(network(batch.inputs), batch.targets).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -131,9 +131,3 @@ class DistanceTraining:
         of = record.result
         after = counted(round(of["update"]), "update")
         return f"{of['distance']:.4g} from the start after {after}, {of['accuracy']:.2%} right"
-
-
-def endless(batches: ShuffledBatches) -> Iterator[Pair]:
-    """Epoch after epoch, each in an order of its own."""
-    while True:
-        yield from batches
