@@ -110,7 +110,7 @@ def draw(found: Sequence[Evidence]) -> Figure:
         missing(right)
     else:
         draw_boxes(right, boxed, markers[boxed.name])
-    shown = [(one.subject.lead, one.minima) for one in found]
+    shown = [(study, one.minima) for one in found for study in one.subject.studies]
     panels_footer(figure, shown, *notes(found), tables=["sharpness"])
     return figure
 

@@ -186,4 +186,6 @@ def panels_footer(figure: Figure, shown: Shown, *notes: str, tables: Sequence[st
         ". ".join(sentences) if len(names) == len(shown) else f"{', '.join(names)}: {'; '.join(sentences)}"
         for names, sentences in groups.items()
     ]
-    write_footer(figure, ["; ".join(study.label for study, _ in shown), *notes, cross_note(figure), *reduced])
+    write_footer(
+        figure, ["; ".join(dict.fromkeys(study.label for study, _ in shown)), *notes, cross_note(figure), *reduced]
+    )

@@ -1,7 +1,8 @@
 """Whose minima they are: trained networks that one study, or several of the same networks, has searched both ways.
 
 Studies made for different tables or figures train the same pair again, and training is exact: their minima lie at the
-same distance from the start. Such studies are taken together, so that no network counts twice.
+same distance from the start. Such studies are taken together, so that no network counts twice, even if they share the
+large-batch networks alone; what is said of them is then that of the study with most examples searched on.
 """
 
 from collections.abc import Iterable, Sequence
