@@ -16,7 +16,7 @@ from flatmin.experiments.step import Step
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.measures import Measure
 from flatmin.studies.comparison.settings import Comparison
-from flatmin.studies.comparison.trainings import Trainings, check_distinct, trainings
+from flatmin.studies.comparison.trainings import Trainings, check_distinct, same_share, trainings
 
 MOST_STEPS = 50_000
 
@@ -73,11 +73,13 @@ def measure_steps(experiment: Comparison, found: Trainings, available: int) -> I
 def measured_networks(
     experiment: Comparison, measure: Measure[Any], section: Any, ways: dict[str, TrainingStep]
 ) -> Iterator[tuple[TrainingStep, int | None]]:
-    """Networks of a seed that are measured: minima, and the regimes on their way."""
-    minima = experiment.regimes if measure.dear else ways
-    yield from ((ways[name], None) for name in minima)
-    on_the_way = getattr(section, "epochs", None) or ()
-    yield from ((ways[name], epoch) for name in experiment.regimes for epoch in on_the_way)
+    """Networks of a seed that are measured: minima, and on their way those whose weights were kept there."""
+    minima = [ways[name] for name in (experiment.regimes if measure.dear else ways)]
+    yield from ((step, None) for step in minima)
+    epochs = getattr(section, "epochs", None) or ()
+    for step in minima:
+        wanted = same_share(epochs, experiment.training, step.settings)
+        yield from ((step, epoch) for epoch in wanted if epoch in step.settings.snapshots)
 
 
 def examples_within(key: str, wanted: int | None, available: int) -> int:

@@ -11,7 +11,7 @@ Example:
 import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -176,6 +176,9 @@ class Comparison(Measured):
 
     There is a section for each measure of `flatmin.measures` besides, such as ``sharpness``; ``null`` does not measure.
     """
+
+    follows_variations: ClassVar[bool] = False
+    """Whether what is measured along training is so of the variations too, and not of the regimes alone."""
 
     kind: Literal["comparison"] = "comparison"
     data: AnyData

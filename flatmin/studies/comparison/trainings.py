@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
@@ -12,7 +12,7 @@ from flatmin.core.errors import ConfigError
 from flatmin.data import Dataset
 from flatmin.data.batches import resolved_size
 from flatmin.experiments.training_step import TrainingStep
-from flatmin.studies.comparison.settings import Comparison
+from flatmin.studies.comparison.settings import Comparison, Variation
 from flatmin.training import TrainingSettings
 from flatmin.training.rates import BASE
 from flatmin.training.settings import Training
@@ -71,6 +71,24 @@ def snapshots(experiment: Comparison, regime: str) -> tuple[int, ...]:
     return tuple(sorted(wanted))
 
 
+def followed(experiment: Comparison, training: Training, variation: Variation) -> tuple[int, ...]:
+    """Epochs of a variation whose weights are kept: none of one that ends as a mean, which was not on its own way."""
+    if not experiment.follows_variations or training.averaging is not None or variation.swap is not None:
+        return ()
+    return same_share(experiment.on_the_way, experiment.training, training)
+
+
+def same_share(epochs: Iterable[int], usual: Training, own: Training) -> tuple[int, ...]:
+    """Epochs of the usual training as those of another: after the same share of its length.
+
+    Example:
+        >>> from flatmin.training.settings import Training
+        >>> same_share((0, 1, 2, 5), Training(epochs=10), Training(epochs=25))
+        (0, 2, 5, 12)
+    """
+    return tuple(dict.fromkeys(round(epoch * own.epochs / usual.epochs) for epoch in epochs))
+
+
 def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, TrainingSettings, tuple[str, int] | None]]:
     """Name, settings and start (regime, epoch) of every network that a variation stands for.
 
@@ -88,7 +106,8 @@ def variations(experiment: Comparison, examples: int) -> Iterator[tuple[str, Tra
             remedies = {"augmentation": variation.augmentation, "method": variation.method, "swap": variation.swap}
             with naming(f"variations.{key}.training"):
                 training = variation.for_batch(variation.trained_by(experiment.training), size, base, examples)
-                settings = settings_of(training, size, **remedies)
+                kept = followed(experiment, training, variation)
+                settings = settings_of(training, size, snapshots=kept, **remedies)
             if variation.start is None:
                 yield name, settings, None
                 continue

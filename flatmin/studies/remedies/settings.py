@@ -1,6 +1,6 @@
 """The study of remedies as written in a YAML file: a comparison, every way of which has its learning rate tuned."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -35,8 +35,12 @@ class Remedies(Comparison):
         kind: ``remedies``.
         tuning: How learning rates are chosen; ``null`` takes those of the file.
 
-    Everything else is as in a ``comparison``.
+    Everything else is as in a ``comparison``, but that the ``epochs`` of a measure are taken of every way of training
+    that does not end as a mean of weights, after the same share of its length: sharpness is then compared at equal
+    training loss too.
     """
+
+    follows_variations: ClassVar[bool] = True
 
     kind: Literal["remedies"] = "remedies"  # type: ignore[assignment]
     tuning: Tuning | None = Tuning()
