@@ -18,10 +18,12 @@ import pandas as pd
 from flatmin.report.published import EPSILONS
 from flatmin.report.sharpness_claims import rank_correlation
 from flatmin.report.subjects import READING, Subject, of_regimes
+from flatmin.results.at_loss import first_reached, value_at
 from flatmin.results.intervals import CORRELATION, Interval, of_mean, of_ratio
 from flatmin.results.nesting import is_impossible, nested
 from flatmin.results.words import SEARCHES
 
+LOSS = "base_loss"
 LEAST = 3
 """Networks along a training that a rank correlation is taken of."""
 
@@ -176,9 +178,9 @@ def at_equal_loss(rows: pd.DataFrame) -> EqualLoss:
     """
     found = []
     for seed, mine in rows.groupby("seed"):
-        ways = [first_reached(way) for way in of_regimes(mine).values()]
+        ways = [first_reached(way, LOSS, [*SEARCHES.values()]) for way in of_regimes(mine).values()]
         if all(len(way) for way in ways):
-            loss = max(float(way["base_loss"].min()) for way in ways)
+            loss = max(float(way[LOSS].min()) for way in ways)
             found.append({"seed": seed, "loss": loss} | values_at(ways, loss))
     frame = pd.DataFrame(found, columns=["seed", "loss", *SEARCH_COLUMNS]).set_index("seed").astype(float).dropna()
     order = {method: of_ratio(frame[f"large {name}"], frame[f"small {name}"]) for method, name in SEARCHES.items()}
@@ -188,23 +190,10 @@ def at_equal_loss(rows: pd.DataFrame) -> EqualLoss:
 SEARCH_COLUMNS = [f"{regime} {name}" for regime in ("small", "large") for name in SEARCHES.values()]
 
 
-def first_reached(way: pd.DataFrame) -> pd.DataFrame:
-    """The networks of a training that had a lower loss than all before them, where all values are positive."""
-    way = way[way[["base_loss", *SEARCHES.values()]].gt(0).all(axis="columns")]
-    return way[way["base_loss"] < way["base_loss"].cummin().shift(fill_value=np.inf)]
-
-
 def values_at(ways: Sequence[pd.DataFrame], loss: float) -> dict[str, float]:
     """What either search finds at the small-batch and the large-batch network of that loss."""
-    values = [interpolated(way, name, loss) for way in ways for name in SEARCHES.values()]
+    values = [value_at(way, LOSS, name, loss) for way in ways for name in SEARCHES.values()]
     return dict(zip(SEARCH_COLUMNS, values, strict=True))
-
-
-def interpolated(way: pd.DataFrame, column: str, loss: float) -> float:
-    """A column where a training had come to a loss, by a straight line between logarithms; NaN beyond its ends."""
-    falling = way.iloc[::-1]
-    logs = np.log(falling["base_loss"]), np.log(falling[column])
-    return float(np.exp(np.interp(np.log(loss), *logs, left=np.nan, right=np.nan)))
 
 
 def partitions(subject: Subject) -> pd.DataFrame:

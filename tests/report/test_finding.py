@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from flatmin.report.finding import Evidence, Tally, evidence, interpolated, partitions
+from flatmin.report.finding import Evidence, Tally, evidence, partitions
+from flatmin.results.at_loss import value_at
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.subjects import PUBLISHED, STRONG, subjects
 
@@ -191,8 +192,8 @@ def test_losses_that_one_network_never_had_are_not_guessed(found):
 
 def test_interpolation_is_straight_between_logarithms(found):
     way = found(along()).along.query("regime == 'large_batch' and seed == 0")
-    assert interpolated(way, "published", 2.0 * math.sqrt(0.5)) == pytest.approx(50 * math.sqrt(0.1))
-    assert math.isnan(interpolated(way, "published", 2.1))
+    assert value_at(way, "base_loss", "published", 2.0 * math.sqrt(0.5)) == pytest.approx(50 * math.sqrt(0.1))
+    assert math.isnan(value_at(way, "base_loss", "published", 2.1))
 
 
 def test_partitions_compare_the_same_minima_over_the_seeds_that_have_all(found):
