@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -244,7 +245,7 @@ class Record:
         if not (self.folder / "setup.yaml").exists() and not (self.folder / "result.json").exists():
             return
         try:
-            found = identity(formats.from_yaml(self._read("setup.yaml")))
+            found = _identity_written(self._read("setup.yaml"))
         except (TypeError, ValueError) as error:
             raise ResultsError(f"{self.folder / 'setup.yaml'} cannot be read: {error}.") from error
         if found != self.id or not self.folder.name.endswith(f"-{found[:ID_LENGTH]}"):
@@ -305,6 +306,12 @@ def _known_good(path: Path, digest: str) -> bool:
     if good and time.time_ns() - found.st_ctime_ns > CLOCK_NANOSECONDS:
         _seen_good[path] = stamp
     return good
+
+
+@lru_cache(maxsize=2048)
+def _identity_written(content: bytes) -> str:
+    """The identity of a setup as it was written."""
+    return identity(formats.from_yaml(content))
 
 
 def _seal(body: Mapping[str, Any]) -> str:

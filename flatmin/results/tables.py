@@ -8,6 +8,7 @@ without it is incomplete, and tables that are not those it names are refused. Th
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +37,13 @@ def empty(name: str) -> pd.DataFrame:
         >>> list(empty("points").columns)
         ['network', 'data', 'seed', 'kind', 'label', 'alpha', 'beta']
     """
-    kinds = {column: "str" if column in text_columns(name) else "float64" for column in columns()[name]}
-    return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
+    return _without_rows(tuple((column, column in text_columns(name)) for column in columns()[name])).copy()
+
+
+@cache
+def _without_rows(named: tuple[tuple[str, bool], ...]) -> pd.DataFrame:
+    """No rows of these columns, each with whether it holds text."""
+    return pd.DataFrame({column: pd.Series(dtype="str" if is_text else "float64") for column, is_text in named})
 
 
 @dataclass(frozen=True, eq=False, init=False)
