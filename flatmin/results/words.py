@@ -57,10 +57,11 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun in the right form.
 
     Example:
-        >>> counted(1, "seed"), counted(100, "epoch"), counted(2, "search"), counted(2, "study")
-        ('1 seed', '100 epochs', '2 searches', '2 studies')
+        >>> counted(1, "seed"), counted(100, "epoch"), counted(2, "search"), counted(2, "study"), counted(2, "way")
+        ('1 seed', '100 epochs', '2 searches', '2 studies', '2 ways')
     """
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith(("rch", "tch")) else f"{noun}s"
+    after_consonant = noun.endswith("y") and noun[-2:-1] not in "aeiou"
+    plural = f"{noun[:-1]}ies" if after_consonant else f"{noun}es" if noun.endswith(("rch", "tch")) else f"{noun}s"
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural}"
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from flatmin.report.finding import Evidence, Tally, evidence, partitions
-from flatmin.results.at_loss import value_at
 from flatmin.report.published import LARGE, SMALL
 from flatmin.report.subjects import PUBLISHED, STRONG, subjects
+from flatmin.results.at_loss import value_at
 
 
 def searched(regime, seed, published, strong, **more):

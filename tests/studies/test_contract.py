@@ -75,7 +75,8 @@ SMALL = {
     "remedies": [
         *("data={name: digits, examples: 60}", "network={name: F1, width: 4}", "training.epochs=1", "seeds=[0]"),
         *("regimes={small_batch: {batch_size: 10}, large_batch: {batch_size: 50%}}", "tuning={factors: [1, 2]}"),
-        *("sharpness.examples=20", "top_eigenvalue.examples=20", "adaptive_worst_case_linf=null", "slices=null"),
+        *("sharpness={examples: 20, epochs: null}", "top_eigenvalue={examples: 20, epochs: [1]}", "slices=null"),
+        "adaptive_worst_case_linf=null",
         "variations={swap: {batch_size: 50%, swap: {batch_size: 10, epochs: 1, workers: 2}}}",
     ],
     "correlation": [

@@ -12,9 +12,12 @@ from scipy.stats import spearmanr, ttest_1samp
 
 from flatmin.core.errors import ConfigError
 from flatmin.experiments import Reporter, Study, load_experiment, run
+from flatmin.experiments.measure_step import MeasureStep
 from flatmin.results import Tables
 from flatmin.results.intervals import Interval, of_ratio_of_means
-from flatmin.studies.remedies.found import sentences
+from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
+from flatmin.studies.remedies.equal_loss import at_equal_loss
+from flatmin.studies.remedies.found import at_one_loss, sentences
 from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
 
@@ -93,6 +96,7 @@ def test_the_best_candidate_is_taken_and_one_that_diverged_is_the_worst(study):
 
 def test_it_runs_and_each_way_is_told_with_what_it_was_trained_with(study, tmp_path):
     long = ["training.epochs=12", "network.width=16", "variations.regime_adaptation=null", "variations.sam=null"]
+    long += ["top_eigenvalue={epochs: [2, 5, 9]}"]
     study = Study.of(load_experiment(tmp_path / "remedies.yaml", long), results=tmp_path)
     tables = run(study)
     found = {way.name: way for way in ways(tables)}
@@ -106,6 +110,11 @@ def test_it_runs_and_each_way_is_told_with_what_it_was_trained_with(study, tmp_p
     assert rows.loc[("sqrt_scaling", 0), "learning_rate"] == pytest.approx(0.1 * chosen * math.sqrt(5))
     members = tables.frames["members"]
     assert sorted(members.loc[members["seed"] == 0, "member"]) == [-1, 0, 1] and list(study.kind.printed(tables))
+    assert [one.name for one in at_equal_loss(tables) if one.exists][:2] == ["small_batch", "tuned"]
+    panels = {axes.get_title(loc="left") for axes in against_loss(tables, EIGENVALUE).axes if axes.get_visible()}
+    assert panels == {"small batch", "tuned", "square-root scaling", "SWAP"}
+    titles = [axes.get_title(loc="left").replace("\n", " ") for axes in equal_loss(tables).axes]
+    assert titles == ["training loss compared at", EIGENVALUE]
 
 
 def test_fiellers_interval_holds_the_ratios_that_the_t_test_does_not_reject():
@@ -273,3 +282,76 @@ def test_the_frozen_correlations_with_the_depth_are_scipys():
     found = with_depth(ways(tables))["largest eigenvalue of the Hessian"]
     assert found.values == pytest.approx(expected) and len(found.seeds) == 3
     assert any("Sharpness fades with the training loss" in text for text in sentences(tables))
+
+
+EIGENVALUE = "largest eigenvalue of the Hessian"
+WAY = (1, 3, 6, 12, 20)
+
+
+def with_networks_on_the_way(sharp: Callable[[str, float], float]) -> Tables:
+    """The frozen study, as if every network, at its end or on its way, had a sharpness by name and training loss."""
+    tables = Tables.read(FROZEN)
+    ends = tables.minima[["regime", "seed", "train_loss"]]
+    curves = tables.curves[(tables.curves["split"] == "train") & tables.curves["epoch"].isin(WAY)]
+    curves = curves[~curves["regime"].isin(["swa", "swap"])].rename(columns={"loss": "train_loss"})
+    networks = pd.concat([ends.assign(epoch=math.nan), curves[["regime", "seed", "epoch", "train_loss"]]])
+    rows = tables.frames["top_eigenvalue"].drop(columns=["value", "epoch"]).merge(networks, on=["regime", "seed"])
+    value = [sharp(name, loss) for name, loss in zip(rows["regime"], rows["train_loss"], strict=True)]
+    return tables.having(top_eigenvalue=rows.drop(columns="train_loss").assign(value=value))
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, -0.3])
+def test_a_sharpness_that_is_the_depth_and_no_more_is_the_same_at_equal_loss(power):
+    tables = with_networks_on_the_way(lambda name, loss: loss**power)
+    found = at_equal_loss(tables)
+    assert [one.name for one in found] == [way.name for way in ways(tables) if way.name != "large_batch"]
+    for one in found:
+        values = one.flatness[EIGENVALUE].values
+        assert values == pytest.approx([1.0] * len(values), rel=1e-9) and len(values) == (0 if one.name == "swa" else 3)
+        assert (one.exists, one.flattens) == (one.name != "swa", "")
+    by = {one.name: one for one in found}
+    assert by["regime_adaptation"].loss.values == pytest.approx([1.0] * 3)
+    depth = {way.name: way.depth for way in ways(tables)}
+    for deep, shallow in (("tuned", "swap"), ("akiba", "augmented")):
+        assert by[deep].loss.values == pytest.approx([1.0] * 3) and by[shallow].loss.values == depth[shallow].values
+
+
+def test_what_a_way_has_beyond_its_depth_is_all_that_is_left_at_equal_loss():
+    tables = with_networks_on_the_way(lambda name, loss: loss * {"lars": 3.0, "hoffer": 0.5}.get(name, 1.0))
+    found = {one.name: one for one in at_equal_loss(tables)}
+    assert found["lars"].flatness[EIGENVALUE].center == pytest.approx(3.0) and found["lars"].flattens == "sharpens"
+    assert found["hoffer"].flatness[EIGENVALUE].center == pytest.approx(0.5) and found["hoffer"].flattens == "flattens"
+    said = [*at_one_loss(tables, {way.name: way for way in ways(tables)})]
+    assert "20 ways of training can be compared. Nothing to compare for SWA." in said[0] and len(said) == 2
+    ended = {way.name: effect(way.flatness[EIGENVALUE], 1.0, ("-", "+")) for way in ways(tables)}
+    flatter, sharper = (
+        sum(each == sign for name, each in ended.items() if name in found and name != "swa") for sign in "-+"
+    )
+    assert f"of {flatter} ways flatter where training ended, 1 are so" in said[1]
+    assert f"of {sharper} ways sharper where training ended, 1 are so" in said[1]
+
+
+def test_nothing_is_said_of_equal_loss_where_nothing_was_measured_along_training():
+    tables = Tables.read(FROZEN).having(
+        top_eigenvalue=with_networks_on_the_way(lambda name, loss: loss).frames["top_eigenvalue"].query("epoch.isna()")
+    )
+    assert at_equal_loss(tables) == [] and not [*at_one_loss(tables, {way.name: way for way in ways(tables)})]
+
+
+def test_every_way_but_an_average_is_measured_after_the_same_share_of_its_training(make: Made) -> None:
+    named = WAYS | {"mean": BIG | {"training": {"averaging": {"start": 1}}}}
+    along = make("top_eigenvalue={epochs: [1, 2]}", **named)
+    asked: dict[str, list[int | None]] = {}
+    for step in along.steps:
+        if isinstance(step, MeasureStep):
+            asked.setdefault(step.network.regime, []).append(step.epoch)
+            assert step.epoch is None or step.epoch in step.network.settings.snapshots
+    longer, ends = {"adapted": [None, 3, 6]}, {"swap": [None], "mean": [None]}
+    names = ("small_batch", "large_batch", *WAYS, "mean")
+    others: dict[str, list[int | None]] = {name.replace("warm", "warm_1"): [None, 1, 2] for name in names}
+    assert asked == others | longer | ends
+
+    def tuned(study: Study) -> list[dict[str, Any]]:
+        return [step.setup for step in study.steps if isinstance(step, Candidate)]
+
+    assert tuned(along) == tuned(make(**named))

@@ -24,6 +24,8 @@ def draw(tables: "Tables", out: Path) -> list[Path]:
     from flatmin import figures
     from flatmin.figures.render import figure_written
     from flatmin.studies.remedies import judged
+    from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
+    from flatmin.studies.remedies.equal_loss import along, at_equal_loss, measured, rows_of
     from flatmin.studies.remedies.figure import side_by_side, two_effects
 
     files = figures.render(judged.pair_of(tables), out)
@@ -33,9 +35,18 @@ def draw(tables: "Tables", out: Path) -> list[Path]:
     rows = judged.rows(found)
     files += figure_written(out, "side_by_side", side_by_side(tables), rows)
     for what in dict.fromkeys(what for way in found for what in way.flatness):
-        name = "".join(letter if letter.isalnum() else "_" for letter in what.lower())
-        files += figure_written(out, f"two_effects_{name}", two_effects(tables, what), rows)
+        files += figure_written(out, f"two_effects_{filed(what)}", two_effects(tables, what), rows)
+    if compared := at_equal_loss(tables):
+        files += figure_written(out, "equal_loss", equal_loss(tables), rows_of(compared))
+        networks = along(tables)
+        for what in measured(networks):
+            files += figure_written(out, f"against_loss_{filed(what)}", against_loss(tables, what), networks)
     return files
+
+
+def filed(what: str) -> str:
+    """What something is called, as part of a file's name."""
+    return "".join(letter if letter.isalnum() else "_" for letter in what.lower())
 
 
 def printed(tables: "Tables") -> Iterator[Any]:

@@ -7,7 +7,8 @@ from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost
 from flatmin.results.words import counted, label_of, significant
-from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, by_seed, share, ways, with_depth
+from flatmin.studies.remedies.equal_loss import at_equal_loss
+from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, by_seed, effect, share, ways, with_depth
 
 MARGIN = 0.5
 """Points below the small batch that still count as its accuracy (R3)."""
@@ -40,6 +41,7 @@ def sentences(tables: Tables) -> Iterator[str]:
         if name not in (SMALL, LARGE):
             yield told(way)
     yield from depth([*found.values()])
+    yield from at_one_loss(tables, found)
     yield from claims(tables, found)
 
 
@@ -75,6 +77,47 @@ def depth(found: Sequence[Way]) -> Iterator[str]:
             f"{FADES} Rank correlation with the training loss over the {len(found) - 1} other ways of training, mean "
             f"over {counted(max(len(each.values) for each in known.values()), 'seed')}: {said}."
         )
+
+
+def at_one_loss(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
+    """Say of each sharpness how many ways are flatter or sharper where they ended, and how many at equal loss."""
+    compared = {one.name: one for one in at_equal_loss(tables)}
+    told = {name: one for name, one in compared.items() if one.exists}
+    if not told:
+        return
+    alone = [label_of(name) for name, one in compared.items() if not one.exists]
+    without = f" Nothing to compare for {', '.join(alone)}." if alone else ""
+    yield (
+        "At equal training loss, where way and large batch had both come to the lowest loss that both reached (between "
+        f"the networks kept, by straight lines of logarithms), {counted(len(told), 'way')} of training can be "
+        f"compared.{without}"
+    )
+    for what in dict.fromkeys(what for one in told.values() for what in one.flatness):
+        effects = [
+            (way_effect(found[name].flatness.get(what)), way_effect(one.flatness[what])) for name, one in told.items()
+        ]
+        flat, sharp = moved(effects, "flattens"), moved(effects, "sharpens")
+        rest = [there for ended, there in effects if not ended]
+        yield (
+            f"{opening(what)}: {flat}; {sharp}; of {counted(len(rest), 'way')} undecided where it ended, "
+            f"{rest.count('flattens')} are flatter at equal loss and {rest.count('sharpens')} sharper."
+        )
+
+
+def moved(effects: Sequence[tuple[str, str]], verb: str) -> str:
+    """What becomes at equal loss of the ways that flatten, or sharpen, by where training ended."""
+    word, opposite = ("flatter", "sharper") if verb == "flattens" else ("sharper", "flatter")
+    there = [at_loss for ended, at_loss in effects if ended == verb]
+    still, undecided = there.count(verb), there.count("")
+    return (
+        f"of {counted(len(there), 'way')} {word} where training ended, {still} are so at equal loss, "
+        f"{len(there) - still - undecided} {opposite}, {undecided} undecided"
+    )
+
+
+def way_effect(interval: Interval | None) -> str:
+    """What a way does to a sharpness, in a word; empty where it is undecided or unknown."""
+    return "" if interval is None else effect(interval, 1.0, ("flattens", "sharpens"))
 
 
 def opening(label: str) -> str:

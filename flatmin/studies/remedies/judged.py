@@ -7,7 +7,7 @@ ended: the derivatives of the cross-entropy fade with it, so that a way can be f
 went on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +91,8 @@ class Way:
 
     @property
     def flattens(self) -> str:
-        """What it does to the sharpness: what all measures say, or that they do not agree."""
-        said = {effect(each, 1.0, ("flattens", "sharpens")) for each in self.flatness.values()} - {""}
-        return said.pop() if len(said) == 1 else "flattens by some measures, sharpens by others" if said else ""
+        """What it does to the sharpness."""
+        return said_by_all(self.flatness.values())
 
 
 def effect(interval: Interval, boundary: float, words: tuple[str, str]) -> str:
@@ -101,6 +100,12 @@ def effect(interval: Interval, boundary: float, words: tuple[str, str]) -> str:
     if not interval.exists or interval.low <= boundary <= interval.high:
         return ""
     return words[0] if interval.high < boundary else words[1]
+
+
+def said_by_all(ratios: Iterable[Interval]) -> str:
+    """What several measures say, over the large batch's: one word, that they do not agree, or nothing."""
+    said = {effect(each, 1.0, ("flattens", "sharpens")) for each in ratios} - {""}
+    return said.pop() if len(said) == 1 else "flattens by some measures, sharpens by others" if said else ""
 
 
 def ways(tables: Tables) -> list[Way]:
@@ -156,14 +161,22 @@ def pair_of(tables: Tables) -> Tables:
 
 
 def flatness(tables: Tables) -> Iterator[tuple[str, "dict[str, pd.Series[float]]"]]:
-    """Each measure that was taken: what it is called, and by way its values by seed.
+    """Each measure that was taken of minima: what it is called, and by way its values by seed."""
+    for words, rows in readings(tables):
+        each = of_minima(rows).groupby(["regime", "seed"])["value"].mean()
+        if len(each):
+            yield words, {str(regime): each.loc[regime] for regime in dict.fromkeys(each.index.get_level_values(0))}
+
+
+def readings(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each measure that was taken: what it is called, and its `value` by `regime`, `seed` and `epoch`.
 
     Of Keskar's sharpness the strong search of the whole space, at the largest epsilon; of any other the first setting.
     """
     for name, measure in measures().items():
         if name not in tables.frames or tables.frames[name].empty:
             continue
-        rows = of_minima(tables.frames[name])
+        rows = tables.frames[name]
         if name == KESKAR:
             rows = rows[(rows["space"] == "full") & (rows["method"] == "strong")]
             rows = rows[rows["epsilon"] == rows["epsilon"].max()]
@@ -174,10 +187,9 @@ def flatness(tables: Tables) -> Iterator[tuple[str, "dict[str, pd.Series[float]]
             words, value = measure.words_within, measure.value
         else:
             continue
-        rows = rows[rows["batch_norm"] == rows["batch_norm"].iloc[0]] if len(rows) else rows
         if len(rows):
-            each = rows.groupby(["regime", "seed"])[value].mean()
-            yield words, {str(regime): each.loc[regime] for regime in rows["regime"].unique()}
+            rows = rows[rows["batch_norm"] == rows["batch_norm"].iloc[0]]
+            yield words, rows[["regime", "seed", "epoch"]].assign(value=rows[value])
 
 
 def with_depth(found: Sequence[Way]) -> dict[str, Interval]:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from flatmin.results import Tables
+from flatmin.results.intervals import Interval
 from flatmin.results.words import label_of, significant
+from flatmin.studies.remedies.equal_loss import at_equal_loss
 from flatmin.studies.remedies.found import FADES, FLATTENS, ratio
 from flatmin.studies.remedies.judged import LARGE, between, share, ways
 from flatmin.studies.remedies.trainings import TUNING
@@ -32,6 +34,7 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
             f"{FLATTENS} {FADES}",
             pd.DataFrame(effects).fillna(""),
         )
+        yield from equal_loss(tables)
         large = next(way for way in found if way.name == LARGE)
         yield (
             "What each takes; seconds are wall time on the machine of the run, whatever else it did.",
@@ -60,3 +63,24 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
             "Learning rates tried, times each way's own: validation accuracy (%), one seed; * above: at the edge.",
             wide,
         )
+
+
+def equal_loss(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield what is left of each sharpness at equal training loss, if any was measured along training."""
+    rows = []
+    for one in at_equal_loss(tables):
+        row = {"way of training": label_of(one.name), "compared at": told(one.loss)}
+        row |= {f"{what} ×": told(each) for what, each in one.flatness.items()}
+        rows.append(row | {"effect": one.flattens})
+    if rows:
+        yield (
+            "Sharpness over the large batch's at equal training loss: where both had come to the lowest that both "
+            "reached (compared at: that loss over the large batch's last one). Geometric mean over seeds [95 % "
+            "interval]; between the networks kept, by straight lines of logarithms.",
+            pd.DataFrame(rows),
+        )
+
+
+def told(interval: Interval) -> str:
+    """A ratio with its interval; a dash where there is none to tell."""
+    return between(interval, ratio) if interval.values else "–"
