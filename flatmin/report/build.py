@@ -28,6 +28,7 @@ from flatmin.report.sheet import Sheet
 from flatmin.report.studies import StudyResults, main_studies
 from flatmin.report.subjects import subjects
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
+from flatmin.report.warm_starts import collapse
 from flatmin.results import markdown
 from flatmin.results.formats import to_csv
 from flatmin.results.latex import escaped
@@ -98,12 +99,13 @@ def report_contents(
     if drawn := finding_files(found):
         yield drawn
     yield printed(*of_the_finding)
-    answered, covered, drawn_from = answer(found), scope(studies), subspaces(main)
+    answered, covered, drawn_from, fallen = answer(found), scope(studies), subspaces(main), collapse(studies)
     missed, limited = misses(judgements, studies), limits(studies)
     yield {
         "answer.tex": f"{escaped(answered)}\n".encode(),
         "scope.tex": f"{escaped(covered)}\n".encode(),
         "subspaces.tex": f"{escaped(drawn_from)}\n".encode(),
+        "warm_starts.tex": f"{escaped(fallen)}\n".encode(),
         "misses.tex": "".join(passage.latex for passage in missed).encode(),
         "limits.tex": limited.latex.encode(),
     }
@@ -115,6 +117,7 @@ def report_contents(
         "Scope": [f"{markdown.escaped(covered)}\n"],
         "Is the sharpness the landscape's or the optimiser's?": [
             f"{markdown.escaped(answered)}\n",
+            f"{markdown.escaped(fallen)}\n",
             f"{markdown.escaped(drawn_from)}\n",
             *(one.markdown for one in of_the_finding),
         ],
