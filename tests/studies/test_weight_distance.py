@@ -11,7 +11,7 @@ from flatmin.data import load
 from flatmin.experiments import Study, load_experiment, run
 from flatmin.networks import F1
 from flatmin.studies.weight_distance import KIND
-from flatmin.studies.weight_distance.found import before, fits, sentences
+from flatmin.studies.weight_distance.found import before, fits, sentences, tabled
 from flatmin.training import start_network
 
 FILE = (
@@ -82,6 +82,14 @@ def test_a_law_is_known_by_its_squares(tables, law, verdict):
     assert next(text for text in found if text.startswith("R4")).startswith(
         f"R4 for one learning rate, until all training examples are right, {verdict}"
     )
+
+
+def test_the_table_has_both_laws_of_every_batch_size_and_way_of_counting(tables):
+    ((caption, shown),) = tabled(tables.having(weight_distance=trainings(np.sqrt, noise=1e-9)))
+    assert "95 % t interval" in caption and len(shown) == len(shown.drop_duplicates(["updates", "batch", "counted"]))
+    assert set(shown["batch"]) == {"10", "100"} and shown["counted"].nunique() == 2
+    assert shown["square root"].str.startswith("1.000").all() and not shown["logarithm"].str.startswith("1.000").any()
+    assert not [*tabled(tables.having(weight_distance=tables.frames["weight_distance"].iloc[:0]))]
 
 
 def test_the_verdict_before_all_is_right_does_not_see_what_comes_after(tables):

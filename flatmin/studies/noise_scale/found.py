@@ -105,16 +105,15 @@ def ratio(row: Mapping[Any, Any]) -> str:
     log = "log " if row["quantity"] in LOGARITHMIC else ""
     return (
         f"R6 ({READING_NAMES[str(row['reading'])]}, {name}), lr/B counts and not lr or B: {verdict}; of the variance "
-        f"of {log}{name} lr/B explains {of_row(row, 'ratio')}, lr {of_row(row, 'rate')}, B {of_row(row, 'size')}; rank "
-        f"correlation with lr/B {of_row(row, 'rank')}; {follows(row)} ({row['n']:.0f} networks)."
+        f"of {log}{name} lr/B explains {of_row(row, 'ratio')}, lr {of_row(row, 'rate')}, B {of_row(row, 'size')}."
     )
 
 
 def follows(row: Mapping[Any, Any]) -> str:
     """The power of the batch size beside the learning rate, where there is one."""
     if math.isnan(row["power"]):
-        return "it neither rises nor falls with it throughout, so that no power of B is told"
-    return f"it follows lr/B^p with p = {of_row(row, 'power')}"
+        return "no power of B is told"
+    return f"as lr/B^p with p = {of_row(row, 'power')}"
 
 
 def breaks(tables: Tables) -> Iterator[str]:
@@ -142,7 +141,7 @@ def breaks(tables: Tables) -> Iterator[str]:
     if math.isfinite(edge) and smaller.nunique() > 2:
         below = explained(tables, most=smaller.max())
         part = [row for row in below.to_dict("records") if row["reading"] == "equal_loss"]
-        each = "; ".join(f"{QUANTITIES[row['quantity']]} {of_row(row, 'ratio')}, {follows(row)}" for row in part)
+        each = "; ".join(f"{QUANTITIES[row['quantity']]} {of_row(row, 'ratio')} ({follows(row)})" for row in part)
         yield f"Of the learning rates below {edge:g} alone, at the same loss, lr/B explains: {each}."
     lost = tables.frames[NETWORKS]
     lost = lost[lost["reading"] == "equal_loss"]

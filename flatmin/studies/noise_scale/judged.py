@@ -222,6 +222,7 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
             shown[title] = ["" if math.isnan(one[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*one) for one in ends]
         yield (
             f"{READING_NAMES[str(reading)].capitalize()}: share of the variance over the grid that lr/B, lr and B each "
-            "explain, adjusted for the number of levels; 95 % t intervals over seeds.",
+            "explain, adjusted for the number of levels, the power p of B that the quantity follows where it rises or "
+            f"falls with lr/B throughout (rank correlation of {MONOTONE:g} or more); 95 % t intervals over seeds.",
             shown.reset_index(drop=True),
         )

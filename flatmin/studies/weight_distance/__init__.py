@@ -34,6 +34,15 @@ def printed(tables: "Tables") -> Iterator[Any]:
     yield from sentences(tables)
 
 
+def tabulated(tables: "Tables") -> Iterator[str]:
+    """How well either law describes the distance, as Markdown."""
+    from flatmin.results import to_markdown
+    from flatmin.studies.weight_distance.found import tabled
+
+    for caption, rows in tabled(tables):
+        yield to_markdown(rows, caption)
+
+
 KIND = Kind(
     name="weight_distance",
     words="Distance from the start",
@@ -41,6 +50,7 @@ KIND = Kind(
     prepare=prepare,
     draw=draw,
     printed=printed,
+    tabulated=tabulated,
     columns={
         "weight_distance": (
             *("rule", "batch_size", "learning_rate", "seed", "update", "epoch", "distance", "start"),

@@ -25,6 +25,7 @@ FEWEST = 5
 KEYS = ["rule", "batch_size", "seed"]
 LAWS: dict[str, Callable[[Any], Any]] = {"log": np.log, "sqrt": np.sqrt}
 PARTS = {"before": "until all training examples are right", "whole": "all updates"}
+COUNTINGS = {"looks": "looks even in the logarithm", "updates": "every update alike"}
 RULES = {
     "same": "one learning rate",
     "sqrt": "rates by the square root of the batch size",
@@ -114,31 +115,44 @@ def square(values: "pd.Series[Any]") -> Interval:
 
 def judged(found: pd.DataFrame, part: str, rule: str) -> str:
     """Judge R4 for one rule and one part of the trainings."""
-    groups: Any = found.groupby(["batch_size", "counting"])
-    each = {keys: square(mine.set_index("seed")["log"]) for keys, mine in groups}
-    other = groups["sqrt"].mean()
-    decided = [one for one in each.values() if one.exists]
+    each = {keys: square(mine.set_index("seed")["log"]) for keys, mine in grouped(found)}
+    decided = {keys: one for keys, one in each.items() if one.exists}
     verdict = "undecided"
-    if any(one.high < GOOD for one in decided):
+    if any(one.high < GOOD for one in decided.values()):
         verdict = "does not hold"
-    elif len(decided) == len(each) and all(one.low > GOOD for one in decided):
+    elif len(decided) == len(each) and all(one.low > GOOD for one in decided.values()):
         verdict = "holds"
-    said = "; ".join(
-        f"B = {size:,.0f}: {each[size, 'looks']:.3f} ({other[size, 'looks']:.3f}), {each[size, 'updates']:.3f} "
-        f"({other[size, 'updates']:.3f})"
-        for size in sorted(found["batch_size"].unique())
-    )
-    below = [
-        f"B = {size:,.0f} {'of looks' if counting == 'looks' else 'of all updates'}"
-        for (size, counting), one in each.items()
-        if one.high < GOOD
-    ]
-    fails = f"; it is below for {', '.join(below)}" if below else ""
+    low, high = min(one.center for one in each.values()), max(one.center for one in each.values())
+    below = [f"B = {size:,.0f} ({COUNTINGS[counting]})" for (size, counting), one in decided.items() if one.high < GOOD]
+    fails = f"; surely below it: {', '.join(below)}" if below else ""
     return (
-        f"R4 for {RULES[rule]}, {PARTS[part]}, {verdict}: R² of the distance from the start as a line in the logarithm "
-        f"of the updates (in their square root), of looks even in the logarithm and with every update counting alike: "
-        f"{said}. R² above {GOOD:g} is asked of every batch size in both{fails}; 95 % t intervals over "
-        f"{counted(found['seed'].nunique(), 'seed')}."
+        f"R4 for {RULES[rule]}, {PARTS[part]}, {verdict}: a line in the logarithm of the updates has an R² of "
+        f"{low:.3f} to {high:.3f} over batch sizes and ways of counting, above {GOOD:g} is asked of each{fails}."
+    )
+
+
+def grouped(found: pd.DataFrame) -> Any:
+    """The fits by batch size and way of counting."""
+    return found.groupby(["batch_size", "counting"])
+
+
+def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield how well both laws describe the distance, with its caption; nothing where no training tells."""
+    rows = tables.frames[TABLE]
+    found = fits(rows) if len(rows) else pd.DataFrame()
+    if found.empty:
+        return
+    shown = []
+    for keys, mine in found.groupby(["part", "rule"], sort=False):
+        part, rule = map(str, keys)
+        for (size, counting), each in grouped(mine):
+            squares = (f"{square(each.set_index('seed')[law]):.3f}" for law in LAWS)
+            shown.append((PARTS[part], RULES[rule], f"{size:,.0f}", COUNTINGS[counting], *squares))
+    seeds = counted(found["seed"].nunique(), "seed")
+    yield (
+        "Distance from the start against the number of updates: R² of a line in its logarithm, and in its square root; "
+        f"mean over {seeds} with its 95 % t interval.",
+        pd.DataFrame(shown, columns=["updates", "learning rates", "batch", "counted", "logarithm", "square root"]),
     )
 
 
