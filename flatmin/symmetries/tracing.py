@@ -38,11 +38,16 @@ EQUIVARIANT = {
 
 
 def is_a(layer: nn.Module, kinds: Kinds) -> bool:
-    """Whether a layer is one of these, or derived from it and computes the same."""
+    """Whether a layer is one of these, or derived from it and computes the same.
+
+    One that differs in training alone says so by an attribute ``plain_in_evaluation`` of its class.
+    """
     names = ("forward", "_conv_forward")
     own = type(layer)
+    plain = getattr(own, "plain_in_evaluation", False)
     return any(
-        isinstance(layer, kind) and all(getattr(own, name, None) is getattr(kind, name, None) for name in names)
+        isinstance(layer, kind)
+        and (plain or all(getattr(own, name, None) is getattr(kind, name, None) for name in names))
         for kind in kinds
     )
 

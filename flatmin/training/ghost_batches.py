@@ -36,9 +36,11 @@ class GhostBatchNorm(_BatchNorm):
 
     Attributes:
         ghost_size: Examples of a ghost batch.
+        plain_in_evaluation: Says to whoever looks for BatchNorm in a network that it is one, once evaluated.
     """
 
     ghost_size: int = GHOST
+    plain_in_evaluation = True
 
     def forward(self, input: Tensor) -> Tensor:
         """Each ghost batch by its own statistics in training; as BatchNorm in evaluation."""

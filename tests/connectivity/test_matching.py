@@ -9,6 +9,8 @@ from torch import nn
 from flatmin import match_neurons, transformed
 from flatmin.networks import C1, C2, F1, F2
 from flatmin.symmetries import NoPlace
+from flatmin.training import ghost_batch_norm
+from flatmin.training.ghost_batches import GhostBatchNorm
 
 NETWORKS = {
     "F1": (lambda: F1((1, 6, 6), 10, width=24), (1, 6, 6)),
@@ -60,6 +62,18 @@ def test_matching_two_networks_changes_no_function_and_weights_come_no_further_a
         assert found.distance < found.distance_before and len(found.similarities) == 3
     for order in found.orders.values():
         assert sorted(order.tolist()) == list(range(len(order)))
+
+
+@EITHER
+def test_ghosts_are_matched_as_the_batch_norm_that_they_are_in_evaluation(method):
+    make, shape = NETWORKS["F1"]
+    first, second = network(make, 1), network(make, 2)
+    plain = match_neurons(first, second, batch(shape), method=method)
+    assert ghost_batch_norm(first, size=4) == ghost_batch_norm(second, size=4) > 0
+    found = match_neurons(first, second, batch(shape), method=method)
+    assert found.distance == plain.distance and any(isinstance(m, GhostBatchNorm) for m in found.model.modules())
+    for key, tensor in plain.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[key], tensor), key
 
 
 def test_with_one_hidden_layer_no_order_of_all_is_nearer():
