@@ -11,6 +11,7 @@ from flatmin.experiments.config import Experiment
 from flatmin.experiments.plans import Plan
 from flatmin.experiments.step import Step, Workplace
 from flatmin.results import Record, Store, Tables
+from flatmin.results.provenance import portable
 from flatmin.results.remarks import Remark
 
 
@@ -87,7 +88,7 @@ class Study:
         """Its steps, and what its tables say of them."""
         provenance: dict[str, Any] = {
             "experiment": self.experiment.model_dump(mode="json"),
-            **self.origins,
+            **portable(self.origins),
             "reduced": [remark._asdict() for remark in self.reduced],
             "cautions": [remark._asdict() for remark in self.cautions],
         }

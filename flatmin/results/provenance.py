@@ -7,6 +7,7 @@ forked under a record's lock, would hold that lock past a kill of this one.
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -85,3 +86,19 @@ def _processor() -> str:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def portable(value: Any) -> Any:
+    """A value of JSON's types without the folders of this machine: of an absolute path only its last two parts.
+
+    Example:
+        >>> portable({"place": "/home/me/data/MNIST/raw", "files": {"a": "0f3c"}})
+        {'place': 'MNIST/raw', 'files': {'a': '0f3c'}}
+    """
+    if isinstance(value, Mapping):
+        return {key: portable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(one) for one in value]
+    if isinstance(value, str) and Path(value).is_absolute():
+        return "/".join(Path(value).parts[-2:]).lstrip("/")
+    return value

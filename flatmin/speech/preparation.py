@@ -84,7 +84,7 @@ def from_corpus(
     grown_on = np.sort(train) if split == "speakers" else np.arange(len(contexts))
     tying = _tied(features, contexts, grown_on, states, min_occupancy)
     account = {
-        "origin": str(folder),
+        "origin": folder.resolve().name,
         "files": 2 * len(utterances),
         "md5": digest.hexdigest(),
         "phone_set": f"{len(PHONES)} phones of Lee and Hon (1989)",
@@ -140,7 +140,7 @@ def from_kaldi(features: Path, alignments: Path, *, split: str = "frames", seed:
     targets = np.concatenate([states[name] for name in common])
     dim = joined.shape[1]
     account = {
-        "origin": f"{features}, {alignments}",
+        "origin": f"{features.name}, {alignments.name}",
         "files": 2,
         "md5": hashlib.md5(joined.tobytes() + targets.tobytes(), usedforsecurity=False).hexdigest(),
         "phone_set": "that of the alignments",

@@ -1,6 +1,7 @@
 """A whole experiment, against networks loaded and evaluated by hand."""
 
 import copy
+import dataclasses
 import math
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def tables(study):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flatmin.figures.render", lambda tables, out: out.mkdir() or [])
         return run(study, draw=study.kind.draw)
+
+
+def test_tables_do_not_say_in_which_folder_of_this_machine_the_data_lay(study, tmp_path):
+    lain = dataclasses.replace(study, origins={"data": {"place": str(tmp_path / "MNIST" / "raw"), "verified": True}})
+    assert lain.plan.provenance["data"] == {"place": "MNIST/raw", "verified": True}
 
 
 def network(study: Study, regime: str, seed: int = 0) -> F1:

@@ -14,6 +14,7 @@ from flatmin.experiments import load_experiment
 from flatmin.experiments.config import Resources
 from flatmin.report.quoted import quotations
 from flatmin.results import Tables
+from flatmin.results.provenance import portable
 
 FROZEN = Path(__file__).parents[2] / "paper" / "data"
 
@@ -186,3 +187,10 @@ def test_commands_of_the_frozen_results_ask_for_what_their_provenance_says():
         assert experiment.name == name
         anywhere = {"resources": Resources()}
         assert experiment.model_copy(update=anywhere) == settings.model_validate(frozen).model_copy(update=anywhere)
+
+
+@pytest.mark.skipif(not FROZEN.is_dir(), reason="no frozen results beside these tests")
+def test_no_folder_of_a_machine_is_published_with_the_results():
+    for file in FROZEN.glob("*/provenance.json"):
+        found = json.loads(file.read_text())
+        assert portable(found) == found, file

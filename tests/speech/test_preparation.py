@@ -51,7 +51,7 @@ def test_inputs_are_nine_frames(frames):
 def test_account(corpus, frames):
     account = json.loads(json.dumps(frames.account))
     assert account == frames.account
-    assert account["origin"] == str(corpus)
+    assert account["origin"] == corpus.name
     assert (account["utterances"], account["speakers"], account["files"]) == (15, 5, 30)
     assert account["states_asked"] == 60
     assert account["states"] == frames.num_classes == 60
