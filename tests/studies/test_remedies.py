@@ -17,7 +17,7 @@ from flatmin.results import Tables
 from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
 from flatmin.studies.remedies.equal_loss import at_equal_loss
-from flatmin.studies.remedies.found import at_one_loss, sentences
+from flatmin.studies.remedies.found import at_one_loss, gains, sentences
 from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
 
@@ -321,21 +321,37 @@ def test_what_a_way_has_beyond_its_depth_is_all_that_is_left_at_equal_loss():
     found = {one.name: one for one in at_equal_loss(tables)}
     assert found["lars"].flatness[EIGENVALUE].center == pytest.approx(3.0) and found["lars"].flattens == "sharpens"
     assert found["hoffer"].flatness[EIGENVALUE].center == pytest.approx(0.5) and found["hoffer"].flattens == "flattens"
-    said = [*at_one_loss(tables, {way.name: way for way in ways(tables)})]
+    ways_by_name = {way.name: way for way in ways(tables)}
+    said = [*at_one_loss(found, ways_by_name)]
     assert "20 ways of training can be compared. Nothing to compare for SWA." in said[0] and len(said) == 2
-    ended = {way.name: effect(way.flatness[EIGENVALUE], 1.0, ("-", "+")) for way in ways(tables)}
-    flatter, sharper = (
-        sum(each == sign for name, each in ended.items() if name in found and name != "swa") for sign in "-+"
-    )
-    assert f"of {flatter} ways flatter where training ended, 1 are so" in said[1]
-    assert f"of {sharper} ways sharper where training ended, 1 are so" in said[1]
+    ended = {name: effect(way.flatness[EIGENVALUE], 1.0, ("-", "+")) for name, way in ways_by_name.items()}
+    flatter, sharper = (sum(ended[name] == sign for name in found if name != "swa") for sign in "-+")
+    assert f"{flatter} flatter where training ended (1 flatter, 0 sharper, {flatter - 1} undecided); " in said[1]
+    assert f"{sharper} sharper where training ended (0 flatter, 1 sharper, {sharper - 1} undecided); " in said[1]
+
+
+def test_whether_the_flat_ways_gain_is_scipys_rank_correlation_at_the_end_and_at_equal_loss():
+    tables = with_networks_on_the_way(lambda name, loss: loss * {"lars": 3.0, "hoffer": 0.5}.get(name, 1.0))
+    found, compared = {way.name: way for way in ways(tables)}, {one.name: one for one in at_equal_loss(tables)}
+    (said,) = gains(compared, found)
+    for which, names in ((found, [*found]), (compared, [name for name in compared if name != "swa"])):
+        others = [name for name in names if name != "large_batch"]
+        each = [
+            spearmanr(
+                [found[name].gain.values[seed] for name in others],
+                [which[name].flatness[EIGENVALUE].values[seed] for name in others],
+            ).statistic
+            for seed in range(3)
+        ]
+        assert f"{sum(each) / 3:+.2f} [" in said
 
 
 def test_nothing_is_said_of_equal_loss_where_nothing_was_measured_along_training():
     tables = Tables.read(FROZEN).having(
         top_eigenvalue=with_networks_on_the_way(lambda name, loss: loss).frames["top_eigenvalue"].query("epoch.isna()")
     )
-    assert at_equal_loss(tables) == [] and not [*at_one_loss(tables, {way.name: way for way in ways(tables)})]
+    assert at_equal_loss(tables) == []
+    assert not [*at_one_loss({}, {way.name: way for way in ways(tables)})]
 
 
 def test_every_way_but_an_average_is_measured_after_the_same_share_of_its_training(make: Made) -> None:

@@ -7,8 +7,19 @@ from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost
 from flatmin.results.words import counted, label_of, significant
-from flatmin.studies.remedies.equal_loss import at_equal_loss
-from flatmin.studies.remedies.judged import LARGE, SMALL, Way, between, by_seed, effect, share, ways, with_depth
+from flatmin.studies.remedies.equal_loss import AtEqualLoss, at_equal_loss
+from flatmin.studies.remedies.judged import (
+    LARGE,
+    SMALL,
+    Way,
+    between,
+    by_seed,
+    effect,
+    rank_correlations,
+    share,
+    ways,
+    with_depth,
+)
 
 MARGIN = 0.5
 """Points below the small batch that still count as its accuracy (R3)."""
@@ -41,7 +52,9 @@ def sentences(tables: Tables) -> Iterator[str]:
         if name not in (SMALL, LARGE):
             yield told(way)
     yield from depth([*found.values()])
-    yield from at_one_loss(tables, found)
+    compared = {one.name: one for one in at_equal_loss(tables)}
+    yield from at_one_loss(compared, found)
+    yield from gains(compared, found)
     yield from claims(tables, found)
 
 
@@ -79,40 +92,49 @@ def depth(found: Sequence[Way]) -> Iterator[str]:
         )
 
 
-def at_one_loss(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
+def at_one_loss(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
     """Say of each sharpness how many ways are flatter or sharper where they ended, and how many at equal loss."""
-    compared = {one.name: one for one in at_equal_loss(tables)}
-    told = {name: one for name, one in compared.items() if one.exists}
-    if not told:
+    there = {name: one for name, one in compared.items() if one.exists}
+    if not there:
         return
     alone = [label_of(name) for name, one in compared.items() if not one.exists]
     without = f" Nothing to compare for {', '.join(alone)}." if alone else ""
     yield (
         "At equal training loss, where way and large batch had both come to the lowest loss that both reached (between "
-        f"the networks kept, by straight lines of logarithms), {counted(len(told), 'way')} of training can be "
+        f"the networks kept, by straight lines of logarithms), {counted(len(there), 'way')} of training can be "
         f"compared.{without}"
     )
-    for what in dict.fromkeys(what for one in told.values() for what in one.flatness):
+    for what in dict.fromkeys(what for one in there.values() for what in one.flatness):
         effects = [
-            (way_effect(found[name].flatness.get(what)), way_effect(one.flatness[what])) for name, one in told.items()
+            (way_effect(found[name].flatness.get(what)), way_effect(one.flatness[what])) for name, one in there.items()
         ]
-        flat, sharp = moved(effects, "flattens"), moved(effects, "sharpens")
-        rest = [there for ended, there in effects if not ended]
-        yield (
-            f"{opening(what)}: {flat}; {sharp}; of {counted(len(rest), 'way')} undecided where it ended, "
-            f"{rest.count('flattens')} are flatter at equal loss and {rest.count('sharpens')} sharper."
-        )
+        each = [counts(effects, verb) for verb in ("flattens", "sharpens", "")]
+        yield f"{opening(what)}, in brackets at equal loss: {'; '.join(each)}."
 
 
-def moved(effects: Sequence[tuple[str, str]], verb: str) -> str:
-    """What becomes at equal loss of the ways that flatten, or sharpen, by where training ended."""
-    word, opposite = ("flatter", "sharper") if verb == "flattens" else ("sharper", "flatter")
+def counts(effects: Sequence[tuple[str, str]], verb: str) -> str:
+    """How many ways flatten, or sharpen, or do neither where training ended, and what these do at equal loss."""
+    words = {"flattens": "flatter", "sharpens": "sharper", "": "undecided"}
     there = [at_loss for ended, at_loss in effects if ended == verb]
-    still, undecided = there.count(verb), there.count("")
-    return (
-        f"of {counted(len(there), 'way')} {word} where training ended, {still} are so at equal loss, "
-        f"{len(there) - still - undecided} {opposite}, {undecided} undecided"
-    )
+    inside = ", ".join(f"{there.count(each)} {word}" for each, word in words.items())
+    return f"{len(there)} {words[verb]} where training ended ({inside})"
+
+
+def gains(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
+    """Say whether the ways that gain are the flat ones, where training ended and at equal loss."""
+    others = {name: way for name, way in found.items() if name != LARGE}
+    gained = {name: way.gain for name, way in others.items()}
+    ended = rank_correlations(gained, {name: way.flatness for name, way in others.items()})
+    there = rank_correlations(gained, {name: one.flatness for name, one in compared.items() if one.exists})
+    if ended:
+        each = [
+            f"{what} {known:+.2f}{f' ({there[what]:+.2f} at equal loss)' if what in there else ''}"
+            for what, known in ended.items()
+        ]
+        yield (
+            "Rank correlation of the gain in test accuracy with each sharpness over the ways of training, below 0 if "
+            f"the flat ones gain: {', '.join(each)}."
+        )
 
 
 def way_effect(interval: Interval | None) -> str:

@@ -7,7 +7,7 @@ ended: the derivatives of the cross-entropy fade with it, so that a way can be f
 went on.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,22 +193,31 @@ def readings(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def with_depth(found: Sequence[Way]) -> dict[str, Interval]:
-    """For each measure the rank correlation with the training loss over the ways of training, a value a seed.
+    """For each measure the rank correlation with the training loss over the ways of training but the large batch."""
+    others = {way.name: way for way in found if way.name != LARGE}
+    return rank_correlations(
+        {name: way.depth for name, way in others.items()}, {name: way.flatness for name, way in others.items()}
+    )
+
+
+def rank_correlations(
+    values: Mapping[str, Interval], sharp: Mapping[str, Mapping[str, Interval]]
+) -> dict[str, Interval]:
+    """For each measure its rank correlation with something over the ways of training, a value a seed.
 
     Args:
-        found: The ways; the large batch is left out, and a seed or a measure that has fewer than ``FEWEST`` of them.
+        values: That something, by way.
+        sharp: The measures, by way; a seed or a measure that fewer than ``FEWEST`` ways have is left out.
     """
-    others = [way for way in found if way.name != LARGE]
-    depth = pd.DataFrame({way.name: by_seed(way.depth) for way in others})
-    measured = dict.fromkeys(what for way in others for what in way.flatness)
+    other = pd.DataFrame({name: by_seed(each) for name, each in values.items()})
     correlations = dict[str, Interval]()
-    for what in measured:
-        sharp = pd.DataFrame({way.name: by_seed(way.flatness[what]) for way in others if what in way.flatness})
-        known = list[float]()
-        for seed in sharp.index.intersection(depth.index):
-            pair = pd.DataFrame({"depth": depth.loc[seed], "sharp": sharp.loc[seed]}).dropna()
+    for what in dict.fromkeys(what for each in sharp.values() for what in each):
+        measured = pd.DataFrame({name: by_seed(each[what]) for name, each in sharp.items() if what in each})
+        known = dict[int, float]()
+        for seed in measured.index.intersection(other.index):
+            pair = pd.DataFrame({"other": other.loc[seed], "sharp": measured.loc[seed]}).dropna()
             if len(pair) >= FEWEST:
-                known.append(float(pair.corr(method="spearman").to_numpy()[0, 1]))
+                known[int(seed)] = float(pair.corr(method="spearman").to_numpy()[0, 1])
         if known:
             correlations[what] = of_mean(pd.Series(known, dtype=float), bounds=CORRELATION)
     return correlations
