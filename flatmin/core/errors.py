@@ -19,3 +19,7 @@ class CheckpointError(FlatminError):
 
 class ResultsError(FlatminError):
     """A results folder is damaged, in use or cannot be written."""
+
+
+class NotFinite(RuntimeError):
+    """The loss, or a derivative of it, is not finite at the point where something is asked of it."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import positive, seed_of, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.curvature.eigenvalues import top_eigenvalues
@@ -115,7 +116,7 @@ def critical_point(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If one is out of range.
-        RuntimeError: If gradient or Hessian are not finite.
+        NotFinite: If gradient or Hessian are not finite.
 
     Example:
         >>> import torch
@@ -133,7 +134,7 @@ def critical_point(
     loss, gradient = objective.value_and_gradient(at)
     slope = norm(gradient)
     if not math.isfinite(slope):
-        raise RuntimeError(f"the gradient must be finite, got one of length {slope}.")
+        raise NotFinite(f"the gradient must be finite, got one of length {slope}.")
     if at.numel() <= limit:
         counted = _counted(objective, at, tolerance, progress)
     else:

@@ -131,7 +131,7 @@ def top_eigenvalues(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If one is out of range, or ``start`` does not fit.
-        RuntimeError: If a product is not finite.
+        NotFinite: If a product is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective

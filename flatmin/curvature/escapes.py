@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from flatmin.core.errors import NotFinite
 from flatmin.core.result import Measured
 from flatmin.core.vectors import dot, norm
 from flatmin.curvature.eigenvalues import top_eigenvalues
@@ -109,7 +110,7 @@ def escape(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If ``direction`` is 0 or of another shape, or there is no length.
-        RuntimeError: If loss, gradient or products are not finite.
+        NotFinite: If loss, gradient or products are not finite.
 
     Example:
         >>> import torch
@@ -123,7 +124,7 @@ def escape(
     at = point_of(objective, theta)
     loss, gradient = objective.value_and_gradient(at)
     if not math.isfinite(float(loss) + norm(gradient)):
-        raise RuntimeError(f"loss and gradient must be finite where it begins, got {float(loss)} and {norm(gradient)}.")
+        raise NotFinite(f"loss and gradient must be finite where it begins, got {float(loss)} and {norm(gradient)}.")
     converged, products = True, 1
     if direction is None:
         found = top_eigenvalues(objective, which="smallest", theta=at, seed=seed)

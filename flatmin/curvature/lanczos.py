@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flatmin.core.errors import NotFinite
 from flatmin.core.vectors import norm
 from flatmin.curvature.basis import Basis
 
@@ -101,7 +102,7 @@ class Lanczos:
         """One product: the basis grows by one vector.
 
         Raises:
-            RuntimeError: If the product is not finite.
+            NotFinite: If the product is not finite.
         """
         assert self._next is not None
         image = self._product(self._next)
@@ -110,7 +111,7 @@ class Lanczos:
         rest, column = self._basis.orthogonalized(image)
         beta = float(rest.norm())
         if not math.isfinite(beta):
-            raise RuntimeError(
+            raise NotFinite(
                 "a product with the Hessian is not finite at this point, so its eigenvalues cannot be had; look at the "
                 "loss and its gradient there."
             )

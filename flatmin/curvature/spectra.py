@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import positive, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
@@ -91,7 +92,7 @@ def hessian(objective: Curved, *, theta: Tensor | None = None, limit: int = LIMI
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If there are more weights than ``limit``.
-        RuntimeError: If a product is not finite.
+        NotFinite: If a product is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -114,7 +115,7 @@ def hessian(objective: Curved, *, theta: Tensor | None = None, limit: int = LIMI
             columns[:, k] = product_of(objective, at)(unit).double().cpu()
             advance()
     if not columns.isfinite().all():
-        raise RuntimeError("the Hessian is not finite at this point; look at the loss and its gradient there.")
+        raise NotFinite("the Hessian is not finite at this point; look at the loss and its gradient there.")
     return columns
 
 
@@ -133,7 +134,7 @@ def spectrum(objective: Curved, *, theta: Tensor | None = None, limit: int = LIM
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If there are more weights than ``limit``.
-        RuntimeError: If a product is not finite.
+        NotFinite: If a product is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of, positive, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.progress import Advance, steps_shown
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
@@ -102,7 +103,7 @@ def find_critical_point(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If one is out of range, or there are too many weights for the matrix.
-        RuntimeError: If gradient or products are not finite at the start.
+        NotFinite: If gradient or products are not finite at the start.
 
     Example:
         >>> import torch
@@ -159,11 +160,11 @@ class _Way:
         """Look at the start.
 
         Raises:
-            RuntimeError: If there is no gradient.
+            NotFinite: If there is no gradient.
         """
         loss, _, slope = self.at(theta)
         if not math.isfinite(slope):
-            raise RuntimeError("the gradient must be finite where the search begins, and is not.")
+            raise NotFinite("the gradient must be finite where the search begins, and is not.")
         self.accept(loss, slope)
 
     def accept(self, loss: float, slope: float) -> None:

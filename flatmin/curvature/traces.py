@@ -95,7 +95,7 @@ def trace(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If one is out of range.
-        RuntimeError: If a product is not finite.
+        NotFinite: If a product is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flatmin.core.errors import FlatminError
+from flatmin.core.errors import FlatminError, NotFinite
 from flatmin.core.fields import shown
 from flatmin.experiments.laboratory import Laboratory, examples_of
 from flatmin.experiments.step import Outcome
@@ -97,7 +97,7 @@ class MeasureStep:
         return self.asked.passes * self.asked.examples
 
     def run(self, workplace: Laboratory, folder: Path, advance: Callable[[float], None]) -> Outcome:
-        """Measure; leave no row where the loss of the network is not finite.
+        """Measure; leave no row where the loss of the network, or a derivative that is asked for, is not finite.
 
         Raises:
             FlatminError: If the measure returns other rows than it declares.
@@ -106,7 +106,10 @@ class MeasureStep:
         base_loss = float(subject.objective.value())
         if not math.isfinite(base_loss):
             return Outcome(result={"rows": [], "base_loss": base_loss}, status="diverged")
-        rows = self.measure.run(subject, self.asked, advance)
+        try:
+            rows = self.measure.run(subject, self.asked, advance)
+        except NotFinite as error:
+            return Outcome(result={"rows": [], "base_loss": base_loss, "reason": str(error)}, status="diverged")
         if problem := misfit(self.measure, rows, self.own_columns):
             raise FlatminError(f"measure {self.measure.name}: {problem}")
         frame = pd.DataFrame(rows, columns=self.own_columns)
@@ -127,7 +130,8 @@ class MeasureStep:
     def found(self, record: Record) -> str:
         """The numbers, in a few words."""
         if record.state == "diverged":
-            return f"not measured, the loss of the network is {record.result['base_loss']}"
+            reason = record.result.get("reason", f"the loss of the network is {record.result['base_loss']}")
+            return f"not measured, {reason.rstrip('.')}"
         return self.measure.in_words(record.result["rows"])
 
 

@@ -7,14 +7,15 @@ import pandas as pd
 
 
 def first_reached(way: pd.DataFrame, loss: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The networks of a training that had a lower loss than all before them, where loss and columns are positive.
+    """The networks of a training that had a lower loss than all before them, where all has a logarithm.
 
     Args:
         way: Networks of one training, in time.
         loss: The column that holds their loss.
-        columns: What is asked of them.
+        columns: What is asked of them; those at which one is 0, infinite or not a number are passed over.
     """
-    way = way[way[[loss, *columns]].gt(0).all(axis="columns")]
+    asked = way[[loss, *columns]]
+    way = way[(asked.gt(0) & asked.lt(np.inf)).all(axis="columns")]
     return way[way[loss] < way[loss].cummin().shift(fill_value=np.inf)]
 
 
@@ -27,8 +28,8 @@ def value_at(way: pd.DataFrame, loss: str, column: str, wanted: float) -> float:
         column: What is asked of them.
         wanted: The loss.
     """
-    if way.empty:
+    if not way[loss].min() <= wanted <= way[loss].max():
         return np.nan
     falling = way.iloc[::-1]
     logs = np.log(falling[loss]), np.log(falling[column])
-    return float(np.exp(np.interp(np.log(wanted), *logs, left=np.nan, right=np.nan)))
+    return float(np.exp(np.interp(np.log(wanted), *logs)))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import an_objective, one_of, positive, seed_of, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 
@@ -117,7 +118,7 @@ def average_case_sharpness(
     Raises:
         TypeError: If a number is of the wrong kind.
         ValueError: If a number is out of range or the distribution unknown.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -134,7 +135,7 @@ def average_case_sharpness(
     scale = sigma * (theta.abs() if relative else torch.ones_like(theta))
     base = float(objective.value(theta))
     if not math.isfinite(base):
-        raise RuntimeError(f"the loss at theta must be finite, got {base}.")
+        raise NotFinite(f"the loss at theta must be finite, got {base}.")
     rises = torch.empty(pairs, dtype=torch.float64)
     with steps_shown("average-case sharpness", pairs, shown=progress) as advance:
         for pair in range(pairs):

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
+from flatmin.core.errors import NotFinite
 from flatmin.core.precision import RESOLVED
 from flatmin.core.vectors import dot, norm
 
@@ -150,12 +151,12 @@ class Ball:
         """The ball around where an objective stands.
 
         Raises:
-            RuntimeError: If the loss there is not finite.
+            NotFinite: If the loss there is not finite.
         """
         theta = objective.theta
         loss, gradient = objective.value_and_gradient(theta)
         if not math.isfinite(loss):
-            raise RuntimeError(f"the loss at theta must be finite, got {float(loss)}.")
+            raise NotFinite(f"the loss at theta must be finite, got {float(loss)}.")
         slope = paths.pulled(torch.zeros_like(theta), gradient)
         return cls(objective, theta, paths, rho, NORMS[norm], float(loss), slope)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import one_of, positive, seed_of
+from flatmin.core.errors import NotFinite
 from flatmin.core.precision import resolves
 from flatmin.sharpness.subspace import DISTRIBUTIONS, FullSpace, RandomSubspace, Shares
 
@@ -69,7 +70,7 @@ class Box:
             TypeError: If a number is of the wrong kind.
             ValueError: If ``epsilon`` is not positive, ``subspace_dim`` out of range, a name unknown, or the box
                 relative in a subspace.
-            RuntimeError: If the loss at the point is not finite, or not above -1.
+            NotFinite: If the loss at the point is not finite, or not above -1.
         """
         positive("epsilon", epsilon)
         one_of("distribution", distribution, DISTRIBUTIONS)
@@ -81,7 +82,7 @@ class Box:
             )
         base_loss = float(objective.value(point))
         if not -1 < base_loss < math.inf:
-            raise RuntimeError(f"the loss at theta must be finite and above -1, got {base_loss}: see the formula.")
+            raise NotFinite(f"the loss at theta must be finite and above -1, got {base_loss}: see the formula.")
         space: FullSpace | Shares | RandomSubspace
         if subspace_dim is not None:
             space = RandomSubspace(point, subspace_dim, seed=seed, distribution=distribution)

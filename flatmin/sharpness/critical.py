@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from flatmin.core.checks import an_objective, positive, within
+from flatmin.core.errors import NotFinite
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 from flatmin.objective.optimized import single_rate
@@ -143,7 +144,7 @@ def critical_sharpness(
         TypeError: If an argument is of the wrong kind.
         ValueError: If a number is out of range, ``direction`` has another shape than theta, or both it and another
             source of directions are given.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -169,7 +170,7 @@ def critical_sharpness(
     update = update.to(theta)
     base = float(objective.value(theta))
     if not math.isfinite(base):
-        raise RuntimeError(f"the loss at theta must be finite, got {base}.")
+        raise NotFinite(f"the loss at theta must be finite, got {base}.")
     noise = ROUNDING * torch.finfo(theta.dtype).eps * abs(base)
     way = _Way(lambda step: float(objective.value(theta + step * update)), base, noise)
     length = norm(update)

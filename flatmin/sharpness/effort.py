@@ -122,7 +122,7 @@ def effort(
     Raises:
         TypeError: If a number is of the wrong kind.
         ValueError: If a number is out of range or a name unknown.
-        RuntimeError: If the loss at theta is not finite, or not above -1.
+        NotFinite: If the loss at theta is not finite, or not above -1.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective

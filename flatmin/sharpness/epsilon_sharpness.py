@@ -193,7 +193,7 @@ def epsilon_sharpness(
         TypeError: If ``objective`` is none, a network say, or a number is of the wrong kind.
         ValueError: If ``epsilon`` is not positive, ``subspace_dim`` exceeds the number of weights, a start does not
             fit, the seed has more than 32 bits, a name is unknown or the box is relative in a random subspace.
-        RuntimeError: If the loss at ``theta`` is not finite, or not above -1.
+        NotFinite: If the loss at ``theta`` is not finite, or not above -1.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective

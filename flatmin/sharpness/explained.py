@@ -176,7 +176,7 @@ def explained(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If one is out of range, or ``eigenvalues`` are not the largest ones or of another size.
-        RuntimeError: If the loss, or a product, is not finite.
+        NotFinite: If the loss, or a product, is not finite.
 
     Example:
         >>> import torch

@@ -69,7 +69,7 @@ def geodesic_sharpness(
         TypeError: If ``objective`` is none, or has no names of weights and ``pairs`` is left out; if a number is of the
             wrong kind.
         ValueError: If a number is out of range, a pair is none or a matrix has dependent columns.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> import torch

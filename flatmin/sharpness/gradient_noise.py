@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import an_objective, one_of, positive, whole, within
+from flatmin.core.errors import NotFinite
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 
@@ -124,7 +125,7 @@ def gradient_noise_scale(
     Raises:
         TypeError: If a number is of the wrong kind, or the objective has no parts.
         ValueError: If a number is out of range, or there are fewer than three parts.
-        RuntimeError: If a gradient is not finite.
+        NotFinite: If a gradient is not finite.
 
     Example:
         >>> from torch.nn.functional import mse_loss
@@ -163,7 +164,7 @@ def gradient_noise_scale(
             advance()
     square = float(torch.dot(weighed, mean))
     if not (math.isfinite(square) and spread.isfinite().all()):
-        raise RuntimeError("the gradients must be finite, got some that are not.")
+        raise NotFinite("the gradients must be finite, got some that are not.")
     variance, signal = _estimates(counts, spread, square)
     left = [_without(index, counts, spread, leaning, square) for index in range(len(parts))]
     return GradientNoise(

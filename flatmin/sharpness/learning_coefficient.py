@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import an_objective, positive, seed_of, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
@@ -136,7 +137,7 @@ def local_learning_coefficient(
     Raises:
         TypeError: If a number is of the wrong kind, or the objective has no ``parts`` for batches.
         ValueError: If a number is out of range, or nobody says what n is.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -157,7 +158,7 @@ def local_learning_coefficient(
     n = _population(objective, population)
     posterior = Posterior(objective, (beta or 1 / math.log(n)) * n, gamma, batch_size)
     if not math.isfinite(posterior.base):
-        raise RuntimeError(f"the loss at theta must be finite, got {posterior.base}.")
+        raise NotFinite(f"the loss at theta must be finite, got {posterior.base}.")
     size = step or STABLE / _curvature(posterior, theta, seed)
     found = list[Visited]()
     with steps_shown("Langevin chains", chains * (burn_in + draws), shown=progress) as advance:

@@ -94,7 +94,7 @@ def local_entropy(
     Raises:
         TypeError: If a number is of the wrong kind.
         ValueError: If a number is out of range.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from math import log

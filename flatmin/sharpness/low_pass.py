@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from flatmin.core.checks import an_objective, positive, seed_of, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
 from flatmin.sharpness.average_case import Valued
@@ -74,7 +75,7 @@ def low_pass(
     Raises:
         TypeError: If a number is of the wrong kind.
         ValueError: If a number is out of range.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -103,14 +104,14 @@ def losses_under_noise(
     """The loss at theta, and at theta less each draw of the noise, (draws,) float64.
 
     Raises:
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
     """
     whole("draws", draws, minimum=1)
     seed_of("seed", seed)
     theta = an_objective(objective).theta
     base = float(objective.value(theta))
     if not math.isfinite(base):
-        raise RuntimeError(f"the loss at theta must be finite, got {base}.")
+        raise NotFinite(f"the loss at theta must be finite, got {base}.")
     generator = torch.Generator().manual_seed(seed)
     losses = torch.empty(draws, dtype=torch.float64)
     with steps_shown(words, draws, shown=progress) as advance:

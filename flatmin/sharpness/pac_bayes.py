@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import an_objective, one_of, positive, seed_of, whole, within
+from flatmin.core.errors import NotFinite
 from flatmin.core.progress import Advance, steps_shown
 from flatmin.core.result import Measured
 from flatmin.sharpness.noise import unit_noise
@@ -124,7 +125,7 @@ def pac_bayes_sigma(
     Raises:
         TypeError: If a number is of the wrong kind, or the objective has no accuracy.
         ValueError: If a number is out of range, or the accuracy is NaN.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -187,7 +188,7 @@ class _Drops:
     Raises:
         TypeError: If the objective has no accuracy.
         ValueError: If the accuracy is NaN.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
     """
 
     def __init__(
@@ -203,7 +204,7 @@ class _Drops:
         if math.isnan(self.base) and criterion == "accuracy":
             raise ValueError("`criterion` must be 'loss' where the outputs are no class scores: the accuracy is NaN.")
         if not math.isfinite(self.base):
-            raise RuntimeError(f"the loss at theta must be finite, got {self.base}.")
+            raise NotFinite(f"the loss at theta must be finite, got {self.base}.")
 
     def at(self, sigma: float) -> Tensor:
         """The drop of each draw, (draws,) float64; infinite where a loss is NaN."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import an_objective, one_of, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.result import Measured
 from flatmin.core.vectors import norm
 
@@ -77,7 +78,7 @@ def rounding_rise(objective: Any, *, bits: int = 4, scale: str = "tensor") -> Ro
     Raises:
         TypeError: If ``bits`` is no whole number.
         ValueError: If ``bits`` or ``scale`` is none of these.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -91,7 +92,7 @@ def rounding_rise(objective: Any, *, bits: int = 4, scale: str = "tensor") -> Ro
     theta = an_objective(objective).theta
     base, base_accuracy = _scored(objective, theta)
     if not math.isfinite(base):
-        raise RuntimeError(f"the loss at theta must be finite, got {base}.")
+        raise NotFinite(f"the loss at theta must be finite, got {base}.")
     near, rounded = _rounded(objective, theta, bits, by_channel=scale == "channel")
     loss, accuracy = _scored(objective, near)
     return RoundingRise(

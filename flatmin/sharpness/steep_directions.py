@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flatmin.core.checks import positive, seed_of, whole
+from flatmin.core.errors import NotFinite
 from flatmin.core.precision import full_precision
 from flatmin.core.progress import steps_shown
 from flatmin.core.result import Measured
@@ -171,7 +172,7 @@ def steep_directions(
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If one is out of range, or ``eigenvalues`` of another size.
-        RuntimeError: If the loss at theta, or a product, is not finite.
+        NotFinite: If the loss at theta, or a product, is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective
@@ -189,7 +190,7 @@ def steep_directions(
     at = curved(objective).theta
     base = float(objective.value(at))
     if not math.isfinite(base):
-        raise RuntimeError(f"the loss at theta must be finite, got {base}.")
+        raise NotFinite(f"the loss at theta must be finite, got {base}.")
     with full_precision(at.device):
         known = eigenvalues or top_eigenvalues(
             objective, min(k, objective.size), tolerance=tolerance, products=products, seed=seed, copies=False

@@ -155,7 +155,7 @@ def worst_case_sharpness(
         TypeError: If ``objective`` is none, or has no parts and ``per`` asks for them; if a number is of the wrong
             kind.
         ValueError: If a number is out of range or a name is unknown.
-        RuntimeError: If the loss at theta is not finite.
+        NotFinite: If the loss at theta is not finite.
 
     Example:
         >>> from flatmin.core.functions import QuadraticObjective

@@ -40,11 +40,13 @@ EQUIVARIANT = {
 def is_a(layer: nn.Module, kinds: Kinds) -> bool:
     """Whether a layer is one of these, or derived from it and computes the same.
 
-    One that differs in training alone says so by an attribute ``plain_in_evaluation`` of its class.
+    One that differs in training alone says so by an attribute ``plain_in_evaluation`` of the class that computes it;
+    what is derived from that class and computes on its own is no longer plain.
     """
     names = ("forward", "_conv_forward")
     own = type(layer)
-    plain = getattr(own, "plain_in_evaluation", False)
+    computing = next(one for one in own.__mro__ if any(name in vars(one) for name in names))
+    plain = vars(computing).get("plain_in_evaluation", False)
     return any(
         isinstance(layer, kind)
         and (plain or all(getattr(own, name, None) is getattr(kind, name, None) for name in names))

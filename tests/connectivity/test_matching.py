@@ -9,8 +9,9 @@ from torch import nn
 from flatmin import match_neurons, transformed
 from flatmin.networks import C1, C2, F1, F2
 from flatmin.symmetries import NoPlace
+from flatmin.symmetries.tracing import NORMALIZING, is_a
 from flatmin.training import ghost_batch_norm
-from flatmin.training.ghost_batches import GhostBatchNorm
+from flatmin.training.ghost_batches import GhostBatchNorm, GhostBatchNorm1d
 
 NETWORKS = {
     "F1": (lambda: F1((1, 6, 6), 10, width=24), (1, 6, 6)),
@@ -74,6 +75,38 @@ def test_ghosts_are_matched_as_the_batch_norm_that_they_are_in_evaluation(method
     assert found.distance == plain.distance and any(isinstance(m, GhostBatchNorm) for m in found.model.modules())
     for key, tensor in plain.model.state_dict().items():
         assert torch.equal(found.model.state_dict()[key], tensor), key
+
+
+class Plain(nn.BatchNorm1d):
+    """Differs in training alone."""
+
+    plain_in_evaluation = True
+
+    def forward(self, input):
+        return super().forward(input)
+
+
+class Renamed(Plain):
+    """Computes what its class computes."""
+
+
+class Shifted(Plain):
+    """Treats channels differently in evaluation too."""
+
+    def forward(self, input):
+        return super().forward(input) + torch.arange(input.shape[1])
+
+
+class ShiftedGhosts(GhostBatchNorm1d):
+    """Likewise."""
+
+    def forward(self, input):
+        return super().forward(input) + torch.arange(input.shape[1])
+
+
+@pytest.mark.parametrize(("kind", "known"), [(Plain, True), (Renamed, True), (Shifted, False), (ShiftedGhosts, False)])
+def test_a_layer_that_says_it_is_plain_says_it_of_what_its_own_class_computes(kind, known):
+    assert is_a(kind(3), NORMALIZING) is known
 
 
 def test_with_one_hidden_layer_no_order_of_all_is_nearer():

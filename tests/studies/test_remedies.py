@@ -3,18 +3,25 @@
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import spearmanr, ttest_1samp
 
 from flatmin.core.errors import ConfigError
+from flatmin.core.functions import FunctionObjective
+from flatmin.curvature import top_eigenvalues
 from flatmin.experiments import Reporter, Study, load_experiment, run
 from flatmin.experiments.measure_step import MeasureStep
+from flatmin.measures import measures
+from flatmin.measures.measure import NAMING
 from flatmin.results import Tables
 from flatmin.results.intervals import Interval, of_ratio_of_means
+from flatmin.studies.remedies import KIND
 from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
 from flatmin.studies.remedies.equal_loss import at_equal_loss
 from flatmin.studies.remedies.found import at_one_loss, gains, sentences
@@ -371,3 +378,96 @@ def test_every_way_but_an_average_is_measured_after_the_same_share_of_its_traini
         return [step.setup for step in study.steps if isinstance(step, Candidate)]
 
     assert tuned(along) == tuned(make(**named))
+
+
+def test_a_measure_of_fewer_seeds_or_networks_takes_nothing_from_the_others():
+    """The largest eigenvalue is that of the frozen seeds; average-case sharpness here of seed 0 and two epochs."""
+    tables = with_networks_on_the_way(lambda name, loss: loss * {"lars": 3.0}.get(name, 1.0))
+    alone = at_equal_loss(tables)
+    rows = tables.frames["top_eigenvalue"]
+    few = rows[(rows["seed"] == 0) & (rows["epoch"].isna() | rows["epoch"].isin([6, 12]))]
+    named = few[[*NAMING]].assign(sigma=1.0, noise="gaussian", value=7.0 * few["value"])
+    lacking = [name for name in measures()["average_case"].table if name not in named]
+    both = at_equal_loss(tables.having(average_case=named.assign(**dict.fromkeys(lacking, 0.0))))
+    for one, other in zip(both, alone, strict=True):
+        assert (one.loss.values, one.flatness[EIGENVALUE].values) == (
+            other.loss.values,
+            other.flatness[EIGENVALUE].values,
+        )
+    lars = next(one for one in both if one.name == "lars").flatness["average-case sharpness"]
+    assert lars.values == pytest.approx([3.0]) and lars.seeds == (0,)
+
+
+def test_the_loss_compared_at_is_told_of_the_large_batchs_last_one_even_where_it_rose_again():
+    tables = with_networks_on_the_way(lambda name, loss: loss)
+    before = {one.name: one.loss.values for one in at_equal_loss(tables)}
+    minima = tables.minima
+    risen = minima["train_loss"].where(minima["regime"] != "large_batch", 1.5 * minima["train_loss"])
+    rows = tables.frames["top_eigenvalue"]
+    ended = (rows["regime"] == "large_batch") & rows["epoch"].isna()
+    tables = tables.having(minima=minima.assign(train_loss=risen))
+    tables = tables.having(top_eigenvalue=rows.assign(value=rows["value"].where(~ended, 1.5 * rows["value"])))
+    shallow = next(one for one in at_equal_loss(tables) if one.name == "augmented")
+    assert shallow.loss.values == pytest.approx([value / 1.5 for value in before["augmented"]])
+    assert shallow.flatness[EIGENVALUE].values == pytest.approx([1.0] * 3)
+
+
+@pytest.mark.parametrize("bad", [0.0, math.inf, math.nan])
+@pytest.mark.parametrize("name", ["lars", "large_batch"])
+def test_a_network_whose_sharpness_has_no_logarithm_is_passed_over(name, bad):
+    tables = with_networks_on_the_way(lambda name, loss: loss)
+    rows = tables.frames["top_eigenvalue"]
+    spoilt = (rows["regime"] == name) & rows["epoch"].isin([3, 20])
+    found = at_equal_loss(tables.having(top_eigenvalue=rows.assign(value=rows["value"].where(~spoilt, bad))))
+    lars = next(one for one in found if one.name == "lars").flatness[EIGENVALUE]
+    assert lars.values == pytest.approx([1.0] * 3)
+
+
+def test_figures_are_drawn_where_nothing_can_be_compared(tmp_path, monkeypatch):
+    tables = with_networks_on_the_way(lambda name, loss: loss if name == "large_batch" else 0.0)
+    named = {name: rows for name, rows in tables.frames.items() if "regime" in rows}
+    few = {name: rows[rows["regime"].isin(["large_batch", "lars"])] for name, rows in named.items()}
+    tables = tables.having(**few | {"sharpness": tables.sharpness.iloc[:0]})
+    assert [one.exists for one in at_equal_loss(tables)] == [False]
+    monkeypatch.setattr("flatmin.figures.render", lambda tables, out: [])
+    files = [file.name for file in KIND.draw(tables, tmp_path)]
+    assert "equal_loss.pdf" in files and not [file for file in files if file.startswith("against_loss")]
+
+
+def test_a_training_that_left_no_minimum_is_in_no_number():
+    tables = with_networks_on_the_way(lambda name, loss: loss)
+    minima, lost = tables.minima, [("large_batch", 1), ("lars", 2), ("swa", 0)]
+    keys = pd.MultiIndex.from_frame(minima[["regime", "seed"]])
+    tables = tables.having(minima=minima.assign(status=minima["status"].where(~keys.isin(lost), "chance")))
+    seeds = {way.name: way.flatness[EIGENVALUE].seeds for way in ways(tables) if way.flatness}
+    assert (seeds["tuned"], seeds["lars"], seeds["swa"]) == ((0, 2), (0,), (2,))
+    at_loss = {one.name: one.flatness[EIGENVALUE].seeds for one in at_equal_loss(tables)}
+    assert at_loss["tuned"] == (0, 2) and at_loss["lars"] == (0,)
+
+
+def test_a_minimum_measured_on_fewer_examples_too_is_judged_by_the_number_of_all_networks():
+    tables = Tables.read(FROZEN)
+    rows = tables.sharpness
+    subset = rows[rows["epoch"].isna()].assign(examples=100.0, sharpness=50 * rows["sharpness"])
+    with_subset = tables.having(sharpness=pd.concat([rows, subset], ignore_index=True))
+    assert [way.flatness for way in ways(with_subset)] == [way.flatness for way in ways(tables)]
+
+
+def test_a_network_whose_derivatives_are_not_finite_is_not_measured_and_ends_nothing(make: Made, tmp_path) -> None:
+    study = make("tuning=null", "training.epochs=1", "top_eigenvalue={}")
+    run(study)
+    step = next(step for step in study.steps if isinstance(step, MeasureStep))
+
+    def thrown(*_: Any) -> Any:
+        return top_eigenvalues(FunctionObjective(lambda w: (w**4).sum(), torch.full((2,), 1e200, dtype=torch.float64)))
+
+    outcome = replace(step, measure=replace(step.measure, run=thrown)).run(
+        study.workplace, tmp_path, lambda share: None
+    )
+    assert (outcome.status, outcome.tables, outcome.result["rows"]) == ("diverged", {}, [])
+    assert outcome.result["reason"].startswith("a product with the Hessian is not finite")
+
+
+def test_where_all_end_as_means_of_weights_nothing_is_measured_on_the_way(make: Made) -> None:
+    study = make("tuning=null", "training.averaging={start: 1}", "top_eigenvalue={epochs: [1, 2]}", warm=WAYS["warm"])
+    assert {step.epoch for step in study.steps if isinstance(step, MeasureStep)} == {None}

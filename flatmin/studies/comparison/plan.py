@@ -16,7 +16,7 @@ from flatmin.experiments.step import Step
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.measures import Measure
 from flatmin.studies.comparison.settings import Comparison
-from flatmin.studies.comparison.trainings import Trainings, check_distinct, same_share, trainings
+from flatmin.studies.comparison.trainings import Trainings, check_distinct, ends_as_mean, same_share, trainings
 
 MOST_STEPS = 50_000
 
@@ -78,6 +78,8 @@ def measured_networks(
     yield from ((step, None) for step in minima)
     epochs = getattr(section, "epochs", None) or ()
     for step in minima:
+        if experiment.follows_variations and ends_as_mean(step.settings, step.settings.swap):
+            continue
         wanted = same_share(epochs, experiment.training, step.settings)
         yield from ((step, epoch) for epoch in wanted if epoch in step.settings.snapshots)
 

@@ -16,6 +16,7 @@ from flatmin.studies.comparison.settings import Comparison, Variation
 from flatmin.training import TrainingSettings
 from flatmin.training.rates import BASE
 from flatmin.training.settings import Training
+from flatmin.training.workers import Workers
 
 Trainings = dict[int, dict[str, TrainingStep]]
 
@@ -71,9 +72,14 @@ def snapshots(experiment: Comparison, regime: str) -> tuple[int, ...]:
     return tuple(sorted(wanted))
 
 
+def ends_as_mean(training: Training, swap: Workers | None) -> bool:
+    """Whether what a training leaves is a mean of weights, which was not on its own way."""
+    return training.averaging is not None or swap is not None
+
+
 def followed(experiment: Comparison, training: Training, variation: Variation) -> tuple[int, ...]:
-    """Epochs of a variation whose weights are kept: none of one that ends as a mean, which was not on its own way."""
-    if not experiment.follows_variations or training.averaging is not None or variation.swap is not None:
+    """Epochs of a variation whose weights are kept: none of one that ends as a mean."""
+    if not experiment.follows_variations or ends_as_mean(training, variation.swap):
         return ()
     return same_share(experiment.on_the_way, experiment.training, training)
 

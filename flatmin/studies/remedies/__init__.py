@@ -24,7 +24,7 @@ def draw(tables: "Tables", out: Path) -> list[Path]:
     from flatmin import figures
     from flatmin.figures.render import figure_written
     from flatmin.studies.remedies import judged
-    from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
+    from flatmin.studies.remedies.depth_figure import against_loss, equal_loss, with_logarithms
     from flatmin.studies.remedies.equal_loss import along, at_equal_loss, measured, rows_of
     from flatmin.studies.remedies.figure import side_by_side, two_effects
 
@@ -40,6 +40,8 @@ def draw(tables: "Tables", out: Path) -> list[Path]:
         files += figure_written(out, "equal_loss", equal_loss(tables), rows_of(compared))
         networks = along(tables)
         for what in measured(networks):
+            if set(with_logarithms(networks, what)["regime"]) <= {judged.LARGE}:
+                continue
             files += figure_written(out, f"against_loss_{filed(what)}", against_loss(tables, what), networks)
     return files
 

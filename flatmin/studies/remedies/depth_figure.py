@@ -4,6 +4,7 @@ import math
 from textwrap import fill
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -35,8 +36,7 @@ def against_loss(tables: Tables, what: str) -> Figure:
         tables: The results.
         what: Which sharpness, as :func:`~flatmin.studies.remedies.equal_loss.along` calls it.
     """
-    networks = along(tables)
-    networks = networks[(networks[LOSS] > 0) & (networks[what] > 0)]
+    networks = with_logarithms(along(tables), what)
     names = [name for name in tables.minima["regime"].unique() if name != LARGE and name in set(networks["regime"])]
     rows = math.ceil(len(names) / COLUMNS)
     figure = blank(PAGE_WIDTH, 0.9 + PANEL * rows)
@@ -69,6 +69,12 @@ def against_loss(tables: Tables, what: str) -> Figure:
     return figure
 
 
+def with_logarithms(networks: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The networks whose training loss and whose sharpness have a place on logarithmic axes."""
+    both = networks[[LOSS, what]]
+    return networks[(both.gt(0) & both.lt(math.inf)).all(axis="columns")]
+
+
 @styled
 def equal_loss(tables: Tables) -> Figure:
     """Draw a line for each way of training: every sharpness over the large batch's, at equal loss and at the end."""
@@ -81,14 +87,15 @@ def equal_loss(tables: Tables) -> Figure:
         look = REGIMES.get(name, OTHER)
         dots(panels[0, 0], found[name].loss, place, look)
         for axes, what in zip(panels[0, 1:], measured, strict=True):
-            axes.plot(ended[name].flatness[what].center, place, "o", color="0.72", markersize=6, zorder=1)
+            if what in ended[name].flatness:
+                axes.plot(ended[name].flatness[what].center, place, "o", color="0.72", markersize=6, zorder=1)
             dots(axes, found[name].flatness[what], place, look)
     within_sight(panels[0, 0], [one.loss for one in found.values()], scale="log")
     panels[0, 0].set_title("training loss\ncompared at", fontsize=8)
     panels[0, 0].set_xlabel("× large's last", fontsize=8)
     for axes, what in zip(panels[0, 1:], measured, strict=True):
-        both = [found[name].flatness[what] for name in found] + [ended[name].flatness[what] for name in found]
-        within_sight(axes, both, scale="log")
+        there = [way[name].flatness[what] for way in (found, ended) for name in found if what in way[name].flatness]
+        within_sight(axes, there, scale="log")
         axes.set_title(fill(what, 22), fontsize=8)
         axes.set_xlabel("× large's", fontsize=8)
         axes.axvline(1, color=REGIMES[LARGE].color, linewidth=0.9, zorder=0)

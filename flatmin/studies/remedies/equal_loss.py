@@ -5,6 +5,7 @@ it did. Here a way and the large batch of its seed are compared at the lowest tr
 each between the networks kept on its way; an average of weights was on no way, and stands where it ended.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -28,8 +29,8 @@ class AtEqualLoss:
     Attributes:
         name: Of the way, as in the file.
         loss: The training loss at which both are compared, over that at which the large batch ended.
-        flatness: Each measure over the large batch's there, by what it is called; no values where the way, or the large
-            batch, has no networks on both sides of that loss.
+        flatness: Each measure over the large batch's there, by what it is called; no value for a seed of which the way,
+            or the large batch, has no networks on both sides of that loss with that measure.
     """
 
     name: str
@@ -52,8 +53,8 @@ def along(tables: Tables) -> pd.DataFrame:
 
     Returns:
         Columns ``regime``, ``seed``, ``epoch`` (NaN at the end) and ``train_loss`` (batch statistics, all training
-        examples), and one for each measure that was taken along the large batch's training. Only networks that all of
-        these were taken of, and trainings that left a minimum.
+        examples), and one for each measure that was taken along the large batch's training, NaN where it was not taken
+        of a network. Only networks that one of these was taken of, and trainings that left a minimum.
     """
     ends = tables.minima[~tables.minima["status"].isin(NO_MINIMUM)]
     ways = tables.curves[tables.curves["split"] == "train"].rename(columns={"loss": LOSS})
@@ -62,7 +63,8 @@ def along(tables: Tables) -> pd.DataFrame:
     for words, rows in readings(tables):
         if (rows["epoch"].notna() & (rows["regime"] == LARGE)).any():
             each = rows.groupby(KEYS, dropna=False)["value"].mean().rename(words).reset_index()
-            found = found.merge(each, on=KEYS)
+            found = found.merge(each, on=KEYS, how="left")
+    found = found.dropna(subset=measured(found), how="all")
     return found.sort_values(KEYS, ignore_index=True, na_position="last")
 
 
@@ -72,10 +74,9 @@ def at_equal_loss(tables: Tables) -> list[AtEqualLoss]:
     asked = measured(networks)
     if not asked or LARGE not in set(networks["regime"]):
         return []
-    ways = networks.groupby(["regime", "seed"])
-    falling = {cast(tuple[str, int], key): first_reached(way, LOSS, asked) for key, way in ways}
+    ends = tables.minima[tables.minima["regime"] == LARGE].set_index("seed")[LOSS]
     names = [str(name) for name in tables.minima["regime"].unique() if name in set(networks["regime"])]
-    return [compared(name, falling, asked) for name in names if name != LARGE]
+    return [compared(name, networks, asked, ends) for name in names if name != LARGE]
 
 
 def measured(networks: pd.DataFrame) -> list[str]:
@@ -83,26 +84,28 @@ def measured(networks: pd.DataFrame) -> list[str]:
     return [*networks.columns[len(KEYS) + 1 :]]
 
 
-def compared(name: str, falling: dict[tuple[str, int], pd.DataFrame], asked: Sequence[str]) -> AtEqualLoss:
-    """One way of training against the large batch of the same seeds."""
-    rows = []
-    for (regime, seed), way in falling.items():
-        large = falling.get((LARGE, seed))
-        if regime != name or large is None or way.empty or large.empty:
-            continue
-        loss = max(float(each[LOSS].min()) for each in (way, large))
-        row = {("seed", ""): seed, (LOSS, ""): loss, ("end", ""): float(large[LOSS].min())}
-        for what in asked:
-            row |= {(what, "own"): value_at(way, LOSS, what, loss), (what, "large"): value_at(large, LOSS, what, loss)}
-        rows.append(row)
-    columns = pd.MultiIndex.from_tuples(
-        [("seed", ""), (LOSS, ""), ("end", ""), *((what, of) for what in asked for of in ("own", "large"))]
-    )
-    frame = pd.DataFrame(rows, columns=columns).set_index("seed").astype(float).dropna()
+def compared(name: str, networks: pd.DataFrame, asked: Sequence[str], ends: "pd.Series[float]") -> AtEqualLoss:
+    """One way of training against the large batch of the same seeds, whose last losses are ``ends``.
+
+    A measure that was taken of fewer networks or seeds than another is compared between those it was taken of.
+    """
+    losses, own, large = dict[int, float](), dict[int, dict[str, float]](), dict[int, dict[str, float]]()
+    for seed, ways in networks.groupby("seed"):
+        pairs = {
+            what: [first_reached(ways[ways["regime"] == regime], LOSS, [what]) for regime in (name, LARGE)]
+            for what in asked
+        }
+        pairs = {what: pair for what, pair in pairs.items() if all(len(way) for way in pair)}
+        loss = max((float(way[LOSS].min()) for pair in pairs.values() for way in pair), default=math.nan)
+        one, other = ({what: value_at(pair[of], LOSS, what, loss) for what, pair in pairs.items()} for of in (0, 1))
+        if not all(math.isnan(one[what] * other[what]) for what in pairs):
+            key = cast(int, seed)
+            losses[key], own[key], large[key] = loss, one, other
+    first, second = (pd.DataFrame.from_dict(found, "index", float).reindex(columns=[*asked]) for found in (own, large))
     return AtEqualLoss(
         name,
-        of_ratio(frame[LOSS], frame["end"]),
-        {what: of_ratio(frame[what, "own"], frame[what, "large"]) for what in asked},
+        of_ratio(pd.Series(losses, dtype=float), ends),
+        {what: of_ratio(first[what], second[what]) for what in asked},
     )
 
 

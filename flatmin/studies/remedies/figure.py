@@ -126,6 +126,8 @@ def within_sight(axes: Axes, intervals: Sequence[Interval], *, scale: str, side:
     """Set an axis to what the seeds span; a bar may reach beyond."""
     values = np.array([value for each in intervals for value in each.values if np.isfinite(value)])
     axis = axes.xaxis if side == "x" else axes.yaxis
+    if scale == "log" and len(values) and values.max() <= 0:
+        return
     getattr(axes, f"set_{side}scale")(scale)
     if not len(values) or (scale == "log" and values.min() <= 0):
         return

@@ -5,7 +5,7 @@ from typing import Any
 
 from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
-from flatmin.results.statistics import CHANCE, DIVERGED, lost
+from flatmin.results.statistics import CHANCE, DIVERGED, lost, with_minima
 from flatmin.results.words import counted, label_of, significant
 from flatmin.studies.remedies.equal_loss import AtEqualLoss, at_equal_loss
 from flatmin.studies.remedies.judged import (
@@ -213,7 +213,7 @@ def regime_adaptation(by: Mapping[Features, Way], found: Mapping[str, Way]) -> I
 
 def averages(tables: Tables) -> Iterator[str]:
     """Judge R9: whether an average of weights does better than what it averages."""
-    rows = tables.frames["members"]
+    rows = with_minima(tables).frames["members"]
     for (name,), way in rows.groupby(["regime"], sort=False):
         mean, each = way[way["member"] < 0].set_index("seed"), way[way["member"] >= 0]
         members = each.groupby("seed")["test_accuracy"].mean()

@@ -25,7 +25,7 @@ from flatmin.results.intervals import (
     of_ratio,
     of_ratio_of_means,
 )
-from flatmin.results.statistics import NO_MINIMUM, OF_BOTH, PAIR, of_minima
+from flatmin.results.statistics import NO_MINIMUM, OF_BOTH, PAIR, of_minima, with_minima
 from flatmin.results.words import label_of
 
 SMALL, LARGE = "small_batch", "large_batch"
@@ -172,11 +172,13 @@ def readings(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each measure that was taken: what it is called, and its `value` by `regime`, `seed` and `epoch`.
 
     Of Keskar's sharpness the strong search of the whole space, at the largest epsilon; of any other the first setting.
+    Of several readings of BatchNorm or numbers of examples the first; none of trainings that left no minimum.
     """
+    frames = with_minima(tables).frames
     for name, measure in measures().items():
-        if name not in tables.frames or tables.frames[name].empty:
+        if name not in frames or frames[name].empty:
             continue
-        rows = tables.frames[name]
+        rows = frames[name]
         if name == KESKAR:
             rows = rows[(rows["space"] == "full") & (rows["method"] == "strong")]
             rows = rows[rows["epsilon"] == rows["epsilon"].max()]
@@ -188,7 +190,8 @@ def readings(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
         else:
             continue
         if len(rows):
-            rows = rows[rows["batch_norm"] == rows["batch_norm"].iloc[0]]
+            same = ["batch_norm", "examples"]
+            rows = rows[(rows[same] == rows[same].iloc[0]).all(axis="columns")]
             yield words, rows[["regime", "seed", "epoch"]].assign(value=rows[value])
 
 
