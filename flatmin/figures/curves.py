@@ -5,6 +5,8 @@ as in the authors' code, thin ones with its running averages. The small and the 
 study's other regimes has a panel of its own.
 """
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -36,6 +38,8 @@ CURVE_QUANTITIES = ("error", "loss")
 PANEL_COLUMNS = 4
 READING_STROKES = {"": ("batch", 1.6), "running_": ("running", 0.6)}
 OTHERS_GREY = "0.82"
+TITLE_WIDTH = 26
+"""Letters of the title of a panel."""
 
 
 @styled
@@ -96,7 +100,7 @@ def variation_curves(tables: Tables, *, network: str, data: str, quantity: str =
         draw_others(axes, rows[rows["regime"] != regime], quantity)
         draw_curves(axes, rows[rows["regime"] == regime], quantity, looks=looks_of(regimes))
         axes.set(ylim=ends(rows, quantity))
-        axes.set_title(regime_name(tables, regime, network, data), fontsize=7.5)
+        axes.set_title(fill(regime_name(tables, regime, network, data), TITLE_WIDTH), fontsize=7.5)
         epoch_axis(axes, rows)
         below = place + columns >= len(regimes)
         axes.set(xlabel="epoch" if below else "")
@@ -195,8 +199,9 @@ def reading_handles(rows: pd.DataFrame) -> list[Line2D]:
 
 def curve_notes(rows: pd.DataFrame, *quantities: str) -> list[str]:
     """Return the footer's sentences: the reading of BatchNorm, line and band, and what has no place on the axes."""
+    thin = any(has_running(rows, quantity) for quantity in quantities)
     return [
-        "Evaluated with BatchNorm's batch statistics",
+        f"Evaluated with BatchNorm's batch statistics{', thin lines with its running averages' if thin else ''}",
         band_note(rows, "regime", "split", "epoch"),
         *(zeros_note(rows, quantity) for quantity in quantities),
         non_finite_note(rows[rows["loss"].notna()], "loss value", "left out"),

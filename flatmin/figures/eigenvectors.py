@@ -69,7 +69,7 @@ def eigenvectors(tables: Tables, *, network: str, data: str, batch_norm: str, ep
     heading(figure, f"the box along the sharpest directions, ε = {epsilon:g}", network, data, handles)
     seeds = seeds_behind(rows, "regime")
     hidden = f"{counted(lost, 'value')} not above 0, or not finite, left out" if lost else ""
-    footer(figure, tables, "explained", rows, f"Lines: mean over seeds, a dot each ({seeds})" if seeds else "", hidden)
+    footer(figure, tables, "explained", rows, f"Lines: mean over seeds, dot: a seed ({seeds})" if seeds else "", hidden)
     return figure
 
 

@@ -67,8 +67,15 @@ def measured(tables: Tables, *, measure: Measure[Any], network: str, data: str, 
     lost = int((~np.isfinite(rows[measure.value].astype(float))).sum())
     note = f"{lost} of {len(rows):,} values not finite, left out" if lost else ""
     seeds = seeds_behind(rows, "regime")
-    mean = "Line" if along and rows[along].nunique() > 1 else "Large"
-    footer(figure, tables, measure.name, rows, f"{mean}: mean over seeds, a dot each ({seeds})" if seeds else "", note)
+    mean = "Line" if along and rows[along].nunique() > 1 else "Large marker"
+    footer(
+        figure,
+        tables,
+        measure.name,
+        rows,
+        f"{mean}: mean over seeds, small marker: a seed ({seeds})" if seeds else "",
+        note,
+    )
     return figure
 
 

@@ -91,6 +91,7 @@ def test_running_averages_are_thin_lines_where_they_differ(tables):
     assert not any(line.get_linewidth() < 1 for line in error.lines)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[-2:] == ["batch statistics", "running averages"]
+    assert "batch statistics, thin lines with its running averages." in footer_of(figure)
 
 
 def test_losses_of_zero_are_below_the_logarithmic_axis_and_counted(tables):

@@ -4,12 +4,14 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from scipy.stats import spearmanr, ttest_1samp
 
 from flatmin.core.errors import ConfigError
@@ -24,6 +26,7 @@ from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies import KIND
 from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
 from flatmin.studies.remedies.equal_loss import at_equal_loss
+from flatmin.studies.remedies.figure import within_sight
 from flatmin.studies.remedies.found import at_one_loss, gains, sentences
 from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
@@ -281,7 +284,7 @@ def test_a_sharpness_that_is_the_depth_is_found_to_be_so(power, expected):
 
 
 def test_the_frozen_correlations_with_the_depth_are_scipys():
-    tables = Tables.read(FROZEN)
+    tables = measured_at_the_end()
     minima, rows = tables.minima, tables.frames["top_eigenvalue"]
     both = minima.merge(rows[["regime", "seed", "value"]], on=["regime", "seed"])
     other = both[both["regime"] != "large_batch"]
@@ -295,9 +298,16 @@ EIGENVALUE = "largest eigenvalue of the Hessian"
 WAY = (1, 3, 6, 12, 20)
 
 
+def measured_at_the_end() -> Tables:
+    """The frozen study without what was measured along its training."""
+    tables = Tables.read(FROZEN)
+    taken = ("sharpness", "adaptive_worst_case_linf", "top_eigenvalue")
+    return tables.having(**{name: tables.frames[name].query("epoch.isna()") for name in taken})
+
+
 def with_networks_on_the_way(sharp: Callable[[str, float], float]) -> Tables:
     """The frozen study, as if every network, at its end or on its way, had a sharpness by name and training loss."""
-    tables = Tables.read(FROZEN)
+    tables = measured_at_the_end()
     ends = tables.minima[["regime", "seed", "train_loss"]]
     curves = tables.curves[(tables.curves["split"] == "train") & tables.curves["epoch"].isin(WAY)]
     curves = curves[~curves["regime"].isin(["swa", "swap"])].rename(columns={"loss": "train_loss"})
@@ -337,6 +347,37 @@ def test_what_a_way_has_beyond_its_depth_is_all_that_is_left_at_equal_loss():
     assert f"{sharper} sharper where training ended (0 flatter, 1 sharper, {sharper - 1} undecided); " in said[1]
 
 
+def test_a_count_that_is_none_is_not_told():
+    tables = with_networks_on_the_way(lambda name, loss: 1.0)
+    said = [*at_one_loss({one.name: one for one in at_equal_loss(tables)}, {way.name: way for way in ways(tables)})]
+    assert said[1].endswith("equal loss: 20 undecided where training ended (0 flatter, 0 sharper, 20 undecided).")
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_each_axis_of_sharpness_against_loss_has_its_label_clear_of_heading_and_footer(count):
+    tables = with_networks_on_the_way(lambda name, loss: loss)
+    few = tables.minima[tables.minima["regime"].isin([*tables.minima["regime"].unique()[: count + 1]])]
+    figure = against_loss(tables.having(minima=few), EIGENVALUE)
+    figure.draw_without_rendering()
+    drawn = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(drawn) == count
+    assert [axes.get_xlabel() for axes in drawn[-min(count, 4) :]] == ["training loss, log axis"] * min(count, 4)
+    (label, foot), (legend,) = figure.texts[-2:], figure.legends
+    boxes = [each.get_window_extent() for each in (label, foot, legend)]
+    assert label.get_text().replace("\n", " ") == f"{EIGENVALUE}, log axis" and foot.get_text().startswith("Seeds: ")
+    assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["small batch", "large batch", "the way of training"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.005, 20), (0.02, 500), (0.3, 4), (1, 1e9), (1e-9, 1.5)])
+def test_the_large_batchs_line_has_a_label_on_an_axis_of_ratios(low, high):
+    axes = Figure().subplots()
+    within_sight(axes, [Interval(1.0, low, high, (low, high), (0, 1))], scale="log")
+    places = [place for place in axes.get_xticks() if axes.get_xlim()[0] <= place <= axes.get_xlim()[1]]
+    assert any(place == pytest.approx(1.0) for place in places) and 1 <= len(places) <= 5
+
+
 def test_whether_the_flat_ways_gain_is_scipys_rank_correlation_at_the_end_and_at_equal_loss():
     tables = with_networks_on_the_way(lambda name, loss: loss * {"lars": 3.0, "hoffer": 0.5}.get(name, 1.0))
     found, compared = {way.name: way for way in ways(tables)}, {one.name: one for one in at_equal_loss(tables)}
@@ -354,9 +395,7 @@ def test_whether_the_flat_ways_gain_is_scipys_rank_correlation_at_the_end_and_at
 
 
 def test_nothing_is_said_of_equal_loss_where_nothing_was_measured_along_training():
-    tables = Tables.read(FROZEN).having(
-        top_eigenvalue=with_networks_on_the_way(lambda name, loss: loss).frames["top_eigenvalue"].query("epoch.isna()")
-    )
+    tables = measured_at_the_end()
     assert at_equal_loss(tables) == []
     assert not [*at_one_loss({}, {way.name: way for way in ways(tables)})]
 

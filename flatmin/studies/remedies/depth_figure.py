@@ -13,19 +13,24 @@ from flatmin.figures.style import PAGE_WIDTH, REGIMES, blank, few_log_ticks, sty
 from flatmin.results import Tables
 from flatmin.results.words import label_of
 from flatmin.studies.remedies.equal_loss import LOSS, along, at_equal_loss
-from flatmin.studies.remedies.figure import OTHER, ROW_HEIGHT, dots, finish, within_sight
-from flatmin.studies.remedies.judged import LARGE, ways
+from flatmin.studies.remedies.figure import CUT, OTHER, ROW_HEIGHT, dots, finish, within_sight
+from flatmin.studies.remedies.judged import KESKARS, LARGE, SMALL, ways
 
 COLUMNS = 4
 PANEL = 1.15
+LETTERS = 18
+"""Letters of an axis label beside a panel."""
 POINTS = (
     "A line for each seed, in its way of training and in the large batch; a point is a network after one of the "
-    "epochs kept, the last where training ended; an average of weights has its end alone"
+    "epochs kept, the large one where training ended; an average of weights has its end alone. "
+    "The loss falls to the right"
 )
 EQUAL = (
     "At equal loss: where way and large batch had both come to the lowest training loss that both reached, between the "
-    "networks kept by a straight line of logarithms. Bar: 95 % t interval over seeds, on the logarithm; dot: a seed"
+    "networks kept by a straight line of logarithms. Bar: 95 % t interval over seeds, on the logarithm; dot: a seed; "
+    f"{CUT}"
 )
+LINE = "Upright line: the large batch; all axes are logarithmic"
 
 
 @styled
@@ -55,17 +60,18 @@ def against_loss(tables: Tables, what: str) -> Figure:
         axes.set_visible(False)
     for axes in panels[max(len(names) - COLUMNS, 0) : len(names)]:
         axes.tick_params(labelbottom=True)
+        axes.set_xlabel("training loss, log axis", fontsize=8)
     loss_to_the_right(panels[0], networks)
     few_log_ticks(panels[0].yaxis, crowded=100)
-    figure.supxlabel("training loss, log axis, falling to the right", fontsize=8)
-    figure.supylabel(f"{what}, log axis", fontsize=8)
-    looks = ((label_of(LARGE), REGIMES[LARGE]), ("the way of training", OTHER))
+    unit = " (%)" if what == KESKARS else ""
+    figure.supylabel(fill(f"{what}{unit}, log axis", LETTERS * rows, break_on_hyphens=False), fontsize=8)
+    looks = [(label_of(name), REGIMES[name]) for name in (SMALL, LARGE) if name in {LARGE, *names}]
+    looks += [("the way of training", OTHER)]
     handles = [
         Line2D([], [], color=look.color, marker=look.marker, markersize=3, linewidth=0.8, label=label)
         for label, look in looks
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8)
-    finish(figure, tables, "sharpness against the training loss", POINTS)
+    finish(figure, tables, f"{what} against the training loss", POINTS, handles=handles)
     return figure
 
 
@@ -107,8 +113,7 @@ def equal_loss(tables: Tables) -> Figure:
             axes.axhline(place + 0.5, color="0.92", linewidth=0.6, zorder=0)
     handles = [
         Line2D([], [], marker=OTHER.marker, linestyle="-", color=OTHER.color, markersize=3.2, label="at equal loss"),
-        Line2D([], [], marker="o", linestyle="", color="0.72", markersize=6, label="where both ended"),
+        Line2D([], [], marker="o", linestyle="", color="0.72", markersize=6, label="where each ended"),
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8)
-    finish(figure, tables, "sharpness at equal training loss", EQUAL, "All axes are logarithmic")
+    finish(figure, tables, "sharpness at equal training loss", EQUAL, LINE, handles=handles)
     return figure

@@ -1,21 +1,24 @@
 """Two figures of the remedies: each beside the others, and what closes the gap against what flattens."""
 
+import math
 from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import write_footer
+from flatmin.figures.legends import heading
 from flatmin.figures.style import PAGE_WIDTH, REGIMES, Look, blank, few_log_ticks, styled
 from flatmin.results import Tables
 from flatmin.results.intervals import Interval
 from flatmin.results.remarks import remarks
-from flatmin.results.words import DATA_NAMES
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
 
 ROW_HEIGHT = 0.26
@@ -136,9 +139,24 @@ def within_sight(axes: Axes, intervals: Sequence[Interval], *, scale: str, side:
         margin = max((high / low) ** 0.08, 1.05)
         getattr(axes, f"set_{side}lim")(low / margin, high * margin)
         few_log_ticks(axis, crowded=30, most=3)
+        if not np.isclose(axis.get_majorticklocs(), 1.0).any():
+            axis.set_major_locator(FixedLocator(powers_around_one(low / margin, high * margin)))
     else:
         margin = 0.08 * np.ptp(values) or 1.0
         getattr(axes, f"set_{side}lim")(values.min() - margin, values.max() + margin)
+
+
+def powers_around_one(low: float, high: float, most: int = 3) -> list[float]:
+    """At most so many powers of ten between two ends, in equal steps, with 1 among them.
+
+    Example:
+        >>> powers_around_one(0.005, 20)
+        [0.01, 1.0]
+    """
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    steps = range(1, last - first + 2)
+    every = ([power for power in range(first, last + 1) if power % step == 0] for step in steps)
+    return [float(f"1e{power}") for power in next(powers for powers in every if len(powers) <= most)]
 
 
 def present(tables: Tables) -> list[Way]:
@@ -167,11 +185,10 @@ def dots(axes: Axes, interval: Interval, place: float, look: Look) -> None:
     axes.plot(interval.center, place, "|", color=look.ink, markersize=8, markeredgewidth=1.6)
 
 
-def finish(figure: Figure, tables: Tables, title: str, *notes: str) -> None:
-    """Write the heading, and what the figure rests on."""
+def finish(figure: Figure, tables: Tables, title: str, *notes: str, handles: Sequence[Artist] = ()) -> None:
+    """Write the heading with its legend, and what the figure rests on."""
     minima = tables.minima
-    network, data = minima["network"].iloc[0], minima["data"].iloc[0]
-    figure.suptitle(f"{network} on {DATA_NAMES.get(data, data)}: {title}", x=0.012, ha="left")
+    heading(figure, title, minima["network"].iloc[0], minima["data"].iloc[0], handles)
     seeds = ", ".join(f"{seed:g}" for seed in sorted(minima["seed"].unique()))
     facts = [f"Seeds: {seeds}", "BatchNorm: batch statistics", *notes]
     tuning = tables.experiment.get("tuning")

@@ -108,7 +108,8 @@ def at_one_loss(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -
         effects = [
             (way_effect(found[name].flatness.get(what)), way_effect(one.flatness[what])) for name, one in there.items()
         ]
-        each = [counts(effects, verb) for verb in ("flattens", "sharpens", "")]
+        ends = [ended for ended, _ in effects]
+        each = [counts(effects, verb) for verb in ("flattens", "sharpens", "") if verb in ends]
         yield f"{opening(what)}, in brackets at equal loss: {'; '.join(each)}."
 
 

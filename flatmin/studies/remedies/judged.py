@@ -29,7 +29,7 @@ from flatmin.results.statistics import NO_MINIMUM, OF_BOTH, PAIR, of_minima, wit
 from flatmin.results.words import label_of
 
 SMALL, LARGE = "small_batch", "large_batch"
-KESKAR = "sharpness"
+KESKAR, KESKARS = "sharpness", "Keskar's sharpness"
 DEPTH = "training loss"
 FEWEST = 5
 """Ways of training below which a rank correlation says nothing."""
@@ -182,7 +182,7 @@ def readings(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
         if name == KESKAR:
             rows = rows[(rows["space"] == "full") & (rows["method"] == "strong")]
             rows = rows[rows["epsilon"] == rows["epsilon"].max()]
-            words, value = "Keskar's sharpness", "sharpness"
+            words, value = KESKARS, "sharpness"
         elif measure.by_rule and measure.value:
             keys = [*measure.by, "batch_norm"]
             rows = rows[(rows[keys] == rows[keys].iloc[0]).all(axis=1)]
