@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from flatmin.figures.bands import band_note, draw_band
 from flatmin.figures.captions import footer, non_finite_note
@@ -26,6 +26,7 @@ from flatmin.figures.style import (
     few_log_ticks,
     looks_of,
     loss_name,
+    plain_tick,
     regimes_of,
     select,
     splits_of,
@@ -36,6 +37,8 @@ from flatmin.results.words import BATCH_NORM_NAMES, counted
 
 CURVE_QUANTITIES = ("error", "loss")
 PANEL_COLUMNS = 4
+LONGER = 4
+"""So many times as long as the others a training is shown on a logarithmic axis."""
 READING_STROKES = {"": ("batch", 1.6), "running_": ("running", 0.6)}
 OTHERS_GREY = "0.82"
 TITLE_WIDTH = 26
@@ -103,7 +106,7 @@ def variation_curves(tables: Tables, *, network: str, data: str, quantity: str =
         axes.set_title(fill(regime_name(tables, regime, network, data), TITLE_WIDTH), fontsize=7.5)
         epoch_axis(axes, rows)
         below = place + columns >= len(regimes)
-        axes.set(xlabel="epoch" if below else "")
+        axes.set(xlabel=axes.get_xlabel() if below else "")
         axes.tick_params(labelbottom=below)
     figure.supylabel(axis_label(quantity), fontsize=8)
     handles = [*split_handles(splits_of(rows)), *reading_handles(rows)]
@@ -181,9 +184,15 @@ def has_running(rows: pd.DataFrame, quantity: str) -> bool:
 
 
 def epoch_axis(axes: Axes, rows: pd.DataFrame) -> None:
-    """Scale the axis of epochs, and label the logarithmic one with few numbers in full."""
-    axes.set(xlabel="epoch", xlim=(0, max(1, rows["epoch"].max())))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    """Scale the axes: of epochs, logarithmic from 1 on where some train for much longer, and of error or loss."""
+    lengths = rows.groupby("regime")["epoch"].max()
+    axes.set(xlabel="epoch", xlim=(0, max(1, lengths.max())))
+    if lengths.max() > LONGER * lengths.median():
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set(xlabel="epoch, log axis")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_tick(value)))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     few_log_ticks(axes.yaxis, crowded=30)
 
 

@@ -8,6 +8,7 @@ from flatmin.core.errors import ResultsError
 from flatmin.core.kind import USUAL, Kind, kind_of
 from flatmin.report.study_text import SUMMARY_NOTE
 from flatmin.results import Tables, markdown, to_markdown
+from flatmin.results.remarks import remarks
 from flatmin.results.summary_text import latex_frame, summary_table
 from flatmin.results.words import DATA_NAMES
 
@@ -50,6 +51,12 @@ def summarised(tables: Tables) -> Iterator[str]:
         return
 
 
+def reduced(tables: Tables) -> Iterator[str]:
+    """Yield what is less than the paper's or than all the data, in a line."""
+    if said := ". ".join(remark.text for remark in remarks(tables.provenance, "reduced")):
+        yield f"{markdown.escaped(said)}.\n"
+
+
 def sections(others: Sequence[Other], out: Path) -> Iterator[tuple[str, list[str], list[Path]]]:
     """Draw each study into a folder of its name.
 
@@ -63,6 +70,7 @@ def sections(others: Sequence[Other], out: Path) -> Iterator[tuple[str, list[str
         yield (
             f"{other.label} ({other.name})",
             [
+                *reduced(other.tables),
                 *summarised(other.tables),
                 *said,
                 *other.kind.tabulated(other.tables),

@@ -48,9 +48,9 @@ class Fall:
             f" (the paper's {times(first_over_last(paper))}, read-off)" if paper and self.study.on_their_kind else ""
         )
         judged = {
-            "holds": ", so that the rest of it is the search's",
-            "does not hold": ", which is no less",
-            "undecided": ", which leaves open whose the rest is",
+            "holds": ", so that the search makes the difference",
+            "does not hold": ", no less",
+            "undecided": ", which leaves open whether the search makes the difference",
         }[self.beyond.judged_above(1.0)]
         facts = f"{network} ({self.study.kind}, {counted(len(self.strong.values), 'seed')}"
         return (

@@ -36,11 +36,11 @@ def test_the_fall_is_from_the_earliest_to_the_latest_start_and_what_goes_beyond_
 @pytest.mark.parametrize(
     ("published", "words"),
     [
-        ([(1000, 1, 1), (1100, 1, 1)], "so that the rest of it is the search's"),
-        ([(10, 1, 9), (11, 1, 9)], "which is no less"),
-        ([(10, 1, 1), (1000, 1, 1)], "which leaves open whose the rest is"),
-        ([(1000, 1, 1)], "which leaves open whose the rest is"),
-        ([(1000, 1, 0), (1100, 1, 0)], "which leaves open whose the rest is"),
+        ([(1000, 1, 1), (1100, 1, 1)], "so that the search makes the difference"),
+        ([(10, 1, 9), (11, 1, 9)], "no less"),
+        ([(10, 1, 1), (1000, 1, 1)], "which leaves open whether the search makes the difference"),
+        ([(1000, 1, 1)], "which leaves open whether the search makes the difference"),
+        ([(1000, 1, 0), (1100, 1, 0)], "which leaves open whether the search makes the difference"),
     ],
 )
 def test_whose_the_rest_is_follows_the_interval(warm, published, words):

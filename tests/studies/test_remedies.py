@@ -343,14 +343,14 @@ def test_what_a_way_has_beyond_its_depth_is_all_that_is_left_at_equal_loss():
     assert "20 ways of training can be compared. Nothing to compare for SWA." in said[0] and len(said) == 2
     ended = {name: effect(way.flatness[EIGENVALUE], 1.0, ("-", "+")) for name, way in ways_by_name.items()}
     flatter, sharper = (sum(ended[name] == sign for name in found if name != "swa") for sign in "-+")
-    assert f"{flatter} flatter where training ended (1 flatter, 0 sharper, {flatter - 1} undecided); " in said[1]
-    assert f"{sharper} sharper where training ended (0 flatter, 1 sharper, {sharper - 1} undecided); " in said[1]
+    assert f"{flatter} flatter at the end of training (1 flatter, 0 sharper, {flatter - 1} undecided); " in said[1]
+    assert f"{sharper} sharper at the end of training (0 flatter, 1 sharper, {sharper - 1} undecided); " in said[1]
 
 
 def test_a_count_that_is_none_is_not_told():
     tables = with_networks_on_the_way(lambda name, loss: 1.0)
     said = [*at_one_loss({one.name: one for one in at_equal_loss(tables)}, {way.name: way for way in ways(tables)})]
-    assert said[1].endswith("equal loss: 20 undecided where training ended (0 flatter, 0 sharper, 20 undecided).")
+    assert said[1].endswith("equal loss: 20 undecided at the end of training (0 flatter, 0 sharper, 20 undecided).")
 
 
 @pytest.mark.parametrize("count", [2, 5])

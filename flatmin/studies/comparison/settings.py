@@ -219,14 +219,15 @@ class Comparison(Measured):
                         f"slices.planes.seeds must be below {SEEDS // 2}, got {seed}: a random plane takes two "
                         "directions from each"
                     )
-        for key, regime, epochs in self._epochs_used():
+        for key, regime, _ in self._epochs_used():
             if regime not in self.regimes:
                 raise ValueError(f"{key}.regime must be one of the regimes {list(self.regimes)}, got {regime!r}")
-            if max(epochs) > self.training.epochs:
-                raise ValueError(
-                    f"{key}.epochs must be at most training.epochs ({self.training.epochs}), got {max(epochs)}; "
-                    "`budget` cuts both"
-                )
+        late = {key: max(epochs) for key, _, epochs in self._epochs_used() if max(epochs) > self.training.epochs}
+        if late:
+            raise ValueError(
+                f"{' and '.join(f'{key}.epochs' for key in late)} must be at most training.epochs "
+                f"({self.training.epochs}), got {' and '.join(map(str, late.values()))}; `budget` cuts both"
+            )
         return self
 
     @property

@@ -76,7 +76,7 @@ def trainings(tables: Tables) -> Iterator[str]:
     grid = " by ".join(counted(rows[column].nunique(), noun) for noun, column in axes.items())
     yield (
         f"{counted(int(same.sum()), 'network')}, {grid}: {same[REACHED]:.0f} came to a training loss of "
-        f"{asked['target']:g} within {asked['epochs']:,} epochs, {same[SHORT]:.0f} had no time to, "
+        f"{asked['target']:g} within {asked['epochs']:,} epochs, {same[SHORT]:.0f} had not by then, "
         f"{same[LOST]:.0f} were no better than a guess after {asked['equal_epochs']:,} or ever after; at equal epochs "
         f"{equal[REACHED]:.0f} are compared."
     )

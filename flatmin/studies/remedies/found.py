@@ -23,7 +23,9 @@ from flatmin.studies.remedies.judged import (
 
 MARGIN = 0.5
 """Points below the small batch that still count as its accuracy (R3)."""
-FLATTENS = "A way flattens (sharpens) if every measure does whose interval leaves out 1, and one at least."
+FLATTENS = (
+    "A way flattens (sharpens) if the interval of one measure or more leaves out 1, and all that do lie below (above)."
+)
 FADES = "Sharpness fades with the training loss, so that a way can be flatter because it ended lower."
 ENDS = {DIVERGED: "diverged", CHANCE: "no better than a guess"}
 Features = frozenset[str]
@@ -110,7 +112,7 @@ def at_one_loss(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -
         ]
         ends = [ended for ended, _ in effects]
         each = [counts(effects, verb) for verb in ("flattens", "sharpens", "") if verb in ends]
-        yield f"{opening(what)}, in brackets at equal loss: {'; '.join(each)}."
+        yield f"{opening(what)} of these {len(effects)}, in brackets at equal loss: {'; '.join(each)}."
 
 
 def counts(effects: Sequence[tuple[str, str]], verb: str) -> str:
@@ -118,7 +120,7 @@ def counts(effects: Sequence[tuple[str, str]], verb: str) -> str:
     words = {"flattens": "flatter", "sharpens": "sharper", "": "undecided"}
     there = [at_loss for ended, at_loss in effects if ended == verb]
     inside = ", ".join(f"{there.count(each)} {word}" for each, word in words.items())
-    return f"{len(there)} {words[verb]} where training ended ({inside})"
+    return f"{len(there)} {words[verb]} at the end of training ({inside})"
 
 
 def gains(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
@@ -134,7 +136,7 @@ def gains(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iter
         ]
         yield (
             "Rank correlation of the gain in test accuracy with each sharpness over the ways of training, below 0 if "
-            f"the flat ones gain: {', '.join(each)}."
+            f"the flat ones gain (95 % t intervals of the arcsine): {', '.join(each)}."
         )
 
 
@@ -154,8 +156,14 @@ def opening(label: str) -> str:
 
 
 def ratio(value: float) -> str:
-    """A ratio."""
-    return significant(value, 2)
+    """A ratio to two digits, to three where two would make it 1.
+
+    Example:
+        >>> ratio(1.52), ratio(1.03), ratio(1.0)
+        ('1.5', '1.03', '1.0')
+    """
+    said = significant(value, 2)
+    return significant(value, 3) if said == "1.0" and abs(value - 1) > 5e-4 else said
 
 
 def features(tables: Tables) -> dict[str, Features]:
