@@ -269,10 +269,10 @@ def plain_tick(value: float) -> str:
     """Return a tick's number in full, or as a power of ten where that takes too much room.
 
     Example:
-        >>> plain_tick(0.5), plain_tick(20000.0), plain_tick(1e6)
-        ('0.5', '20,000', '$10^{6}$')
+        >>> plain_tick(0.0), plain_tick(0.5), plain_tick(20000.0), plain_tick(1e6)
+        ('0', '0.5', '20,000', '$10^{6}$')
     """
-    if 1e-4 < value < 1e5:
+    if value == 0 or 1e-4 < value < 1e5:
         return f"{value:,.12g}"
     mantissa, _, exponent = f"{value:.0e}".partition("e")
     factor = "" if mantissa == "1" else rf"{mantissa}\times"
