@@ -26,7 +26,7 @@ from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies import KIND
 from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
 from flatmin.studies.remedies.equal_loss import at_equal_loss
-from flatmin.studies.remedies.figure import within_sight
+from flatmin.studies.remedies.figure import side_by_side, within_sight
 from flatmin.studies.remedies.found import at_one_loss, gains, sentences
 from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
@@ -510,3 +510,16 @@ def test_a_network_whose_derivatives_are_not_finite_is_not_measured_and_ends_not
 def test_where_all_end_as_means_of_weights_nothing_is_measured_on_the_way(make: Made) -> None:
     study = make("tuning=null", "training.averaging={start: 1}", "top_eigenvalue={epochs: [1, 2]}", warm=WAYS["warm"])
     assert {step.epoch for step in study.steps if isinstance(step, MeasureStep)} == {None}
+
+
+def test_of_real_targets_the_sharpness_is_told_and_no_accuracy():
+    tables = with_networks_on_the_way(lambda name, loss: loss)
+    none = dict.fromkeys(
+        ["train_accuracy", "test_accuracy", "running_train_accuracy", "running_test_accuracy"], math.nan
+    )
+    real = tables.having(minima=tables.minima.assign(**none), members=tables.frames["members"].iloc[:0])
+    said = [*sentences(real)]
+    assert said[0].startswith("The targets are real numbers") and not any(" points" in text for text in said[2:])
+    assert any(text.startswith("LARS: training loss × 14 [7.5, 27]; ") for text in said)
+    assert not any("not known" in text or "nan" in text for text in said)
+    assert "none: the targets\nare real numbers" in [text.get_text() for text in side_by_side(real).axes[0].texts]

@@ -34,7 +34,8 @@ def draw(tables: "Tables", out: Path) -> list[Path]:
         return files
     rows = judged.rows(found)
     files += figure_written(out, "side_by_side", side_by_side(tables), rows)
-    for what in dict.fromkeys(what for way in found for what in way.flatness):
+    gained = [way for way in found if way.gain.values]
+    for what in dict.fromkeys(what for way in gained for what in way.flatness):
         files += figure_written(out, f"two_effects_{filed(what)}", two_effects(tables, what), rows)
     if compared := at_equal_loss(tables):
         files += figure_written(out, "equal_loss", equal_loss(tables), rows_of(compared))

@@ -61,8 +61,12 @@ def side_by_side(tables: Tables) -> Figure:
         if way.name in REGIMES:
             panels[0].axvline(way.accuracy.center, color=look.color, linewidth=0.9, linestyle=LINES[way.name], zorder=0)
     within_sight(panels[0], [way.accuracy for way in found], scale="linear")
+    if not large.accuracy.values:
+        words: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": "0.45"}
+        panels[0].text(0.5, 0.5, "none: the targets\nare real numbers", transform=panels[0].transAxes, **words)
     panels[0].set_title("test accuracy", fontsize=8)
     panels[0].set_xlabel("per cent", fontsize=8)
+    panels[0].tick_params(axis="x", labelbottom=bool(large.accuracy.values))
     panels[0].set_yticks(range(len(found)), [way.label for way in found])
     panels[0].set_ylim(len(found) - 0.5, -0.5)
     for axes, what in zip(panels[1:], measured, strict=False):

@@ -38,7 +38,9 @@ def sentences(tables: Tables) -> Iterator[str]:
     if LARGE not in found:
         yield "No large batch left a minimum, so there is nothing to compare remedies with."
         return
-    if SMALL in found:
+    if not found[LARGE].accuracy.values:
+        yield "The targets are real numbers: there is no test accuracy, and nothing is said of a gap in it."
+    elif SMALL in found:
         gap = found[SMALL].gain
         sure = "" if gap.exists and gap.low > 0 else " It cannot be told from none, and neither can shares of it"
         yield (
@@ -57,7 +59,8 @@ def sentences(tables: Tables) -> Iterator[str]:
     compared = {one.name: one for one in at_equal_loss(tables)}
     yield from at_one_loss(compared, found)
     yield from gains(compared, found)
-    yield from claims(tables, found)
+    if found[LARGE].accuracy.values:
+        yield from claims(tables, found)
 
 
 def without_minimum(tables: Tables) -> Iterator[str]:
@@ -73,15 +76,15 @@ def without_minimum(tables: Tables) -> Iterator[str]:
 
 
 def told(way: Way) -> str:
-    """Say what a remedy does to the gap and to each sharpness."""
+    """Say what a remedy does to the gap, if there are accuracies, and to each sharpness."""
     closed = f", {share(way.closed.center)} of the gap" if way.closed.exists else ""
+    gain = f"{way.gain:+.2f} points{closed}" if way.gain.values else ""
     flat = "; ".join(f"{what} × {between(each, ratio)}" for what, each in way.compared.items())
-    verdict = " and ".join(
-        filter(None, [way.closes or "leaves the gap undecided", way.flattens or "leaves the sharpness undecided"])
-    )
+    closes = way.closes or "leaves the gap undecided" if gain else ""
+    verdict = " and ".join(filter(None, [closes, way.flattens or "leaves the sharpness undecided"]))
     edge = " (its learning rate is at the edge of those tried)" if way.at_edge else ""
     lost = f" {counted(way.lost, 'seed')} left no minimum." if way.lost else ""
-    return f"{opening(way.label)}: {way.gain:+.2f} points{closed}{f'; {flat}' if flat else ''}: {verdict}{edge}.{lost}"
+    return f"{opening(way.label)}: {'; '.join(filter(None, [gain, flat]))}: {verdict}{edge}.{lost}"
 
 
 def depth(found: Sequence[Way]) -> Iterator[str]:
