@@ -45,12 +45,24 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Any:
     experiment = _validated(content, kind, lambda location, sentence: path.name)
     if not overrides:
         return experiment.beside(path.parent)
-    content = experiment.model_dump()
+    content = _overlaid(experiment.model_dump(), content)
     changes = [_Change.parsed(override, kind.shorthand) for override in overrides]
     for change in changes:
         change.apply(content)
     changed = _validated(content, kind, partial(_blamed, changes, path.name))
     return changed.beside(path.parent)
+
+
+def _overlaid(filled: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """All that an experiment has, in the words of its file where there are any: what names another key still does."""
+    content = dict(filled)
+    for key in filled.keys() & written.keys():
+        value, word = filled[key], written[key]
+        if isinstance(value, dict) and isinstance(word, dict):
+            content[key] = _overlaid(value, word)
+        elif not isinstance(value, dict):
+            content[key] = word
+    return content
 
 
 def _blamed(changes: Sequence["_Change"], file: str, location: Location, sentence: str) -> str:
@@ -160,10 +172,18 @@ class _Change:
                 raise ConfigError(f"{self.source}: {place} is null; switch it on with {place}={{{rest}: ...}}.")
             if not isinstance(content, dict):
                 raise ConfigError(f"{self.source}: {place} has no keys below it.")
-        if self.keys[:-1] == ("variations",) and self.value is None and self.keys[-1] not in content:
-            names = ", ".join(content) or "none"
-            raise ConfigError(f"{self.source}: there is no such variation to leave out; there are: {names}.")
-        content[self.keys[-1]] = self.value
+        if self.keys[:-1] == ("variations",) and self.value is None:
+            self._known([self.keys[-1]], content)
+        value = self.value
+        if self.keys == ("variations",) and isinstance(value, list):
+            self._known(value, there := content.get("variations") or {})
+            value = {name: there[name] for name in value}
+        content[self.keys[-1]] = value
+
+    def _known(self, names: Sequence[Any], there: Mapping[str, Any]) -> None:
+        if unknown := [name for name in names if not (isinstance(name, str) and name in there)]:
+            listed = ", ".join(there) or "none"
+            raise ConfigError(f"{self.source}: there is no such variation as {shown(unknown[0])}; there are: {listed}.")
 
     def nearness(self, location: Location) -> int:
         """Leading keys shared with a place that is wrong; all else was valid before the overrides."""

@@ -171,6 +171,69 @@ def test_a_variation_can_be_left_out_from_the_command_line(tmp_path):
         load_experiment(path, ["variations.worm=null"])
 
 
+def test_some_variations_can_be_taken_from_the_command_line(tmp_path):
+    path = tmp_path / "e.yaml"
+    path.write_text(NAMED)
+    assert set(load_experiment(path, ["variations=[noise,swap]"]).variations) == {"noise", "swap"}
+    assert load_experiment(path, ["variations=[]"]).variations == {}
+    changed = load_experiment(path, ["variations=[noise]", "variations.noise.method.like=8"])
+    assert changed.variations["noise"].method.like == 8
+    for unknown in ("worm", "{noise: 1}", "3"):
+        with pytest.raises(ConfigError, match=r"there is no such variation as .* there are: swap, grow, noise, ghosts"):
+            load_experiment(path, [f"variations=[noise,{unknown}]"])
+
+
+NAMED = """
+name: named
+data: {name: digits, examples: 1000}
+network: F1
+regimes: {small_batch: {batch_size: 20}, large_batch: {batch_size: 10%}}
+variations:
+  swap: {batch_size: large_batch, swap: {batch_size: small_batch, epochs: 1}}
+  grow: {batch_size: [small_batch, 50], training: {growing_batch: {epochs: [3], factor: 2}}}
+  noise: {batch_size: large_batch, method: {name: gradient_noise, like: small_batch}}
+  ghosts: {batch_size: 100, training: {ghost_batch_norm: small_batch}, start: {regime: small_batch, epochs: [1]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "overrides, small, large", [([], 20, "10%"), (["regimes.small_batch.batch_size=25"], 25, "10%")]
+)
+@pytest.mark.parametrize("large_too", [False, True])
+def test_a_batch_size_may_be_that_of_a_regime_wherever_a_variation_has_one(
+    tmp_path, overrides, small, large, large_too
+):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    if large_too:
+        overrides, large = [*overrides, "regimes.large_batch.batch_size=200", "training.epochs=7"], 200
+    ways = load_experiment(path, overrides).variations
+    assert (ways["swap"].batch_size, ways["swap"].swap.batch_size) == (large, small)
+    assert ways["grow"].batch_size == (small, 50)
+    assert (ways["noise"].batch_size, ways["noise"].method.like) == (large, small)
+    assert (ways["ghosts"].batch_size, ways["ghosts"].training.ghost_batch_norm) == (100, small)
+    assert ways["ghosts"].start.regime == "small_batch"
+
+
+def test_an_override_may_name_a_regime_and_a_number_takes_its_place(tmp_path):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    ways = load_experiment(
+        path, ["variations.swap.swap.batch_size=7", "variations.ghosts.batch_size=large_batch"]
+    ).variations
+    assert (ways["swap"].swap.batch_size, ways["ghosts"].batch_size) == (7, "10%")
+
+
+def test_a_size_of_a_regime_that_is_not_there_is_refused(make):
+    with pytest.raises(
+        ValueError, match=r"variations.big.swap.batch_size must be .* one of the regimes \['large_batch'\]"
+    ):
+        make(
+            regimes={"large_batch": {"batch_size": 40}},
+            variations={"big": {"batch_size": "large_batch", "swap": {"batch_size": "small_batch", "epochs": 1}}},
+        )
+
+
 def test_a_start_needs_its_regime(make):
     with pytest.raises(ValueError, match=r"variations.warm.start.regime must be one of the regimes"):
         make(

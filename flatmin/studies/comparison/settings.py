@@ -9,7 +9,7 @@ Example:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
@@ -55,6 +55,25 @@ class Regime(Section):
     batch_size: BatchSize
 
 
+def _sized(value: Any, sizes: Mapping[str, Any], place: str) -> Any:
+    """A part of a file with the names of regimes replaced by their batch sizes, save where a regime itself is meant.
+
+    Raises:
+        ValueError: If it names a regime that is not there.
+    """
+    if isinstance(value, dict):
+        return {
+            key: below if key == "regime" else _sized(below, sizes, f"{place}.{key}") for key, below in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_sized(item, sizes, place) for item in value]
+    if value not in get_args(RegimeName):
+        return value
+    if value not in sizes:
+        raise ValueError(f"{place} must be a batch size or one of the regimes {list(sizes)}, got {value!r}")
+    return sizes[value]
+
+
 class Start(Section):
     """Where a variation starts, if not at the start of its seed: Fig. 5 of Keskar et al. (2017).
 
@@ -89,6 +108,8 @@ else:
 
 class Variation(Section):
     """A further way of training, compared with the regimes: Figs. 4 and 5, Tables 6 and 7 of Keskar et al. (2017).
+
+    A batch size in it, be it of ghosts, workers or a method, may be a regime's name, and is then what that regime has.
 
     Attributes:
         batch_size: A number, a share of the training examples, or a list of these: one network for each.
@@ -196,6 +217,20 @@ class Comparison(Measured):
         if not isinstance(variations, dict):
             return variations
         return {name: variation for name, variation in variations.items() if variation is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_sizes_of_regimes(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(variations := content.get("variations"), dict):
+            return content
+        regimes = content.get("regimes", paper_regimes())
+        given = regimes.items() if isinstance(regimes, dict) else ()
+        sizes = {
+            name: regime.batch_size if isinstance(regime, Regime) else regime["batch_size"]
+            for name, regime in given
+            if isinstance(regime, Regime) or (isinstance(regime, dict) and "batch_size" in regime)
+        }
+        return content | {"variations": _sized(variations, sizes, "variations")}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Comparison":
