@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -26,7 +27,7 @@ from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies import KIND
 from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
 from flatmin.studies.remedies.equal_loss import at_equal_loss
-from flatmin.studies.remedies.figure import side_by_side, within_sight
+from flatmin.studies.remedies.figure import moved_apart, side_by_side, within_sight
 from flatmin.studies.remedies.found import at_one_loss, gains, sentences
 from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
@@ -523,3 +524,14 @@ def test_of_real_targets_the_sharpness_is_told_and_no_accuracy():
     assert any(text.startswith("LARS: training loss × 14 [7.5, 27]; ") for text in said)
     assert not any("not known" in text or "nan" in text for text in said)
     assert "none: the targets\nare real numbers" in [text.get_text() for text in side_by_side(real).axes[0].texts]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_circles_that_would_hide_each_other_are_moved_apart_and_the_others_stay(seed):
+    generator = np.random.default_rng(seed)
+    crowd, lonely = generator.normal(0, 8, (20, 2)), np.array([[300.0, 300.0]])
+    crowd[1] = crowd[0]
+    points = np.concatenate([crowd, lonely])
+    moved = moved_apart(points, 9)
+    between = np.linalg.norm(moved[:, None] - moved[None], axis=-1)[np.triu_indices(len(moved), 1)]
+    assert between.min() >= 8.9 and np.array_equal(moved[-1], lonely[0])

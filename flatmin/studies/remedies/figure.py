@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from textwrap import fill
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
+from matplotlib.transforms import ScaledTranslation
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.captions import write_footer
@@ -22,12 +24,14 @@ from flatmin.results.remarks import remarks
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
 
 ROW_HEIGHT = 0.26
+CIRCLE = 9
 CUT = "bars that end at the frame reach further"
 BARS = f"Bar: 95 % t interval over seeds, of a ratio on its logarithm; dot: a seed; {CUT}"
 LEGEND = (
     "Dashed line: small batch, solid line: large batch; all axes but the first are logarithmic; "
     "gradients: of single examples, in training"
 )
+NUDGED = "A circle that would hide another stands beside its place, where its bars cross"
 LINES: dict[str, Any] = {SMALL: (0, (4, 2)), LARGE: "-"}
 OTHER = Look("", "#4A4A4A", "#1E1E1E", "D")
 CORNERS = (
@@ -101,7 +105,7 @@ def two_effects(tables: Tables, what: str) -> Figure:
     found = [way for way in present(tables) if what in way.flatness]
     figure = blank(PAGE_WIDTH, 4.2)
     axes = figure.subplots()
-    handles = []
+    handles, places = [], []
     for number, way in enumerate(found, start=1):
         look = REGIMES.get(way.name, OTHER)
         x, y = way.gain.center, 1.0 if way.name == LARGE else way.flatness[what].center
@@ -110,27 +114,66 @@ def two_effects(tables: Tables, what: str) -> Figure:
             axes.plot([way.gain.low, way.gain.high], [y, y], **reach)
         if way.name != LARGE and way.flatness[what].exists:
             axes.plot([x, x], [way.flatness[what].low, way.flatness[what].high], **reach)
-        axes.plot(x, y, "o", color=look.color, markersize=9, alpha=0.85, markeredgecolor="white", zorder=3)
-        inside: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 6, "color": "white", "zorder": 4}
-        axes.annotate(f"{number}", (x, y), **inside)
+        axes.plot(x, y, ".", color=look.color, markersize=4, zorder=3)
+        places.append((x, y))
         handles.append(Line2D([], [], marker="o", linestyle="", color=look.color, label=f"{number}  {way.label}"))
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xlabel("test accuracy less the large batch's (points)")
     axes.set_ylabel(f"{what}\nover the large batch's, log axis")
     within_sight(axes, [way.gain for way in found], scale="linear")
-    within_sight(axes, [way.flatness[what] for way in found], scale="log", side="y")
+    within_sight(axes, [way.flatness[what] for way in found], scale="log", side="y", most=6)
     for x, y, side, height, words in CORNERS:
         style: dict[str, Any] = {"fontsize": 7, "color": "0.45", "style": "italic", "multialignment": side, "zorder": 2}
         style["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
         axes.text(x, y, words, transform=axes.transAxes, ha=side, va=height, **style)
     figure.legend(handles=handles, loc="outside right upper", fontsize=7, handletextpad=0.2)
-    finish(figure, tables, "what narrows the gap, and what flattens", f"{BARS.split(';')[0]}; {CUT}")
+    finish(figure, tables, "what narrows the gap, and what flattens", f"{BARS.split(';')[0]}; {CUT}", NUDGED)
+    number_circles(figure, axes, places, [handle.get_color() for handle in handles])
     return figure
 
 
-def within_sight(axes: Axes, intervals: Sequence[Interval], *, scale: str, side: str = "x") -> None:
-    """Set an axis to what the seeds span; a bar may reach beyond."""
+def number_circles(figure: Figure, axes: Axes, places: Sequence[tuple[float, float]], colors: Sequence[Any]) -> None:
+    """Draw numbered circles at places of an axes that is done, beside them where one would hide another."""
+    figure.draw_without_rendering()
+    points = axes.transData.transform(places) * 72 / figure.dpi
+    inside: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 6, "color": "white", "zorder": 5}
+    seen = np.flatnonzero(np.isfinite(points).all(axis=1))
+    for index, (right, up) in zip(seen, moved_apart(points[seen], CIRCLE) - points[seen], strict=True):
+        (x, y), color = places[index], colors[index]
+        beside = axes.transData + ScaledTranslation(right / 72, up / 72, figure.dpi_scale_trans)
+        axes.plot(x, y, "o", color=color, markersize=CIRCLE, markeredgecolor="white", transform=beside, zorder=4)
+        axes.text(x, y, f"{index + 1}", transform=beside, **inside)
+        if math.hypot(right, up) > CIRCLE / 2:
+            line: dict[str, Any] = {"arrowstyle": "-", "color": color, "linewidth": 0.8}
+            axes.annotate("", (x, y), (right, up), textcoords="offset points", arrowprops=line, zorder=3)
+
+
+def moved_apart(points: np.ndarray, distance: float, rounds: int = 500) -> np.ndarray:
+    """Move points on the plane until no two are nearer than a distance, each no further than its neighbours push it.
+
+    Example:
+        >>> moved_apart(np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0]]), 3.0).round(2).tolist()
+        [[-1.0, 0.0], [2.0, 0.0], [9.0, 0.0]]
+    """
+    moved = points.astype(float)
+    for _ in range(rounds):
+        quiet = True
+        for one, other in combinations(range(len(moved)), 2):
+            between = moved[other] - moved[one]
+            length = float(np.hypot(*between))
+            if length < distance * (1 - 1e-3):
+                quiet = False
+                way = between / length if length > 0 else np.array([math.cos(one), math.sin(one)])
+                moved[one] -= way * (distance - length) / 2
+                moved[other] += way * (distance - length) / 2
+        if quiet:
+            break
+    return moved
+
+
+def within_sight(axes: Axes, intervals: Sequence[Interval], *, scale: str, side: str = "x", most: int = 3) -> None:
+    """Set an axis to what the seeds span, a logarithmic one with at most so many labels; a bar may reach beyond."""
     values = np.array([value for each in intervals for value in each.values if np.isfinite(value)])
     axis = axes.xaxis if side == "x" else axes.yaxis
     if scale == "log" and len(values) and values.max() <= 0:
@@ -142,9 +185,9 @@ def within_sight(axes: Axes, intervals: Sequence[Interval], *, scale: str, side:
         low, high = min(values.min(), 1.0), max(values.max(), 1.0)
         margin = max((high / low) ** 0.08, 1.05)
         getattr(axes, f"set_{side}lim")(low / margin, high * margin)
-        few_log_ticks(axis, crowded=30, most=3)
+        few_log_ticks(axis, crowded=30, most=most)
         if not np.isclose(axis.get_majorticklocs(), 1.0).any():
-            axis.set_major_locator(FixedLocator(powers_around_one(low / margin, high * margin)))
+            axis.set_major_locator(FixedLocator(powers_around_one(low / margin, high * margin, most)))
     else:
         margin = 0.08 * np.ptp(values) or 1.0
         getattr(axes, f"set_{side}lim")(values.min() - margin, values.max() + margin)
