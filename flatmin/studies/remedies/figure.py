@@ -137,13 +137,13 @@ def number_circles(figure: Figure, axes: Axes, places: Sequence[tuple[float, flo
     """Draw numbered circles at places of an axes that is done, beside them where one would hide another."""
     figure.draw_without_rendering()
     points = axes.transData.transform(places) * 72 / figure.dpi
-    inside: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 6, "color": "white", "zorder": 5}
+    inside: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 6, "color": "white", "clip_on": True}
     seen = np.flatnonzero(np.isfinite(points).all(axis=1))
-    for index, (right, up) in zip(seen, moved_apart(points[seen], CIRCLE) - points[seen], strict=True):
+    for index, (right, up) in zip(seen.tolist(), moved_apart(points[seen], CIRCLE) - points[seen], strict=True):
         (x, y), color = places[index], colors[index]
         beside = axes.transData + ScaledTranslation(right / 72, up / 72, figure.dpi_scale_trans)
         axes.plot(x, y, "o", color=color, markersize=CIRCLE, markeredgecolor="white", transform=beside, zorder=4)
-        axes.text(x, y, f"{index + 1}", transform=beside, **inside)
+        axes.text(x, y, f"{index + 1}", transform=beside, zorder=5, **inside)
         if math.hypot(right, up) > CIRCLE / 2:
             line: dict[str, Any] = {"arrowstyle": "-", "color": color, "linewidth": 0.8}
             axes.annotate("", (x, y), (right, up), textcoords="offset points", arrowprops=line, zorder=3)
