@@ -113,11 +113,11 @@ class Counting:
     """Each batch is normalised by its own statistics, which are kept for each layer that a forward passes through."""
 
     def __init__(self) -> None:
-        self.met: list[Moments] = []
+        self.met = met = list[Moments]()
 
         def counted(inputs: Tensor, _: Averages, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-            self.met.append(moments(inputs))
-            return apply(inputs, *self.met[-1][:2], weight, bias, eps)
+            met.append(moments(inputs))
+            return apply(inputs, *met[-1][:2], weight, bias, eps)
 
         self.handlers = _handlers(counted)
 
@@ -134,7 +134,11 @@ class ByStatistics:
         self._given: Statistics = []
         self._record = False
         self._met = 0
-        self.handlers = _handlers(self._normalized)
+
+    @property
+    def handlers(self) -> Handlers:
+        """What takes the place of BatchNorm."""
+        return _handlers(self._normalized)
 
     def begin(self, given: Statistics, *, record: bool = False) -> None:
         """Before a forward pass.

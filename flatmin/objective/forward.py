@@ -46,7 +46,7 @@ class _Kept(NamedTuple):
 
     theta: Tensor
     loads: int
-    made: Callable[[Scored], Graphs]
+    made: Callable[[Network, Scored], Graphs]
     graphs: list[Graphs]
 
 
@@ -173,7 +173,7 @@ class Forward:
         Raises:
             RuntimeError: If torch lacks a second derivative.
         """
-        return self._product(theta, vector, self._gradients, self._along_gradients)
+        return self._product(theta, vector, _gradients, self._along_gradients)
 
     def gauss_newton(self, theta: Tensor, vector: Tensor) -> Tensor:
         """Flat product of the Gauss-Newton matrix with ``vector``; graphs are kept as those of :meth:`hvp`.
@@ -182,13 +182,13 @@ class Forward:
             RuntimeError: If torch lacks a second derivative.
             TypeError: If the outputs of the network are no tensor.
         """
-        return self._product(theta, vector, self._linearized, self._along_outputs)
+        return self._product(theta, vector, linearized, self._along_outputs)
 
     def _product(
         self,
         theta: Tensor,
         vector: Tensor,
-        made: Callable[[Scored], Graphs],
+        made: Callable[[Network, Scored], Graphs],
         multiplied: Callable[[Any, Sequence[Tensor], bool], tuple[Tensor, ...]],
     ) -> Tensor:
         along = self.network.layout.split(vector)
@@ -197,24 +197,18 @@ class Forward:
             kept = self._graphs(theta, run, made)
             for k, batch in enumerate(self.batches):
                 held = k < len(kept)
-                part = joined(multiplied(kept[k] if held else made(run(k)), along, held))
+                part = joined(multiplied(kept[k] if held else made(self.network, run(k)), along, held))
                 total = added(total, part, batch.share)
         assert total is not None
         return total
 
-    def _gradients(self, scored: Scored) -> Graphs:
-        return self.network.slopes(scored.loss, create_graph=True)
-
     def _along_gradients(self, graphs: Any, along: Sequence[Tensor], keep: bool) -> tuple[Tensor, ...]:
         return pulled_back(graphs, along, self.network.parameters, keep=keep)
-
-    def _linearized(self, scored: Scored) -> Graphs:
-        return linearized(self.network, scored)
 
     def _along_outputs(self, graphs: Any, along: Sequence[Tensor], keep: bool) -> tuple[Tensor, ...]:
         return product(graphs, self.network, along)
 
-    def _graphs(self, theta: Tensor, run: Run, made: Callable[[Scored], Graphs]) -> list[Graphs]:
+    def _graphs(self, theta: Tensor, run: Run, made: Callable[[Network, Scored], Graphs]) -> list[Graphs]:
         """Graphs at ``theta`` of the first batches, as many as fit into memory."""
         kept = self._kept
         if (
@@ -225,7 +219,7 @@ class Forward:
         ):
             return kept.graphs
         self._kept = kept = None
-        graphs = [] if self.network.unsteady else [made(run(k)) for k in range(self._fitting())]
+        graphs = [] if self.network.unsteady else [made(self.network, run(k)) for k in range(self._fitting())]
         self._kept = _Kept(theta.clone(), self.network.loads, made, graphs)
         return graphs
 
@@ -276,6 +270,10 @@ class Forward:
                 return self.problem(self.network.module, self.batches[k])
 
             yield run
+
+
+def _gradients(network: Network, scored: Scored) -> Graphs:
+    return network.slopes(scored.loss, create_graph=True)
 
 
 def _each(function: Callable[..., Tensor], scored: Scored, batch: Batch) -> Tensor:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -334,18 +335,24 @@ class Probe:
         network = self.network
         kept = {p.untyped_storage().data_ptr() for p in [*network.parameters, *network.frozen]}
         seen: dict[int, int] = {}
+        boxes: list[list[Tensor]] = []  # a node that keeps its own output is never freed, so each is let go by hand
 
-        def note(tensor: Tensor) -> Tensor:
+        def note(tensor: Tensor) -> list[Tensor]:
             place = tensor.untyped_storage()
             if place.data_ptr() not in kept:
                 seen[place.data_ptr()] = place.nbytes()
-            return tensor
+            boxes.append([tensor])
+            return boxes[-1]
 
-        with network.running(self.handlers, graph=True):
-            network.load(theta, {})
-            network.draws.begin(0)
-            with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-                loss = self.problem(network.module, sample).loss
+        try:
+            with network.running(self.handlers, graph=True):
+                network.load(theta, {})
+                network.draws.begin(0)
+                with torch.autograd.graph.saved_tensors_hooks(note, itemgetter(0)):
+                    loss = self.problem(network.module, sample).loss
+        finally:
+            for box in boxes:
+                box.clear()
         found.graph_bytes = sum(seen.values()) / sample.examples
         found.differentiable = loss.requires_grad
         nodes = graph_of(loss)
