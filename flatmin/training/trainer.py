@@ -169,12 +169,15 @@ def train(
     exact = full_precision(device) if settings.precision == "float32" else nullcontext()
     with torch.random.fork_rng(devices=cuda), exact, _quiet(), _interruptions():
         trainer = _quiet_trainer(settings, device, [resumption, keeper, snapshots, *others], logger)
-        with resumption.told():
-            trainer.fit(classifier, datamodule=data, ckpt_path=resume and str(resume))
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        network.to(device)  # Lightning leaves it on the CPU
-        mean = keeper.row_of(classifier, trainer.current_epoch) if average and average.count else None
+        try:
+            with resumption.told():
+                trainer.fit(classifier, datamodule=data, ckpt_path=resume and str(resume))
+            if trainer.interrupted:
+                raise KeyboardInterrupt
+            network.to(device)  # Lightning leaves it on the CPU
+            mean = keeper.row_of(classifier, trainer.current_epoch) if average and average.count else None
+        finally:
+            vars(trainer).clear()  # its parts hold each other, and so the data, until Python's collector comes by
     moved = layout.flatten(dict(network.named_parameters())) - start
     averaged = settings.averaging.epochs(settings.epochs) if settings.averaging and mean else ()
     members = tuple(row for row in keeper.rows if row["epoch"] in averaged)

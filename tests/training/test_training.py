@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gc
 import logging
 import math
 import os
@@ -23,6 +24,7 @@ from flatmin.core.cuts import cuts
 from flatmin.data.batches import Pair, ShuffledBatches, epoch_seed, fixed_batches, resolved_size
 from flatmin.objective.evaluation import Evaluation
 from flatmin.training import Classifier, Trained, TrainingSettings, train
+from flatmin.training.averaging import Averaging
 from flatmin.training.record_keeping import RecordKeeper
 
 Data = tuple[Pair, Pair]
@@ -374,3 +376,25 @@ def test_a_gpu_trains_the_same_network(fresh: Fresh, data: Data, settings: Train
     plain[3].p = 0.0
     expected = train(plain, *data, settings)
     assert trained.rows[-1]["train_loss"] == pytest.approx(expected.rows[-1]["train_loss"], rel=1e-2)
+
+
+@pytest.mark.parametrize("changes", [{}, {"averaging": Averaging(start=1)}, {"snapshots": (0, 1)}, {"patience": 1}])
+def test_a_training_leaves_nothing_in_memory_but_its_network(changes, tmp_path):
+    def tensors() -> int:
+        return sum(type(each) in (Tensor, nn.Parameter) for each in gc.get_objects())
+
+    def once() -> None:
+        data = Pair(torch.randn(60, 1, 8, 8), torch.arange(60) % 3)
+        network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(72, 3))
+        settings = TrainingSettings(batch_size=30, epochs=2, **changes)
+        train(network, data, data, settings, seed=0, checkpoint=tmp_path / f"{len(list(tmp_path.iterdir()))}.ckpt")
+
+    once()
+    gc.collect()
+    gc.disable()
+    try:
+        before = tensors()
+        once()
+        assert tensors() == before
+    finally:
+        gc.enable()

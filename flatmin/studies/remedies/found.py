@@ -1,8 +1,9 @@
 """What the remedies do, a sentence each; claims R3, R5 and R9, judged by what the file says of each way of training."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from flatmin.optimizers.named import OptimizerName
 from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost, with_minima
@@ -19,6 +20,7 @@ from flatmin.studies.remedies.judged import (
     share,
     ways,
     with_depth,
+    with_rate,
 )
 
 MARGIN = 0.5
@@ -56,6 +58,7 @@ def sentences(tables: Tables) -> Iterator[str]:
         if name not in (SMALL, LARGE):
             yield told(way)
     yield from depth([*found.values()])
+    yield from rates(tables, found)
     compared = {one.name: one for one in at_equal_loss(tables)}
     yield from at_one_loss(compared, found)
     yield from gains(compared, found)
@@ -94,6 +97,21 @@ def depth(found: Sequence[Way]) -> Iterator[str]:
         yield (
             f"{FADES} Rank correlation with the training loss over the {len(found) - 1} other ways of training, mean "
             f"over {counted(max(len(each.values) for each in known.values()), 'seed')}: {said}."
+        )
+
+
+def rates(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
+    """Say which sharpness goes with the learning rate, over the ways that step as the large batch does."""
+    other = {"swap", *get_args(OptimizerName)}
+    alike = [name for name, has in features(tables).items() if name in found and not has & other]
+    same = [found[name] for name in (LARGE, *alike) if found[name].batch_size == found[LARGE].batch_size]
+    known = {what: each for what, each in with_rate(same).items() if each.exists}
+    if known:
+        said = ", ".join(f"{what} {each:+.2f}" for what, each in known.items())
+        yield (
+            "A larger learning rate flattens by itself (what is sharper than a multiple of its inverse throws the "
+            "steps out; Cohen et al., 2021), and tuning chooses it. Rank correlation with it over the "
+            f"{len(same)} ways with the large batch's optimiser and batch size: {said}."
         )
 
 

@@ -50,7 +50,7 @@ class Way:
         closed: Share of the gap closed; of the large batch 0 and of the small batch 1.
         depth: Training loss over the large batch's, with the statistics of the batch.
         flatness: Each measure over the large batch's, by what it is called.
-        learning_rates: Those trained with, a seed each.
+        rate: Learning rate trained with.
         at_edge: Whether the learning rate is the smallest or largest one tried.
         updates: Of the weights.
         gradients: Of single examples.
@@ -67,7 +67,7 @@ class Way:
     closed: Interval
     depth: Interval
     flatness: dict[str, Interval]
-    learning_rates: tuple[float, ...]
+    rate: Interval
     at_edge: bool
     updates: float
     gradients: float
@@ -141,7 +141,7 @@ def ways(tables: Tables) -> list[Way]:
                 flatness={
                     what: of_ratio(values[name], values[LARGE]) for what, values in sharp.items() if name in values
                 },
-                learning_rates=tuple(rows["learning_rate"]),
+                rate=of_mean(rows["learning_rate"]),
                 at_edge=bool(rows["at_edge"].any()),
                 updates=float(rows["updates"].mean()),
                 gradients=float(rows["gradients"].mean()),
@@ -203,6 +203,14 @@ def with_depth(found: Sequence[Way]) -> dict[str, Interval]:
     )
 
 
+def with_rate(found: Sequence[Way]) -> dict[str, Interval]:
+    """For each measure the rank correlation with the learning rate, over ways that step alike at different rates."""
+    named = {way.name: way for way in found}
+    return rank_correlations(
+        {name: way.rate for name, way in named.items()}, {name: way.flatness for name, way in named.items()}
+    )
+
+
 def rank_correlations(
     values: Mapping[str, Interval], sharp: Mapping[str, Mapping[str, Interval]]
 ) -> dict[str, Interval]:
@@ -239,7 +247,7 @@ def rows(found: Sequence[Way]) -> pd.DataFrame:
         known = {name: getattr(way, name) for name in ("accuracy", "running", "train", "gain", "closed")}
         for name, each in (known | way.compared).items():
             row |= {name: each.center, f"{name} low": each.low, f"{name} high": each.high}
-        row |= {"learning_rate": way.learning_rates[0], "at_edge": way.at_edge, "updates": way.updates}
+        row |= {"learning_rate": way.rate.center, "at_edge": way.at_edge, "updates": way.updates}
         table.append(row | {"gradients": way.gradients, "seconds": way.seconds, "lost": way.lost})
     return pd.DataFrame(table)
 

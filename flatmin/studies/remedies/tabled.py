@@ -41,7 +41,7 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
             pd.DataFrame(
                 {
                     "way of training": [way.label for way in found],
-                    "learning rate": [f"{way.learning_rates[0]:g}{'*' * way.at_edge}" for way in found],
+                    "learning rate": [f"{way.rate.center:g}{'*' * way.at_edge}" for way in found],
                     "updates": [f"{way.updates:,.0f}" for way in found],
                     "gradients over large batch's": [ratio(way.gradients / large.gradients) for way in found],
                     "seconds": [significant(way.seconds) for way in found],
