@@ -34,12 +34,6 @@ LEGEND = (
 NUDGED = "A circle that would hide another stands beside its place, where its bars cross"
 LINES: dict[str, Any] = {SMALL: (0, (4, 2)), LARGE: "-"}
 OTHER = Look("", "#4A4A4A", "#1E1E1E", "D")
-CORNERS = (
-    (0.985, 0.02, "right", "bottom", "narrows the gap,\nflatter"),
-    (0.015, 0.02, "left", "bottom", "widens the gap, flatter"),
-    (0.985, 0.98, "right", "top", "narrows the gap,\nsharper"),
-    (0.015, 0.98, "left", "top", "widens the gap, sharper"),
-)
 
 
 @styled
@@ -119,14 +113,10 @@ def two_effects(tables: Tables, what: str) -> Figure:
         handles.append(Line2D([], [], marker="o", linestyle="", color=look.color, label=f"{number}  {way.label}"))
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-    axes.set_xlabel("test accuracy less the large batch's (points)")
-    axes.set_ylabel(f"{what}\nover the large batch's, log axis")
+    axes.set_xlabel("← widens the gap     test accuracy less the large batch's (points)     narrows the gap →")
+    axes.set_ylabel(f"{what}\n← flatter     over the large batch's, log axis     sharper →")
     within_sight(axes, [way.gain for way in found], scale="linear")
     within_sight(axes, [way.flatness[what] for way in found], scale="log", side="y", most=6)
-    for x, y, side, height, words in CORNERS:
-        style: dict[str, Any] = {"fontsize": 7, "color": "0.45", "style": "italic", "multialignment": side, "zorder": 2}
-        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
-        axes.text(x, y, words, transform=axes.transAxes, ha=side, va=height, **style)
     figure.legend(handles=handles, loc="outside right upper", fontsize=7, handletextpad=0.2)
     finish(figure, tables, "what narrows the gap, and what flattens", f"{BARS.split(';')[0]}; {CUT}", NUDGED)
     number_circles(figure, axes, places, [handle.get_color() for handle in handles])
