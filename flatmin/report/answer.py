@@ -12,6 +12,7 @@ import pandas as pd
 from flatmin.report.finding import Evidence, Tally
 from flatmin.report.finding_tables import single_seeds, spread
 from flatmin.report.held_out import interval_text
+from flatmin.report.prose import Passage
 from flatmin.report.published import EPSILONS, LARGE, SMALL, TABLE_4
 from flatmin.report.studies import StudyResults
 from flatmin.report.subjects import PUBLISHED, READING, STRONG
@@ -22,20 +23,42 @@ from flatmin.results.words import SEARCHES, counted, significant
 OPEN = "No study has both searches, so the question is open here."
 
 
-def answer(found: Sequence[Evidence]) -> str:
+def answer(found: Sequence[Evidence]) -> Passage:
     """Say whether the paper's sharpness is the landscape's or the optimiser's.
 
     Args:
         found: What both searches say, subject by subject.
 
     Returns:
-        Plain text; it says so where no study has both searches.
+        The answer, and a line for each thing that speaks for it or bounds it; it says so where no study has both
+        searches.
     """
     if not found:
-        return OPEN
+        return Passage(OPEN)
     lead = gradient(found)
     rest = [orders(found), same_loss(found), doubts(found)]
-    return " ".join(part for part in [lead, shares(found, named=not lead), *rest] if part)
+    lines = [part for part in [lead, shares(found, named=not lead), *rest] if part]
+    return Passage(verdict(found), lines)
+
+
+def verdict(found: Sequence[Evidence]) -> str:
+    """Say where the published search turns the order of the two minima round, and where it does not."""
+    compared = [one for one in found if one.turned.all]
+    turned = [one for one in compared if one.turned.of_these]
+    others = [one for one in compared if one not in turned]
+    parts = []
+    if turned:
+        parts.append(
+            f"The optimiser's on {names(turned)}, where the published search turns the order of the two minima round "
+            f"in {Tally.total(one.turned for one in turned).text} seeds."
+        )
+    if others:
+        seeds = counted(sum(one.turned.all for one in others), "seed")
+        parts.append(
+            f"The landscape's, as far as that order goes, on {names(others)}: there both searches agree on it in all "
+            f"of {seeds}."
+        )
+    return " ".join(parts)
 
 
 def gradient(found: Sequence[Evidence]) -> str:

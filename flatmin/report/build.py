@@ -21,7 +21,7 @@ from flatmin.report.measured import measured_sheet
 from flatmin.report.numbers import macros, numbers_frame, numbers_tex
 from flatmin.report.other_claims import other_claims_sheet
 from flatmin.report.other_kinds import Other, sections
-from flatmin.report.prose import limits, misses, scope, studies_sheet
+from flatmin.report.prose import Passage, limits, misses, scope, scope_in_short, studies_sheet
 from flatmin.report.protocol import networks_sheet
 from flatmin.report.quoted import quotations, those_quoted
 from flatmin.report.sheet import Sheet
@@ -102,8 +102,10 @@ def report_contents(
     answered, covered, drawn_from, fallen = answer(found), scope(studies), subspaces(main), collapse(studies)
     missed, limited = misses(judgements, studies), limits(studies)
     yield {
-        "answer.tex": f"{escaped(answered)}\n".encode(),
-        "scope.tex": f"{escaped(covered)}\n".encode(),
+        "verdict.tex": f"{escaped(answered.lead)}\n".encode(),
+        "answer.tex": Passage("", answered.lines).latex.encode(),
+        "scope.tex": covered.latex.encode(),
+        "scope_in_short.tex": f"{escaped(scope_in_short(studies))}\n".encode(),
         "subspaces.tex": f"{escaped(drawn_from)}\n".encode(),
         "warm_starts.tex": f"{escaped(fallen)}\n".encode(),
         "misses.tex": "".join(passage.latex for passage in missed).encode(),
@@ -114,9 +116,9 @@ def report_contents(
     if beyond:
         yield printed(beyond)
     parts = {
-        "Scope": [f"{markdown.escaped(covered)}\n"],
+        "Scope": [covered.markdown],
         "Is the sharpness the landscape's or the optimiser's?": [
-            f"{markdown.escaped(answered)}\n",
+            answered.markdown,
             f"{markdown.escaped(fallen)}\n",
             f"{markdown.escaped(drawn_from)}\n",
             *(one.markdown for one in of_the_finding),

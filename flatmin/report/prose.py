@@ -13,7 +13,9 @@ from flatmin.report.sheet import Sheet
 from flatmin.report.studies import StudyResults
 from flatmin.results import markdown
 from flatmin.results.latex import escaped
-from flatmin.results.words import counted, significant
+from flatmin.results.words import counted, significant, span
+
+NOTHING = "No network has left a minimum."
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,41 @@ class Passage:
         return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def scope(studies: Sequence[StudyResults]) -> str:
-    """Return what was run and how much of it, network by network, and which of the paper's networks were not."""
+def scope(studies: Sequence[StudyResults]) -> Passage:
+    """Return what was run and how much of it, study by study, and which of the paper's networks were not."""
     parts = [*dict.fromkeys(f"{study.label}{share_of_examples(study)}" for study in studies)]
+    return Passage(f"{not_run(studies)}Run were:", parts) if parts else Passage(NOTHING)
+
+
+def scope_in_short(studies: Sequence[StudyResults]) -> str:
+    """Return the same network by network, in a sentence for an abstract."""
+    parts = []
+    for network in NETWORKS:
+        if of_it := [study for study in studies if study.network == network]:
+            data = " and ".join(dict.fromkeys(study.data for study in of_it))
+            epochs = span(pd.concat([study.pair["epochs"].dropna() for study in of_it]), "epoch")
+            seeds = span(pd.Series([len(study.seeds) for study in of_it]), "seed")
+            least, most = (significant(100 * end(map(share, of_it)), 2) for end in (min, max))
+            some = f"{least}{f' to {most}' if most != least else ''} % of the training examples"
+            parts.append(f"{network} on {data} ({', '.join(filter(None, [epochs, seeds, some]))})")
+    return f"Run were {', '.join(parts)}. {not_run(studies)}".strip() if parts else NOTHING
+
+
+def not_run(studies: Sequence[StudyResults]) -> str:
+    """Say which of the paper's networks have no study; empty if all have one."""
     absent = [network for network in NETWORKS if network not in {study.network for study in studies}]
-    run = f"Run were {'; '.join(parts)}." if parts else "No network has left a minimum."
-    return f"{run} {', '.join(absent)} were not run." if parts and absent else run
+    return f"{', '.join(absent)} were not run. " if absent else ""
 
 
 def share_of_examples(study: StudyResults) -> str:
     """How much of the paper's training examples a study has, where less than all; empty where it is not known."""
-    share = study.training_examples / SET_UPS[study.network].train if study.on_their_kind else 1.0
-    return f" on {significant(100 * share, 2)} % of the training examples" if 0 < share < 1 else ""
+    known = share(study)
+    return f" on {significant(100 * known, 2)} % of the training examples" if 0 < known < 1 else ""
+
+
+def share(study: StudyResults) -> float:
+    """That share, of other data than the paper's 1, and 0 where it is not known."""
+    return study.training_examples / SET_UPS[study.network].train if study.on_their_kind else 1.0
 
 
 def misses(judgements: Sequence[Judgement], studies: Sequence[StudyResults]) -> list[Passage]:

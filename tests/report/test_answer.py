@@ -48,7 +48,8 @@ def way():
 
 
 def said(*studies):
-    return answer(evidence(subjects(studies)))
+    told = answer(evidence(subjects(studies)))
+    return " ".join(told.lines) if told.lines else told.lead
 
 
 def test_without_both_searches_the_question_is_open(study):
@@ -192,3 +193,18 @@ def test_answer_of_everything_at_once_is_an_abstract(searched, way, in_subspaces
     text = said(*several)
     assert 120 < len(text.split()) < 220
     assert "nan" not in text.lower()
+
+
+def test_the_verdict_tells_studies_whose_order_the_published_search_turns_from_the_others(searched):
+    turned = searched(([4, 4], [1, 9]), ([5, 5], [20, 20]))
+    kept = searched(([1, 1], [4, 4]), ([2, 2], [8, 8]), name="keskar_c1", network="C1", data="cifar10")
+
+    def verdict(*studies):
+        return answer(evidence(subjects(studies))).lead
+
+    order = "the published search turns the order of the two minima round in"
+    agree = "as far as that order goes, on"
+    assert verdict(turned) == f"The optimiser's on F1, where {order} 1 of 2 seeds."
+    assert verdict(kept).startswith(f"The landscape's, {agree} C1") and verdict(kept).endswith("in all of 2 seeds.")
+    both = verdict(turned, kept)
+    assert both.startswith(f"The optimiser's on F1, where {order} 1 of 2 seeds. The landscape's, {agree} C1")

@@ -6,7 +6,7 @@ import pytest
 
 from flatmin import networks
 from flatmin.report.claims import judge
-from flatmin.report.prose import limits, misses, scope, studies_sheet
+from flatmin.report.prose import limits, misses, scope, scope_in_short, studies_sheet
 from flatmin.report.protocol import SET_UPS, networks_sheet
 from flatmin.report.published import LARGE, SMALL
 
@@ -50,11 +50,20 @@ def test_set_up_counts_the_weights_of_our_networks(name):
 def test_the_scope_says_what_share_of_the_examples_was_trained_on_and_what_was_not_run(study, both):
     found = study(minima=both("train_loss", [0.1], [0.1]))
     found.tables.provenance["examples"] = {"curves": 6000}
-    text = scope([found])
-    assert (
-        text
-        == "Run were F1, MNIST, 100 epochs, 1 seed on 10 % of the training examples. F2, C1, C2, C3, C4 were not run."
-    )
+    told = scope([found])
+    assert told.lead == "F2, C1, C2, C3, C4 were not run. Run were:"
+    assert told.lines == ["F1, MNIST, 100 epochs, 1 seed on 10 % of the training examples"]
     found.tables.provenance["examples"] = {"curves": 60_000}
-    assert scope([found]).startswith("Run were F1, MNIST, 100 epochs, 1 seed. ")
-    assert scope([]) == "No network has left a minimum."
+    assert scope([found]).lines == ["F1, MNIST, 100 epochs, 1 seed"]
+    assert (scope([]).lead, scope_in_short([])) == ("No network has left a minimum.",) * 2
+
+
+def test_the_scope_in_short_has_a_clause_for_each_network(study, both):
+    short = study(minima=both("train_loss", [0.1], [0.1]))
+    long = study(minima=both("train_loss", [0.1] * 3, [0.1] * 3))
+    for one, examples in ((short, 6000), (long, 60_000)):
+        one.tables.provenance["examples"] = {"curves": examples}
+    assert scope_in_short([short, long]) == (
+        "Run were F1 on MNIST (100 epochs, 1–3 seeds, 10 to 100 % of the training examples). F2, C1, C2, C3, C4 were "
+        "not run."
+    )
