@@ -296,15 +296,12 @@ def test_the_frozen_correlations_with_the_depth_are_scipys():
 
 
 def test_a_sharpness_that_is_the_inverse_of_the_rate_is_found_to_be_so_over_ways_that_step_alike():
-    tables = measured_at_the_end()
-    rates = tables.frames["ways"].set_index(["regime", "seed"])["learning_rate"]
-    rows = tables.frames["top_eigenvalue"]
+    rates = measured_at_the_end().frames["ways"].groupby("regime")["learning_rate"].first()
     others = ("lars", "lamb", "akiba", "swap", "small_batch", "growing_batch")
-    inverse = [
-        rates[key] if key[0] in others else 1 / rates[key] for key in zip(rows["regime"], rows["seed"], strict=True)
-    ]
-    told = [text for text in sentences(tables.having(top_eigenvalue=rows.assign(value=inverse))) if "by itself" in text]
-    assert len(told) == 1 and f"{EIGENVALUE} -1.00 [-1.00, -1.00]" in told[0] and "over the 16 ways" in told[0]
+    tables = with_networks_on_the_way(lambda name, loss: rates[name] if name in others else 1 / rates[name])
+    told = [text for text in sentences(tables) if "by itself" in text]
+    assert len(told) == 1 and "over the 16 ways" in told[0]
+    assert f"{EIGENVALUE} -1.00 [-1.00, -1.00] (-1.00 [-1.00, -1.00] at equal loss)" in told[0]
 
 
 def test_a_way_that_ended_as_the_large_batch_is_said_to_have():

@@ -20,7 +20,6 @@ from flatmin.studies.remedies.judged import (
     share,
     ways,
     with_depth,
-    with_rate,
 )
 
 MARGIN = 0.5
@@ -61,9 +60,9 @@ def sentences(tables: Tables) -> Iterator[str]:
         if name not in (SMALL, LARGE):
             yield told(way)
     yield from depth([*found.values()])
-    yield from rates(tables, found)
     compared = {one.name: one for one in at_equal_loss(tables)}
     yield from at_one_loss(compared, found)
+    yield from rates(tables, compared, found)
     yield from gains(compared, found)
     if found[LARGE].accuracy.values:
         yield from claims(tables, found)
@@ -111,25 +110,6 @@ def depth(found: Sequence[Way]) -> Iterator[str]:
         )
 
 
-def rates(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
-    """Say which sharpness goes with the learning rate, over the ways that step as the large batch does."""
-    other = {"swap", *get_args(OptimizerName)}
-    alike = {LARGE, *(name for name, has in features(tables).items() if not has & other)}
-    same = [
-        way
-        for name, way in found.items()
-        if {name, series_of(name)} & alike and way.batch_size == found[LARGE].batch_size
-    ]
-    known = {what: each for what, each in with_rate(same).items() if each.exists}
-    if known:
-        said = ", ".join(f"{what} {each:+.2f}" for what, each in known.items())
-        yield (
-            "A larger learning rate can flatten by itself (what is sharper than a multiple of its inverse throws the "
-            "steps out; Cohen et al., 2021), and the ways differ in it. Rank correlation with it over the "
-            f"{len(same)} ways with the large batch's optimiser and batch size ({OVER_SEEDS}): {said}."
-        )
-
-
 def at_one_loss(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
     """Say of each sharpness how many ways are flatter or sharper where they ended, and how many at equal loss."""
     there = {name: one for name, one in compared.items() if one.exists}
@@ -159,6 +139,28 @@ def counts(effects: Sequence[tuple[str, str]], verb: str) -> str:
     return f"{len(there)} {words[verb]} at the end of training ({inside})"
 
 
+def rates(tables: Tables, compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
+    """Say which sharpness goes with the learning rate, over the ways that step as the large batch does."""
+    other = {"swap", *get_args(OptimizerName)}
+    alike = {LARGE, *(name for name, has in features(tables).items() if not has & other)}
+    same = {
+        name: way
+        for name, way in found.items()
+        if {name, series_of(name)} & alike and way.batch_size == found[LARGE].batch_size
+    }
+    rate = {name: way.rate for name, way in same.items()}
+    ended = rank_correlations(rate, {name: way.flatness for name, way in same.items()})
+    there = {name: compared[name].flatness for name in same if name in compared and compared[name].exists}
+    at_loss = rank_correlations(rate, {LARGE: found[LARGE].flatness, **there} if there else {})
+    if known := {what: each for what, each in ended.items() if each.exists}:
+        yield (
+            "A larger learning rate can flatten by itself (what is sharper than a multiple of its inverse throws the "
+            "steps out; Cohen et al., 2021), and the ways differ in it. Rank correlation with it over the "
+            f"{len(same)} ways with the large batch's optimiser and batch size ({OVER_SEEDS}): "
+            f"{with_equal_loss(known, at_loss)}."
+        )
+
+
 def gains(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
     """Say whether the ways that gain are the flat ones, where training ended and at equal loss."""
     others = {name: way for name, way in found.items() if name != LARGE}
@@ -166,14 +168,18 @@ def gains(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iter
     ended = rank_correlations(gained, {name: way.flatness for name, way in others.items()})
     there = rank_correlations(gained, {name: one.flatness for name, one in compared.items() if one.exists})
     if ended:
-        each = [
-            f"{what} {known:+.2f}{f' ({there[what]:+.2f} at equal loss)' if what in there else ''}"
-            for what, known in ended.items()
-        ]
         yield (
             "Rank correlation of the gain in test accuracy with each sharpness over the ways of training, below 0 if "
-            f"the flat ones gain ({OVER_SEEDS}): {', '.join(each)}."
+            f"the flat ones gain ({OVER_SEEDS}): {with_equal_loss(ended, there)}."
         )
+
+
+def with_equal_loss(ended: Mapping[str, Interval], there: Mapping[str, Interval]) -> str:
+    """Rank correlations where training ended, in brackets those at equal loss."""
+    return ", ".join(
+        f"{what} {known:+.2f}{f' ({there[what]:+.2f} at equal loss)' if what in there and there[what].values else ''}"
+        for what, known in ended.items()
+    )
 
 
 def way_effect(interval: Interval | None) -> str:
