@@ -84,7 +84,7 @@ def told(way: Way) -> str:
     """Say what a remedy does to the gap, if there are accuracies, and to each sharpness."""
     if as_large(way):
         return f"{opening(way.label)}: the large batch's numbers, every one."
-    closed = f", {share(way.closed.center)} of the gap" if way.closed.exists else ""
+    closed = f", {between(way.closed, share)} of the gap" if way.closed.exists else ""
     gain = f"{way.gain:+.2f} points{closed}" if way.gain.values else ""
     flat = "; ".join(f"{what} × {between(each, ratio)}" for what, each in way.compared.items())
     closes = way.closes or "leaves the gap undecided" if gain else ""
