@@ -175,6 +175,8 @@ class _Change:
         if self.keys[:-1] == ("variations",) and self.value is None:
             self._known([self.keys[-1]], content)
         value = self.value
+        if self.keys == ("variations",) and isinstance(value, str):
+            raise ConfigError(f"{self.source}: variations must be a list such as [{value}], or a section of keys.")
         if self.keys == ("variations",) and isinstance(value, list):
             self._known(value, there := content.get("variations") or {})
             value = {name: there[name] for name in value}

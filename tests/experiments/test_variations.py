@@ -1,5 +1,6 @@
 """Sweeps, warm starts, remedies, networks on their way and the effort of the search, in a whole experiment."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -178,6 +179,8 @@ def test_some_variations_can_be_taken_from_the_command_line(tmp_path):
     assert load_experiment(path, ["variations=[]"]).variations == {}
     changed = load_experiment(path, ["variations=[noise]", "variations.noise.method.like=8"])
     assert changed.variations["noise"].method.like == 8
+    with pytest.raises(ConfigError, match=r"variations=noise: variations must be a list such as \[noise\]"):
+        load_experiment(path, ["variations=noise"])
     for unknown in ("worm", "{noise: 1}", "3"):
         with pytest.raises(ConfigError, match=r"there is no such variation as .* there are: swap, grow, noise, ghosts"):
             load_experiment(path, [f"variations=[noise,{unknown}]"])
@@ -222,6 +225,17 @@ def test_an_override_may_name_a_regime_and_a_number_takes_its_place(tmp_path):
         path, ["variations.swap.swap.batch_size=7", "variations.ghosts.batch_size=large_batch"]
     ).variations
     assert (ways["swap"].swap.batch_size, ways["ghosts"].batch_size) == (7, "10%")
+
+
+@pytest.mark.parametrize(
+    "override", ["variations.swap.swap.batch_size=large_batch", "regimes.small_batch.batch_size=2%"]
+)
+def test_a_share_where_only_a_number_will_do_is_refused_by_the_regime_that_has_it(tmp_path, override):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    rule = r"variations\.\w+\.[a-z_.]+ must be a whole number, and (large|small)_batch is '\d+%' of the examples"
+    with pytest.raises(ConfigError, match=rf"{re.escape(override)}: {rule}: give regimes\.(large|small)_batch\.batch"):
+        load_experiment(path, [override])
 
 
 def test_a_size_of_a_regime_that_is_not_there_is_refused(make):

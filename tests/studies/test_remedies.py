@@ -27,7 +27,7 @@ from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies import KIND
 from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
 from flatmin.studies.remedies.equal_loss import at_equal_loss
-from flatmin.studies.remedies.figure import moved_apart, side_by_side, within_sight
+from flatmin.studies.remedies.figure import moved_apart, side_by_side, tuned, within_sight
 from flatmin.studies.remedies.found import at_one_loss, gains, sentences
 from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
@@ -296,15 +296,51 @@ def test_the_frozen_correlations_with_the_depth_are_scipys():
 
 
 def test_a_sharpness_that_is_the_inverse_of_the_rate_is_found_to_be_so_over_ways_that_step_alike():
-    tables = measured_at_the_end()
-    rates = tables.frames["ways"].set_index(["regime", "seed"])["learning_rate"]
-    rows = tables.frames["top_eigenvalue"]
+    rates = measured_at_the_end().frames["ways"].groupby("regime")["learning_rate"].first()
     others = ("lars", "lamb", "akiba", "swap", "small_batch", "growing_batch")
-    inverse = [
-        rates[key] if key[0] in others else 1 / rates[key] for key in zip(rows["regime"], rows["seed"], strict=True)
-    ]
-    told = [text for text in sentences(tables.having(top_eigenvalue=rows.assign(value=inverse))) if "by itself" in text]
-    assert len(told) == 1 and f"{EIGENVALUE} -1.00 [-1.00, -1.00]" in told[0] and "over the 15 ways" in told[0]
+    tables = with_networks_on_the_way(lambda name, loss: rates[name] if name in others else 1 / rates[name])
+    told = [text for text in sentences(tables) if "by itself" in text]
+    assert len(told) == 1 and "over the 16 ways" in told[0]
+    assert f"{EIGENVALUE} -1.00 [-1.00, -1.00] (-1.00 [-1.00, -1.00] at equal loss)" in told[0]
+
+
+def test_a_way_that_ended_as_the_large_batch_is_said_to_have():
+    tables = measured_at_the_end()
+    named = {name: rows for name, rows in tables.frames.items() if "regime" in rows}
+    copied = {
+        name: pd.concat([rows[rows["regime"] != "tuned"], rows[rows["regime"] == "large_batch"].assign(regime="tuned")])
+        for name, rows in named.items()
+    }
+    assert "Tuned: the large batch's numbers, every one." in [*sentences(tables.having(**copied))]
+
+
+def test_the_small_batchs_learning_rate_at_the_edge_is_told_with_the_gap():
+    tables = measured_at_the_end()
+    ended = tables.frames["ways"]
+    (there,), (edge,) = (
+        [text for text in sentences(tables.having(ways=ended.assign(at_edge=at_edge))) if text.startswith("The gap")]
+        for at_edge in (False, ended["regime"] == "small_batch")
+    )
+    assert edge.startswith(there) and edge.endswith("is at the edge of those tried.") and "edge" not in there
+
+
+@pytest.mark.parametrize(
+    ("factors", "all_of_them", "said"),
+    [
+        ([1.0, 3.0], False, "the best of 2 (1, 3 times its own) on held-out training examples, seed 1000; the large"),
+        ([1.0, 3.0], True, "the best of 2 (1, 3 times its own) on held-out training examples, seed 1000"),
+        ([2.0], False, "Learning rates not tuned: each 2 times its own"),
+    ],
+    ids=["some are not", "all are", "none is"],
+)
+def test_a_footer_says_whose_learning_rates_were_tuned(factors, all_of_them, said):
+    tables = measured_at_the_end()
+    experiment = tables.experiment | {"tuning": tables.experiment["tuning"] | {"factors": factors}}
+    tables = Tables(provenance=tables.provenance | {"experiment": experiment}, **tables.frames)
+    if all_of_them:
+        tables = tables.having(minima=tables.minima[tables.minima["regime"].isin(tables.frames["tuning"]["regime"])])
+    (told,) = tuned(tables)
+    assert said in told and ("; the large" in told) is ("; the large" in said)
 
 
 EIGENVALUE = "largest eigenvalue of the Hessian"

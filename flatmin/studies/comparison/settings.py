@@ -55,11 +55,15 @@ class Regime(Section):
     batch_size: BatchSize
 
 
+OF_A_VARIATION = 2
+"""Dots of the one place in a variation where a share of the examples will do, its own batch size."""
+
+
 def _sized(value: Any, sizes: Mapping[str, Any], place: str) -> Any:
     """A part of a file with the names of regimes replaced by their batch sizes, save where a regime itself is meant.
 
     Raises:
-        ValueError: If it names a regime that is not there.
+        ValueError: If it names a regime that is not there, or whose batch size is a share where only a number will do.
     """
     if isinstance(value, dict):
         return {
@@ -71,7 +75,13 @@ def _sized(value: Any, sizes: Mapping[str, Any], place: str) -> Any:
         return value
     if value not in sizes:
         raise ValueError(f"{place} must be a batch size or one of the regimes {list(sizes)}, got {value!r}")
-    return sizes[value]
+    size = sizes[value]
+    if isinstance(size, str) and place.count(".") > OF_A_VARIATION:
+        raise ValueError(
+            f"{place} must be a whole number, and {value} is {shown(size)} of the examples: give "
+            f"regimes.{value}.batch_size as a number"
+        )
+    return size
 
 
 class Start(Section):

@@ -22,6 +22,7 @@ from flatmin.results import Tables
 from flatmin.results.intervals import Interval
 from flatmin.results.remarks import remarks
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
+from flatmin.studies.remedies.trainings import TUNING
 
 ROW_HEIGHT = 0.26
 CIRCLE = 9
@@ -32,6 +33,9 @@ LEGEND = (
     "gradients: of single examples, in training"
 )
 NUDGED = "A circle that would hide another stands beside its place, where its bars cross"
+SHARED = (
+    "; the large batch, scaled rates, regime adaptation, growing batches and warm starts go out from the small batch's"
+)
 LINES: dict[str, Any] = {SMALL: (0, (4, 2)), LARGE: "-"}
 OTHER = Look("", "#4A4A4A", "#1E1E1E", "D")
 
@@ -228,11 +232,21 @@ def finish(figure: Figure, tables: Tables, title: str, *notes: str, handles: Seq
     heading(figure, title, minima["network"].iloc[0], minima["data"].iloc[0], handles)
     seeds = ", ".join(f"{seed:g}" for seed in sorted(minima["seed"].unique()))
     facts = [f"Seeds: {seeds}", "BatchNorm: batch statistics", *notes]
-    tuning = tables.experiment.get("tuning")
-    if tuning:
-        factors = ", ".join(f"{factor:g}" for factor in tuning["factors"])
-        facts.append(
-            f"Learning rate of every way the best of {len(tuning['factors'])} ({factors} times its own) on held-out "
-            f"training examples, seed {tuning['seed']}; the large batch has the small batch's"
-        )
+    facts += tuned(tables)
     write_footer(figure, [*facts, *(remark.text for remark in remarks(tables.provenance, "reduced"))])
+
+
+def tuned(tables: Tables) -> list[str]:
+    """How the learning rates were chosen, if they were, and whose were not."""
+    tuning = tables.experiment.get("tuning")
+    if not tuning:
+        return []
+    factors = tuning["factors"]
+    if len(factors) == 1:
+        return [f"Learning rates not tuned: each {factors[0]:g} times its own"]
+    each = ", ".join(f"{factor:g}" for factor in factors)
+    untuned = set(tables.minima["regime"]) > set(tables.frames[TUNING]["regime"])
+    return [
+        f"Learning rate the best of {len(factors)} ({each} times its own) on held-out training examples, seed "
+        f"{tuning['seed']}{SHARED if untuned else ''}"
+    ]

@@ -7,7 +7,7 @@ from flatmin.optimizers.named import OptimizerName
 from flatmin.results import Tables
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost, with_minima
-from flatmin.results.words import counted, label_of, significant
+from flatmin.results.words import counted, label_of, series_of, significant
 from flatmin.studies.remedies.equal_loss import AtEqualLoss, at_equal_loss
 from flatmin.studies.remedies.judged import (
     LARGE,
@@ -20,7 +20,6 @@ from flatmin.studies.remedies.judged import (
     share,
     ways,
     with_depth,
-    with_rate,
 )
 
 MARGIN = 0.5
@@ -29,6 +28,7 @@ FLATTENS = (
     "A way flattens (sharpens) if the interval of one measure or more leaves out 1, and all that do lie below (above)."
 )
 FADES = "Sharpness fades with the training loss, so that a way can be flatter because it ended lower."
+OVER_SEEDS = "intervals over seeds, not over ways"
 ENDS = {DIVERGED: "diverged", CHANCE: "no better than a guess"}
 Features = frozenset[str]
 
@@ -45,9 +45,11 @@ def sentences(tables: Tables) -> Iterator[str]:
     elif SMALL in found:
         gap = found[SMALL].gain
         sure = "" if gap.exists and gap.low > 0 else " It cannot be told from none, and neither can shares of it"
+        edge = " The small batch's learning rate, which the large batch has too, is at the edge of those tried."
         yield (
             f"The gap: small batches have {gap:+.2f} points of test accuracy more than large ones, mean of "
             f"{counted(len(gap.values), 'seed')}, batch statistics.{sure}{'.' * bool(sure)}"
+            f"{edge if found[SMALL].at_edge else ''}"
         )
     yield (
         "Each way below is set against the large batch, seed by seed: points of test accuracy, and × how much of the "
@@ -58,9 +60,9 @@ def sentences(tables: Tables) -> Iterator[str]:
         if name not in (SMALL, LARGE):
             yield told(way)
     yield from depth([*found.values()])
-    yield from rates(tables, found)
     compared = {one.name: one for one in at_equal_loss(tables)}
     yield from at_one_loss(compared, found)
+    yield from rates(tables, compared, found)
     yield from gains(compared, found)
     if found[LARGE].accuracy.values:
         yield from claims(tables, found)
@@ -80,7 +82,9 @@ def without_minimum(tables: Tables) -> Iterator[str]:
 
 def told(way: Way) -> str:
     """Say what a remedy does to the gap, if there are accuracies, and to each sharpness."""
-    closed = f", {share(way.closed.center)} of the gap" if way.closed.exists else ""
+    if as_large(way):
+        return f"{opening(way.label)}: the large batch's numbers, every one."
+    closed = f", {between(way.closed, share)} of the gap" if way.closed.exists else ""
     gain = f"{way.gain:+.2f} points{closed}" if way.gain.values else ""
     flat = "; ".join(f"{what} × {between(each, ratio)}" for what, each in way.compared.items())
     closes = way.closes or "leaves the gap undecided" if gain else ""
@@ -90,28 +94,19 @@ def told(way: Way) -> str:
     return f"{opening(way.label)}: {'; '.join(filter(None, [gain, flat]))}: {verdict}{edge}.{lost}"
 
 
+def as_large(way: Way) -> bool:
+    """Whether every seed ended with the large batch's accuracy, training loss and sharpness."""
+    ratios = [value for each in way.compared.values() for value in each.values]
+    return bool(ratios) and {*ratios} == {1.0} and {*way.gain.values} <= {0.0} and not way.lost
+
+
 def depth(found: Sequence[Way]) -> Iterator[str]:
     """Say which sharpness goes with the training loss where the ways of training ended."""
     if known := with_depth(found):
         said = ", ".join(f"{what} {each:+.2f}" for what, each in known.items())
         yield (
             f"{FADES} Rank correlation with the training loss over the {len(found) - 1} other ways of training, mean "
-            f"over {counted(max(len(each.values) for each in known.values()), 'seed')}: {said}."
-        )
-
-
-def rates(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
-    """Say which sharpness goes with the learning rate, over the ways that step as the large batch does."""
-    other = {"swap", *get_args(OptimizerName)}
-    alike = [name for name, has in features(tables).items() if name in found and not has & other]
-    same = [found[name] for name in (LARGE, *alike) if found[name].batch_size == found[LARGE].batch_size]
-    known = {what: each for what, each in with_rate(same).items() if each.exists}
-    if known:
-        said = ", ".join(f"{what} {each:+.2f}" for what, each in known.items())
-        yield (
-            "A larger learning rate flattens by itself (what is sharper than a multiple of its inverse throws the "
-            "steps out; Cohen et al., 2021), and tuning chooses it. Rank correlation with it over the "
-            f"{len(same)} ways with the large batch's optimiser and batch size: {said}."
+            f"over {counted(max(len(each.values) for each in known.values()), 'seed')} ({OVER_SEEDS}): {said}."
         )
 
 
@@ -144,6 +139,28 @@ def counts(effects: Sequence[tuple[str, str]], verb: str) -> str:
     return f"{len(there)} {words[verb]} at the end of training ({inside})"
 
 
+def rates(tables: Tables, compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
+    """Say which sharpness goes with the learning rate, over the ways that step as the large batch does."""
+    other = {"swap", *get_args(OptimizerName)}
+    alike = {LARGE, *(name for name, has in features(tables).items() if not has & other)}
+    same = {
+        name: way
+        for name, way in found.items()
+        if {name, series_of(name)} & alike and way.batch_size == found[LARGE].batch_size
+    }
+    rate = {name: way.rate for name, way in same.items()}
+    ended = rank_correlations(rate, {name: way.flatness for name, way in same.items()})
+    there = {name: compared[name].flatness for name in same if name in compared and compared[name].exists}
+    at_loss = rank_correlations(rate, {LARGE: found[LARGE].flatness, **there} if there else {})
+    if known := {what: each for what, each in ended.items() if each.exists}:
+        yield (
+            "A larger learning rate can flatten by itself (what is sharper than a multiple of its inverse throws the "
+            "steps out; Cohen et al., 2021), and the ways differ in it. Rank correlation with it over the "
+            f"{len(same)} ways with the large batch's optimiser and batch size ({OVER_SEEDS}): "
+            f"{with_equal_loss(known, at_loss)}."
+        )
+
+
 def gains(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
     """Say whether the ways that gain are the flat ones, where training ended and at equal loss."""
     others = {name: way for name, way in found.items() if name != LARGE}
@@ -151,14 +168,18 @@ def gains(compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iter
     ended = rank_correlations(gained, {name: way.flatness for name, way in others.items()})
     there = rank_correlations(gained, {name: one.flatness for name, one in compared.items() if one.exists})
     if ended:
-        each = [
-            f"{what} {known:+.2f}{f' ({there[what]:+.2f} at equal loss)' if what in there else ''}"
-            for what, known in ended.items()
-        ]
         yield (
             "Rank correlation of the gain in test accuracy with each sharpness over the ways of training, below 0 if "
-            f"the flat ones gain (95 % t intervals of the arcsine): {', '.join(each)}."
+            f"the flat ones gain ({OVER_SEEDS}): {with_equal_loss(ended, there)}."
         )
+
+
+def with_equal_loss(ended: Mapping[str, Interval], there: Mapping[str, Interval]) -> str:
+    """Rank correlations where training ended, in brackets those at equal loss."""
+    return ", ".join(
+        f"{what} {known:+.2f}{f' ({there[what]:+.2f} at equal loss)' if what in there and there[what].values else ''}"
+        for what, known in ended.items()
+    )
 
 
 def way_effect(interval: Interval | None) -> str:

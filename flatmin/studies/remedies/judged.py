@@ -203,14 +203,6 @@ def with_depth(found: Sequence[Way]) -> dict[str, Interval]:
     )
 
 
-def with_rate(found: Sequence[Way]) -> dict[str, Interval]:
-    """For each measure the rank correlation with the learning rate, over ways that step alike at different rates."""
-    named = {way.name: way for way in found}
-    return rank_correlations(
-        {name: way.rate for name, way in named.items()}, {name: way.flatness for name, way in named.items()}
-    )
-
-
 def rank_correlations(
     values: Mapping[str, Interval], sharp: Mapping[str, Mapping[str, Interval]]
 ) -> dict[str, Interval]:

@@ -37,7 +37,8 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
         yield from equal_loss(tables)
         large = next(way for way in found if way.name == LARGE)
         yield (
-            "What each takes; seconds are wall time on the machine of the run, whatever else it did.",
+            "What each takes; seconds are wall time on the machine of the run, whatever else it did, the median over "
+            "seeds; * its learning rate is at the edge of those tried.",
             pd.DataFrame(
                 {
                     "way of training": [way.label for way in found],
@@ -60,7 +61,9 @@ def tabled(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
         wide["regime"] = [label_of(regime) for regime in wide["regime"]]
         wide.columns = ["way of training", *(f"× {factor:g}" for factor in wide.columns[1:])]
         yield (
-            "Learning rates tried, times each way's own: validation accuracy (%), one seed; * above: at the edge.",
+            "Learning rates tried, times each way's own: accuracy (%) on the last "
+            f"{tables.experiment['tuning']['validation']} of the training examples, which these trainings leave out; "
+            "one seed.",
             wide,
         )
 
