@@ -175,8 +175,9 @@ class _Change:
         if self.keys[:-1] == ("variations",) and self.value is None:
             self._known([self.keys[-1]], content)
         value = self.value
-        if self.keys == ("variations",) and isinstance(value, list):
-            self._known(value, there := content.get("variations") or {})
+        there = content.get("variations") or {}
+        if self.keys == ("variations",) and isinstance(value, list) and isinstance(there, dict):
+            self._known(value, there)
             value = {name: there[name] for name in value}
         content[self.keys[-1]] = value
 
