@@ -304,7 +304,29 @@ def test_a_sharpness_that_is_the_inverse_of_the_rate_is_found_to_be_so_over_ways
         rates[key] if key[0] in others else 1 / rates[key] for key in zip(rows["regime"], rows["seed"], strict=True)
     ]
     told = [text for text in sentences(tables.having(top_eigenvalue=rows.assign(value=inverse))) if "by itself" in text]
-    assert len(told) == 1 and f"{EIGENVALUE} -1.00 [-1.00, -1.00]" in told[0] and "over the 15 ways" in told[0]
+    assert len(told) == 1 and f"{EIGENVALUE} -1.00 [-1.00, -1.00]" in told[0] and "over the 16 ways" in told[0]
+
+
+def test_every_network_with_the_large_batchs_optimiser_and_batch_size_is_in_the_correlation_with_the_rate():
+    tables = measured_at_the_end()
+    sizes = tables.minima.groupby("regime")["batch_size"].first()
+    alike = sizes.index[sizes == sizes["large_batch"]].difference(["lars", "lamb", "akiba", "swap"])
+    assert "warm_start_5" in alike  # a number behind its name: of a list of epochs
+    (told,) = [text for text in sentences(tables) if "by itself" in text]
+    assert f"over the {len(alike)} ways" in told and "tuning chooses it" in told
+    rates = tables.frames["ways"].pivot(index="seed", columns="regime", values="learning_rate")[alike]
+    values = tables.frames["top_eigenvalue"].pivot(index="seed", columns="regime", values="value")[alike]
+    expected = np.mean([spearmanr(rates.loc[seed], values.loc[seed]).statistic for seed in rates.index])
+    assert f"{EIGENVALUE} {expected:+.2f} [" in told
+
+
+def test_a_study_without_tuning_does_not_say_that_tuning_chose_the_rates():
+    tables = measured_at_the_end()
+    tables = Tables(
+        **tables.frames, provenance=tables.provenance | {"experiment": {**tables.experiment, "tuning": None}}
+    )
+    (told,) = [text for text in sentences(tables) if "by itself" in text]
+    assert "tuning" not in told
 
 
 EIGENVALUE = "largest eigenvalue of the Hessian"
@@ -547,3 +569,18 @@ def test_circles_that_would_hide_each_other_are_moved_apart_and_the_others_stay(
     moved = moved_apart(points, 9)
     between = np.linalg.norm(moved[:, None] - moved[None], axis=-1)[np.triu_indices(len(moved), 1)]
     assert between.min() >= 8.9 and np.array_equal(moved[-1], lonely[0])
+
+
+def test_circles_in_one_place_or_in_a_row_fan_out_and_stay_near():
+    for crowd in (np.zeros((40, 2)), np.column_stack([np.arange(20) / 2, np.zeros(20)])):
+        moved = moved_apart(crowd, 9)
+        between = np.linalg.norm(moved[:, None] - moved[None], axis=-1)[np.triu_indices(len(moved), 1)]
+        assert between.min() >= 8.9 and np.linalg.norm(moved - crowd, axis=1).max() < 45
+
+
+def test_a_measure_that_the_large_batch_lacks_is_left_out():
+    tables = measured_at_the_end()
+    rows = tables.frames["top_eigenvalue"]
+    without = tables.having(top_eigenvalue=rows[rows["regime"] != "large_batch"])
+    assert not any(EIGENVALUE in text for text in sentences(without))
+    assert all(EIGENVALUE not in way.flatness and "Keskar's sharpness" in way.flatness for way in ways(without))

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from flatmin.optimizers.named import OptimizerName
 from flatmin.results import Tables
+from flatmin.results.groups import variation_named
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost, with_minima
 from flatmin.results.words import counted, label_of, significant
@@ -103,14 +104,15 @@ def depth(found: Sequence[Way]) -> Iterator[str]:
 def rates(tables: Tables, found: Mapping[str, Way]) -> Iterator[str]:
     """Say which sharpness goes with the learning rate, over the ways that step as the large batch does."""
     other = {"swap", *get_args(OptimizerName)}
-    alike = [name for name, has in features(tables).items() if name in found and not has & other]
+    known = features(tables)
+    alike = [name for name in found if (of := variation_named(name, known)) and not known[of] & other]
     same = [found[name] for name in (LARGE, *alike) if found[name].batch_size == found[LARGE].batch_size]
-    known = {what: each for what, each in with_rate(same).items() if each.exists}
-    if known:
-        said = ", ".join(f"{what} {each:+.2f}" for what, each in known.items())
+    if told := {what: each for what, each in with_rate(same).items() if each.exists}:
+        said = ", ".join(f"{what} {each:+.2f}" for what, each in told.items())
+        chosen = ", and tuning chooses it" if tables.experiment.get("tuning") else ""
         yield (
             "A larger learning rate flattens by itself (what is sharper than a multiple of its inverse throws the "
-            "steps out; Cohen et al., 2021), and tuning chooses it. Rank correlation with it over the "
+            f"steps out; Cohen et al., 2021){chosen}. Rank correlation with it over the "
             f"{len(same)} ways with the large batch's optimiser and batch size: {said}."
         )
 
