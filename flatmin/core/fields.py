@@ -63,8 +63,10 @@ WIDEST = 1e6
 Length = Annotated[float, Field(gt=0, le=WIDEST)]
 """How far to go from a point among the weights: what float32 can multiply them by."""
 Share = Annotated[float, Field(gt=0, le=1)]
-BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
-BatchSizes = Annotated[int | str | tuple[int | str, ...], BeforeValidator(_batch_sizes)]
+BatchCount = Annotated[Count, "batch"]
+"""A number of examples of a batch, for which a variation may name a regime; so may it for the next two."""
+BatchSize = Annotated[int | str, BeforeValidator(_batch_size), "batch"]
+BatchSizes = Annotated[int | str | tuple[int | str, ...], BeforeValidator(_batch_sizes), "batch"]
 BatchNormReading = Literal["running", "batch", "reestimate"]
 
 
@@ -109,6 +111,32 @@ def marked(section: "Section | DataclassInstance", mark: str) -> Iterator[tuple[
         if _bears(field.annotation, mark) or mark in field.metadata:
             value = getattr(section, name)
             yield name, () if value is None else value if isinstance(value, tuple) else (value,)
+
+
+def places(section: "type[Section | DataclassInstance]", mark: str) -> Iterator[tuple[str, ...]]:
+    """The keys that lead to each setting below a section whose type bears a mark.
+
+    Example:
+        >>> class Part(Section):
+        ...     count: Examples
+        >>> class Whole(Section):
+        ...     count: Count
+        ...     part: Part | None = None
+        >>> list(places(Whole, "examples"))
+        [('part', 'count')]
+    """
+    for name, field in infos(section).items():
+        if _bears(field.annotation, mark) or mark in field.metadata:
+            yield (name,)
+        for below in _sections(field.annotation):
+            yield from ((name, *rest) for rest in places(below, mark))
+
+
+def _sections(annotation: Any) -> "Iterator[type[Section | DataclassInstance]]":
+    if isinstance(annotation, type) and (issubclass(annotation, Section) or is_dataclass(annotation)):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
 
 
 def _bears(annotation: Any, mark: str) -> bool:

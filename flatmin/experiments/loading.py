@@ -177,8 +177,9 @@ class _Change:
         value = self.value
         if self.keys == ("variations",) and isinstance(value, str):
             raise ConfigError(f"{self.source}: variations must be a list such as [{value}], or a section of keys.")
-        if self.keys == ("variations",) and isinstance(value, list):
-            self._known(value, there := content.get("variations") or {})
+        there = content.get("variations") or {}
+        if self.keys == ("variations",) and isinstance(value, list) and isinstance(there, dict):
+            self._known(value, there)
             value = {name: there[name] for name in value}
         content[self.keys[-1]] = value
 

@@ -5,7 +5,7 @@ goes out from the iterates of another training; remedies are all the rest beside
 pair joins a sweep or a warm start that differs from it in nothing else, as the provenance tells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -122,8 +122,22 @@ def variations_of(tables: Tables) -> dict[str, Mapping[str, Any]]:
 def variation_of(tables: Tables, series: str) -> dict[str, Any] | None:
     """Return the settings of the variation that a series comes from; ``None`` where the provenance has none."""
     variations = variations_of(tables)
-    names = [name for name in variations if series == name or series_of(series) == name]
-    return dict(variations[names[0]]) if names else None
+    name = variation_named(series, variations)
+    return dict(variations[name]) if name else None
+
+
+def variation_named(series: str, variations: Collection[str]) -> str:
+    """Return the name of the variation that a network comes from; empty where it comes from none.
+
+    A list of batch sizes and one of epochs to start from each put a number behind it.
+
+    Example:
+        >>> [variation_named(name, ("warm", "warm_5")) for name in ("warm_5", "warm_20", "warm_100_20", "large_batch")]
+        ['warm_5', 'warm', 'warm', '']
+    """
+    while series and series not in variations:
+        series = series_of(series)
+    return series
 
 
 def with_remedies_named(tables: Tables) -> Tables:

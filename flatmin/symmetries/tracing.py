@@ -179,11 +179,18 @@ def _twin(model: nn.Module) -> nn.Module:
 
 def _graphs(model: nn.Module, twin: nn.Module) -> Iterator[tuple[nn.Module, fx.Graph]]:
     """The graphs of a network's parts, traced on a twin of it: a forward may write into its network."""
+    tracer = _Tracer()
     try:
-        yield model, _Tracer().trace(twin)
+        graph = tracer.trace(twin)
     except Exception:  # a forward that branches on its data, or any code that a tracer cannot follow
-        for child, other in zip(model.children(), twin.children(), strict=True):
-            yield from _graphs(child, other)
+        graph = None
+    finally:
+        vars(tracer).clear()  # its closures hold each other, and so the twin, until Python's collector comes by
+    if graph is not None:
+        yield model, graph
+        return
+    for child, other in zip(model.children(), twin.children(), strict=True):
+        yield from _graphs(child, other)
 
 
 def _activation(layer: Any) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flatmin.core.checked import Checked, Misfit
 from flatmin.core.cuts import cuts
-from flatmin.core.fields import Count, Epoch, Epochs, Positive, Share
+from flatmin.core.fields import BatchCount, Count, Epoch, Epochs, Positive, Share
 from flatmin.optimizers.named import OptimizerName, check_momentum
 from flatmin.training.augmentation import Augmentation
 from flatmin.training.averaging import Averaging
@@ -70,7 +70,7 @@ class Training(Checked):
     slow_start: SlowStart | None = None
     growing_batch: GrowingBatch | None = None
     gradient_clip: Positive | None = None
-    ghost_batch_norm: Annotated[int, Field(ge=2)] | None = None
+    ghost_batch_norm: Annotated[BatchCount, Field(ge=2)] | None = None
     averaging: Averaging | None = None
     stop_at_accuracy: Share | None = None
 

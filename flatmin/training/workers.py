@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 
 from flatmin.core.checked import Checked
-from flatmin.core.fields import Count, Epochs, Positive, Share
+from flatmin.core.fields import BatchCount, Count, Epochs, Positive, Share
 from flatmin.training.rates import Decay
 
 
@@ -23,7 +23,7 @@ class Workers(Checked):
         processes: How many train at a time.
     """
 
-    batch_size: Count
+    batch_size: BatchCount
     epochs: Epochs
     _: KW_ONLY
     workers: Count = 4

@@ -1,6 +1,5 @@
 """Sweeps, warm starts, remedies, networks on their way and the effort of the search, in a whole experiment."""
 
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -227,17 +226,6 @@ def test_an_override_may_name_a_regime_and_a_number_takes_its_place(tmp_path):
     assert (ways["swap"].swap.batch_size, ways["ghosts"].batch_size) == (7, "10%")
 
 
-@pytest.mark.parametrize(
-    "override", ["variations.swap.swap.batch_size=large_batch", "regimes.small_batch.batch_size=2%"]
-)
-def test_a_share_where_only_a_number_will_do_is_refused_by_the_regime_that_has_it(tmp_path, override):
-    path = tmp_path / "named.yaml"
-    path.write_text(NAMED)
-    rule = r"variations\.\w+\.[a-z_.]+ must be a whole number, and (large|small)_batch is '\d+%' of the examples"
-    with pytest.raises(ConfigError, match=rf"{re.escape(override)}: {rule}: give regimes\.(large|small)_batch\.batch"):
-        load_experiment(path, [override])
-
-
 def test_a_size_of_a_regime_that_is_not_there_is_refused(make):
     with pytest.raises(
         ValueError, match=r"variations.big.swap.batch_size must be .* one of the regimes \['large_batch'\]"
@@ -246,6 +234,51 @@ def test_a_size_of_a_regime_that_is_not_there_is_refused(make):
             regimes={"large_batch": {"batch_size": 40}},
             variations={"big": {"batch_size": "large_batch", "swap": {"batch_size": "small_batch", "epochs": 1}}},
         )
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("swap.training", "{learning_rate: small_batch}"),
+        ("swap.training", "{epochs: small_batch}"),
+        ("swap.swap.workers", "small_batch"),
+        ("swap.augmentation", "{rotation: small_batch}"),
+        ("noise.method.sigma", "small_batch"),
+        ("ghosts.start.epochs", "[small_batch]"),
+    ],
+)
+def test_what_counts_no_examples_of_a_batch_takes_no_regimes_name(tmp_path, key, value):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    with pytest.raises(ConfigError, match=rf"variations.{key}.* must be a (whole )?number, got 'small_batch'"):
+        load_experiment(path, [f"variations.{key}={value}"])
+
+
+@pytest.mark.parametrize(
+    "key, value", [("regimes.small_batch.batch_size", "2%"), ("variations.swap.swap.batch_size", "large_batch")]
+)
+def test_a_share_of_a_regime_where_a_number_is_needed_is_named_with_its_regime(tmp_path, key, value):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    line = r"swap.swap.batch_size must be a whole number, and that of (small|large)_batch is '(2|10)%'; give it, or reg"
+    with pytest.raises(ConfigError, match=rf"override {key}={value}: variations.{line}"):
+        load_experiment(path, [f"{key}={value}"])
+
+
+@pytest.mark.parametrize("value", ["null", "3", "{}", "{small_batch: 20}", "{small_batch: {batch_size: small_batch}}"])
+def test_what_is_wrong_with_the_regimes_is_said_of_them_and_of_no_variation(tmp_path, value):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    with pytest.raises(ConfigError, match=rf"override regimes={value}: regimes[a-z_.]* must [^:]*\Z"):
+        load_experiment(path, [f"regimes={value}"])
+
+
+@pytest.mark.parametrize("value", ["3", "abc"])
+def test_names_are_taken_of_variations_alone(tmp_path, value):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    with pytest.raises(ConfigError, match="variations must be .*a section of keys"):
+        load_experiment(path, [f"variations={value}", "variations=[a]"])
 
 
 def test_a_start_needs_its_regime(make):

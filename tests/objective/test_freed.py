@@ -26,6 +26,7 @@ from flatmin import (
     spectral_density,
     top_eigenvalues,
     trace,
+    transformed,
     worst_case_sharpness,
 )
 
@@ -50,6 +51,7 @@ USES = {
     "rise_on": lambda objective: rise_on(objective, torch.full_like(objective.theta, 1e-3), each=EACH),
     "by_layer": by_layer,
     "effort": lambda objective: effort(objective, climber="corner_steps", evaluations=5),
+    "transformed": lambda objective: transformed(network(), [(INPUTS, TARGETS)], symmetry="node_rescaling", amount=2),
     "slice_1d": lambda objective: slice_1d(objective, filter_normalized(objective, seed=0), [-1, 0, 1]),
 }
 
@@ -58,12 +60,14 @@ def tensors() -> int:
     return sum(type(each) in (Tensor, nn.Parameter) for each in gc.get_objects())
 
 
+def network():
+    """Made anew, as for each network of an experiment."""
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)).eval()
+
+
 def measured(use, batch_norm):
-    network = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)
-    )  # made anew, as for each network of an experiment
     batches = [(INPUTS[:24], TARGETS[:24]), (INPUTS[24:], TARGETS[24:])]
-    use(Objective(network, cross_entropy, batches, batch_norm=batch_norm))
+    use(Objective(network(), cross_entropy, batches, batch_norm=batch_norm))
 
 
 @pytest.mark.parametrize("batch_norm", ["running", "batch", "reestimate"])

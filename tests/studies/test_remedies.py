@@ -343,6 +343,19 @@ def test_a_footer_says_whose_learning_rates_were_tuned(factors, all_of_them, sai
     assert said in told and ("; the large" in told) is ("; the large" in said)
 
 
+def test_every_network_with_the_large_batchs_optimiser_and_batch_size_is_in_the_correlation_with_the_rate():
+    tables = measured_at_the_end()
+    sizes = tables.minima.groupby("regime")["batch_size"].first()
+    alike = sizes.index[sizes == sizes["large_batch"]].difference(["lars", "lamb", "akiba", "swap"])
+    assert "warm_start_5" in alike  # a number behind its name: of a list of epochs
+    (told,) = [text for text in sentences(tables) if "by itself" in text]
+    assert f"over the {len(alike)} ways" in told
+    rates = tables.frames["ways"].pivot(index="seed", columns="regime", values="learning_rate")[alike]
+    values = tables.frames["top_eigenvalue"].pivot(index="seed", columns="regime", values="value")[alike]
+    expected = np.mean([spearmanr(rates.loc[seed], values.loc[seed]).statistic for seed in rates.index])
+    assert f"{EIGENVALUE} {expected:+.2f} [" in told
+
+
 EIGENVALUE = "largest eigenvalue of the Hessian"
 WAY = (1, 3, 6, 12, 20)
 
@@ -583,3 +596,18 @@ def test_circles_that_would_hide_each_other_are_moved_apart_and_the_others_stay(
     moved = moved_apart(points, 9)
     between = np.linalg.norm(moved[:, None] - moved[None], axis=-1)[np.triu_indices(len(moved), 1)]
     assert between.min() >= 8.9 and np.array_equal(moved[-1], lonely[0])
+
+
+def test_circles_in_one_place_or_in_a_row_fan_out_and_stay_near():
+    for crowd in (np.zeros((40, 2)), np.column_stack([np.arange(20) / 2, np.zeros(20)])):
+        moved = moved_apart(crowd, 9)
+        between = np.linalg.norm(moved[:, None] - moved[None], axis=-1)[np.triu_indices(len(moved), 1)]
+        assert between.min() >= 8.9 and np.linalg.norm(moved - crowd, axis=1).max() < 45
+
+
+def test_a_measure_that_the_large_batch_lacks_is_left_out():
+    tables = measured_at_the_end()
+    rows = tables.frames["top_eigenvalue"]
+    without = tables.having(top_eigenvalue=rows[rows["regime"] != "large_batch"])
+    assert not any(EIGENVALUE in text for text in sentences(without))
+    assert all(EIGENVALUE not in way.flatness and "Keskar's sharpness" in way.flatness for way in ways(without))

@@ -17,6 +17,8 @@ from pydantic import (
     AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
     create_model,
     field_validator,
     model_serializer,
@@ -25,7 +27,7 @@ from pydantic import (
 
 from flatmin.core.checked import Misfit
 from flatmin.core.checks import SEEDS
-from flatmin.core.fields import BatchSize, BatchSizes, Epoch, Section, Seed, Several, marked, shown
+from flatmin.core.fields import BatchSize, BatchSizes, Epoch, Section, Seed, Several, marked, places, shown
 from flatmin.experiments.config import Experiment
 from flatmin.experiments.setups import AnyData, AnyMethod, AnyNetwork, Call
 from flatmin.experiments.slices import Slices
@@ -53,35 +55,6 @@ class Regime(Section):
     """
 
     batch_size: BatchSize
-
-
-OF_A_VARIATION = 2
-"""Dots of the one place in a variation where a share of the examples will do, its own batch size."""
-
-
-def _sized(value: Any, sizes: Mapping[str, Any], place: str) -> Any:
-    """A part of a file with the names of regimes replaced by their batch sizes, save where a regime itself is meant.
-
-    Raises:
-        ValueError: If it names a regime that is not there, or whose batch size is a share where only a number will do.
-    """
-    if isinstance(value, dict):
-        return {
-            key: below if key == "regime" else _sized(below, sizes, f"{place}.{key}") for key, below in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_sized(item, sizes, place) for item in value]
-    if value not in get_args(RegimeName):
-        return value
-    if value not in sizes:
-        raise ValueError(f"{place} must be a batch size or one of the regimes {list(sizes)}, got {value!r}")
-    size = sizes[value]
-    if isinstance(size, str) and place.count(".") > OF_A_VARIATION:
-        raise ValueError(
-            f"{place} must be a whole number, and {value} is {shown(size)} of the examples: give "
-            f"regimes.{value}.batch_size as a number"
-        )
-    return size
 
 
 class Start(Section):
@@ -171,6 +144,38 @@ class Variation(Section):
         return training
 
 
+_WHOLE = ("batch_size",)
+"""The batch of a variation, which may be a share of the examples; of all others it is a number."""
+_SIZES = {*places(Variation, "batch")}
+
+
+def _sized(value: Any, sizes: Mapping[str, int | str], variation: str, *keys: str) -> Any:
+    """A part of a variation where the name of a regime that stands for a batch size is replaced by it.
+
+    Raises:
+        ValueError: If that regime is not there, or has a share of the examples where a number is needed.
+    """
+    if isinstance(value, dict):
+        return {key: _sized(below, sizes, variation, *keys, key) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sized(item, sizes, variation, *keys) for item in value]
+    if keys not in _SIZES or value not in get_args(RegimeName):
+        return value
+    place = ".".join(("variations", variation, *keys))
+    if value not in sizes:
+        raise ValueError(f"{place} must be a batch size or one of the regimes {list(sizes)}, got {value!r}")
+    if keys != _WHOLE and isinstance(sizes[value], str):
+        raise ValueError(
+            f"{place} must be a whole number, and that of {value} is {sizes[value]!r}; give it, or "
+            f"regimes.{value}.batch_size, as a number"
+        )
+    return sizes[value]
+
+
+Regimes = Annotated[dict[RegimeName, Regime], Field(min_length=1)]
+_REGIMES: TypeAdapter[dict[RegimeName, Regime]] = TypeAdapter(Regimes)
+
+
 def paper_regimes() -> dict[RegimeName, Regime]:
     """Batches of 256 examples and of 10 % of them."""
     return {"small_batch": Regime(batch_size=256), "large_batch": Regime(batch_size="10%")}
@@ -216,7 +221,7 @@ class Comparison(Measured):
     network: AnyNetwork
     loss: Call | None = None
     seeds: Several[Seed] = (0, 1, 2, 3, 4)
-    regimes: Annotated[dict[RegimeName, Regime], Field(min_length=1)] = Field(default_factory=paper_regimes)
+    regimes: Regimes = Field(default_factory=paper_regimes)
     variations: dict[Annotated[str, AfterValidator(_variation_name)], Variation] = Field(default_factory=dict)
     training: Training = Training()
     slices: Slices | None = Slices()
@@ -233,14 +238,12 @@ class Comparison(Measured):
     def _with_sizes_of_regimes(cls, content: Any) -> Any:
         if not isinstance(content, dict) or not isinstance(variations := content.get("variations"), dict):
             return content
-        regimes = content.get("regimes", paper_regimes())
-        given = regimes.items() if isinstance(regimes, dict) else ()
-        sizes = {
-            name: regime.batch_size if isinstance(regime, Regime) else regime["batch_size"]
-            for name, regime in given
-            if isinstance(regime, Regime) or (isinstance(regime, dict) and "batch_size" in regime)
-        }
-        return content | {"variations": _sized(variations, sizes, "variations")}
+        try:
+            regimes = _REGIMES.validate_python(content.get("regimes", paper_regimes()))
+        except ValidationError:
+            return content | {"variations": {}}  # what is wrong with the regimes is said, and not what follows from it
+        sizes: dict[str, int | str] = {name: regime.batch_size for name, regime in regimes.items()}
+        return content | {"variations": {name: _sized(part, sizes, str(name)) for name, part in variations.items()}}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Comparison":

@@ -101,7 +101,7 @@ def two_effects(tables: Tables, what: str) -> Figure:
         ResultsError: If no large batch left a minimum.
     """
     found = [way for way in present(tables) if what in way.flatness]
-    figure = blank(PAGE_WIDTH, 4.2)
+    figure = blank(PAGE_WIDTH, max(4.2, 0.75 + 0.15 * len(found)))  # as high as its legend
     axes = figure.subplots()
     handles, places = [], []
     for number, way in enumerate(found, start=1):
@@ -147,10 +147,12 @@ def moved_apart(points: np.ndarray, distance: float, rounds: int = 500) -> np.nd
     """Move points on the plane until no two are nearer than a distance, each no further than its neighbours push it.
 
     Example:
-        >>> moved_apart(np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0]]), 3.0).round(2).tolist()
-        [[-1.0, 0.0], [2.0, 0.0], [9.0, 0.0]]
+        >>> moved_apart(np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0]]), 3.0)[:, 0].round(2).tolist()
+        [-1.0, 2.0, 9.0]
     """
     moved = points.astype(float)
+    turns = 2.4 * np.arange(len(points))  # the golden angle: no two ways are alike, so that a row fans out
+    aside = 1e-3 * distance * np.column_stack([np.cos(turns), np.sin(turns)])
     for _ in range(rounds):
         quiet = True
         for one, other in combinations(range(len(moved)), 2):
@@ -158,7 +160,7 @@ def moved_apart(points: np.ndarray, distance: float, rounds: int = 500) -> np.nd
             length = float(np.hypot(*between))
             if length < distance * (1 - 1e-3):
                 quiet = False
-                way = between / length if length > 0 else np.array([math.cos(one), math.sin(one)])
+                way = (between + aside[other]) / np.hypot(*(between + aside[other]))
                 moved[one] -= way * (distance - length) / 2
                 moved[other] += way * (distance - length) / 2
         if quiet:

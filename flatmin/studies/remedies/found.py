@@ -5,9 +5,10 @@ from typing import Any, get_args
 
 from flatmin.optimizers.named import OptimizerName
 from flatmin.results import Tables
+from flatmin.results.groups import variation_named
 from flatmin.results.intervals import POINTS, Interval, of_difference, of_mean
 from flatmin.results.statistics import CHANCE, DIVERGED, lost, with_minima
-from flatmin.results.words import counted, label_of, series_of, significant
+from flatmin.results.words import counted, label_of, significant
 from flatmin.studies.remedies.equal_loss import AtEqualLoss, at_equal_loss
 from flatmin.studies.remedies.judged import (
     LARGE,
@@ -142,22 +143,19 @@ def counts(effects: Sequence[tuple[str, str]], verb: str) -> str:
 def rates(tables: Tables, compared: Mapping[str, AtEqualLoss], found: Mapping[str, Way]) -> Iterator[str]:
     """Say which sharpness goes with the learning rate, over the ways that step as the large batch does."""
     other = {"swap", *get_args(OptimizerName)}
-    alike = {LARGE, *(name for name, has in features(tables).items() if not has & other)}
-    same = {
-        name: way
-        for name, way in found.items()
-        if {name, series_of(name)} & alike and way.batch_size == found[LARGE].batch_size
-    }
+    known = features(tables)
+    alike = {LARGE, *(name for name in found if (of := variation_named(name, known)) and not known[of] & other)}
+    same = {name: way for name, way in found.items() if name in alike and way.batch_size == found[LARGE].batch_size}
     rate = {name: way.rate for name, way in same.items()}
     ended = rank_correlations(rate, {name: way.flatness for name, way in same.items()})
     there = {name: compared[name].flatness for name in same if name in compared and compared[name].exists}
     at_loss = rank_correlations(rate, {LARGE: found[LARGE].flatness, **there} if there else {})
-    if known := {what: each for what, each in ended.items() if each.exists}:
+    if sure := {what: each for what, each in ended.items() if each.exists}:
         yield (
             "A larger learning rate can flatten by itself (what is sharper than a multiple of its inverse throws the "
             "steps out; Cohen et al., 2021), and the ways differ in it. Rank correlation with it over the "
             f"{len(same)} ways with the large batch's optimiser and batch size ({OVER_SEEDS}): "
-            f"{with_equal_loss(known, at_loss)}."
+            f"{with_equal_loss(sure, at_loss)}."
         )
 
 

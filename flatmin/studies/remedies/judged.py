@@ -161,10 +161,10 @@ def pair_of(tables: Tables) -> Tables:
 
 
 def flatness(tables: Tables) -> Iterator[tuple[str, "dict[str, pd.Series[float]]"]]:
-    """Each measure that was taken of minima: what it is called, and by way its values by seed."""
+    """Each measure that was taken of the large batch's minima: what it is called, and by way its values by seed."""
     for words, rows in readings(tables):
         each = of_minima(rows).groupby(["regime", "seed"])["value"].mean()
-        if len(each):
+        if LARGE in each.index:
             yield words, {str(regime): each.loc[regime] for regime in dict.fromkeys(each.index.get_level_values(0))}
 
 

@@ -25,7 +25,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from flatmin.core.checks import whole
-from flatmin.core.fields import Count, Positive
+from flatmin.core.fields import BatchCount, Positive
 from flatmin.training.methods.method import Criterion, Method, cross_entropy
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class GradientNoise(Method):
     """
 
     sigma: Positive | None = None
-    like: Count = 256
+    like: BatchCount = 256
     _: KW_ONLY
     name: Literal["gradient_noise"] = "gradient_noise"
 

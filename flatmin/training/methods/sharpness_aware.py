@@ -9,7 +9,7 @@ that of :mod:`flatmin.optimizers.sam`.
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from flatmin.core.fields import Count, Positive
+from flatmin.core.fields import BatchCount, Positive
 from flatmin.optimizers.running_averages import running_averages_kept
 from flatmin.training.methods.method import Criterion, Method, cross_entropy, trainable
 
@@ -39,7 +39,7 @@ class SharpnessAware(Method):
 
     rho: Positive = 0.05
     adaptive: bool = False
-    m: Count | None = None
+    m: BatchCount | None = None
     _: KW_ONLY
     name: Literal["sam"] = "sam"
 
