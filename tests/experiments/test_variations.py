@@ -277,7 +277,7 @@ def test_what_is_wrong_with_the_regimes_is_said_of_them_and_of_no_variation(tmp_
 def test_names_are_taken_of_variations_alone(tmp_path, value):
     path = tmp_path / "named.yaml"
     path.write_text(NAMED)
-    with pytest.raises(ConfigError, match="variations must be .*a section of keys"):
+    with pytest.raises(ConfigError, match=r"variations must be .*a section of keys"):
         load_experiment(path, [f"variations={value}", "variations=[a]"])
 
 
