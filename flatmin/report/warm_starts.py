@@ -47,16 +47,24 @@ class Fall:
         beside = (
             f" (the paper's {times(first_over_last(paper))}, read-off)" if paper and self.study.on_their_kind else ""
         )
-        judged = {
-            "holds": ", so that the search makes the difference",
-            "does not hold": ", no less",
-            "undecided": ", which leaves open whether the search makes the difference",
-        }[self.beyond.judged_above(1.0)]
         facts = f"{network} ({self.study.kind}, {counted(len(self.strong.values), 'seed')}"
         return (
             f"{told(self.published)} by the published{beside} and {told(self.strong)} by the strong search on {facts}; "
-            f"epochs {self.starts[0]:g} and {self.starts[1]:g}){judged}"
+            f"epochs {self.starts[0]:g} and {self.starts[1]:g}), {self.verdict}"
         )
+
+    @property
+    def verdict(self) -> str:
+        """Whether the published value falls further than the strong one; a fall to 0 has no interval, but its seeds."""
+        if np.isinf(self.beyond.center):
+            further = sum(value > 1 for value in self.beyond.values)
+            seeds = counted(len(self.beyond.values), "seed")
+            return f"further by the published search in {further} of {seeds} (a fall to 0 has no interval)"
+        return {
+            "holds": "so that the search makes the difference",
+            "does not hold": "no less",
+            "undecided": "which leaves open whether the search makes the difference",
+        }[self.beyond.judged_above(1.0)]
 
 
 def fall(study: StudyResults) -> Fall | None:

@@ -40,7 +40,8 @@ def test_the_fall_is_from_the_earliest_to_the_latest_start_and_what_goes_beyond_
         ([(10, 1, 9), (11, 1, 9)], "no less"),
         ([(10, 1, 1), (1000, 1, 1)], "which leaves open whether the search makes the difference"),
         ([(1000, 1, 1)], "which leaves open whether the search makes the difference"),
-        ([(1000, 1, 0), (1100, 1, 0)], "which leaves open whether the search makes the difference"),
+        ([(1000, 1, 0), (1100, 1, 0)], "further by the published search in 2 of 2 seeds (a fall to 0 has no interval)"),
+        ([(1000, 1, 0), (0.5, 1, 1)], "further by the published search in 1 of 2 seeds (a fall to 0 has no interval)"),
     ],
 )
 def test_whose_the_rest_is_follows_the_interval(warm, published, words):
