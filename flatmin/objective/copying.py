@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator
 from functools import partial
 from types import CellType, FunctionType
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
@@ -183,3 +183,20 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, dict):
         for part in value.values():
             yield from _tensors(part)
+
+
+class Whole:
+    """What never changes and knows its tensors by their identity: its deep copy is itself, and it is not pickled."""
+
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled: send network, loss and batches, and make another one there."
+        )

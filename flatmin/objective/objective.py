@@ -18,7 +18,7 @@ from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, che
 from flatmin.objective.batches import Batch, Weights, fixed, merged, pairs
 from flatmin.objective.borrowed import Borrowed
 from flatmin.objective.channels import is_convolutional
-from flatmin.objective.copying import converted, copied, unwrapped
+from flatmin.objective.copying import Whole, converted, copied, unwrapped
 from flatmin.objective.differences import product_by_differences
 from flatmin.objective.evaluation import Evaluation
 from flatmin.objective.forward import Forward
@@ -38,7 +38,7 @@ EVERY = 32
 """Evaluations after which a few examples are tried again."""
 
 
-class Objective:
+class Objective(Whole):
     r"""Mean loss over fixed batches as a pure function :math:`f(\theta)` of the flat weight vector.
 
     .. math:: f(\theta) = \sum_{b} \frac{w_b}{w} \, \ell(\mathrm{model}_\theta(x_b), y_b)

@@ -4,6 +4,7 @@ Each kind of network stands beside what it is: the same function written plainly
 """
 
 import copy
+import pickle
 import random
 from collections.abc import Callable
 from itertools import pairwise
@@ -479,3 +480,21 @@ def test_a_loss_without_a_gradient_has_values_only() -> None:
         objective.gradient()
     with pytest.raises(ValueError, match="the loss has no gradient"):
         objective.hvp(torch.ones(15))
+
+
+@READINGS
+def test_an_objective_is_its_own_deep_copy_after_any_use_and_is_not_pickled(batch_norm):
+    class Holder(nn.Linear):
+        objective: Objective
+
+    network = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), Holder(5, 3))
+    objective = Objective(network, F.cross_entropy, batches(INPUTS.float()), batch_norm=batch_norm)
+    vector = torch.ones_like(objective.theta)
+    value, product = float(objective.value()), objective.hvp(vector)
+    twin = copy.deepcopy({"objective": objective})["objective"]
+    assert float(twin.value()) == value and torch.equal(twin.hvp(vector), product)
+    network[3].objective = objective
+    again = Objective(network, F.cross_entropy, batches(INPUTS.float()), batch_norm=batch_norm)
+    assert float(again.value()) == value
+    with pytest.raises(TypeError, match="cannot be pickled: send network, loss and batches"):
+        pickle.dumps(objective)
