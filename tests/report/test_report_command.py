@@ -156,7 +156,7 @@ def test_report_of_a_study_without_both_searches_says_that_the_question_is_open(
     status, _, err = flatmin("report", "keskar_f1", "--out", "out")
     assert (status, err) == (0, "")
     assert not (tmp_path / "out" / "finding.png").exists()
-    assert "so the question is open here" in (tmp_path / "out" / "answer.tex").read_text()
+    assert "so the question is open here" in (tmp_path / "out" / "verdict.tex").read_text()
 
 
 @pytest.mark.skipif(not FROZEN.is_dir(), reason="no frozen results beside these tests")
