@@ -174,14 +174,21 @@ class _Change:
                 raise ConfigError(f"{self.source}: {place} has no keys below it.")
         if self.keys[:-1] == ("variations",) and self.value is None:
             self._known([self.keys[-1]], content)
-        value = self.value
-        if self.keys == ("variations",) and isinstance(value, str):
-            raise ConfigError(f"{self.source}: variations must be a list such as [{value}], or a section of keys.")
-        there = content.get("variations") or {}
-        if self.keys == ("variations",) and isinstance(value, list) and isinstance(there, dict):
-            self._known(value, there)
-            value = {name: there[name] for name in value}
-        content[self.keys[-1]] = value
+        whole = self.keys == ("variations",)
+        content[self.keys[-1]] = self._taken(content.get("variations") or {}) if whole else self.value
+
+    def _taken(self, there: Any) -> Any:
+        """The variations of a file that a list names; anything else as it is.
+
+        Raises:
+            ConfigError: If there is none of a name, or a name stands alone.
+        """
+        if isinstance(self.value, str):
+            raise ConfigError(f"{self.source}: variations must be a list such as [{self.value}], or a section of keys.")
+        if not (isinstance(self.value, list) and isinstance(there, dict)):
+            return self.value
+        self._known(self.value, there)
+        return {name: there[name] for name in self.value}
 
     def _known(self, names: Sequence[Any], there: Mapping[str, Any]) -> None:
         if unknown := [name for name in names if not (isinstance(name, str) and name in there)]:

@@ -46,18 +46,14 @@ def verdict(found: Sequence[Evidence]) -> str:
     compared = [one for one in found if one.turned.all]
     turned = [one for one in compared if one.turned.of_these]
     others = [one for one in compared if one not in turned]
+    turns = "the published search turns the order of the two minima round in"
     parts = []
     if turned:
-        parts.append(
-            f"The optimiser's on {names(turned)}, where the published search turns the order of the two minima round "
-            f"in {Tally.total(one.turned for one in turned).text} seeds."
-        )
+        seeds = Tally.total(one.turned for one in turned).text
+        parts.append(f"The optimiser's on {names(turned)}, where {turns} {seeds} seeds.")
     if others:
         seeds = counted(sum(one.turned.all for one in others), "seed")
-        parts.append(
-            f"The landscape's, as far as that order goes, on {names(others)}: there both searches agree on it in all "
-            f"of {seeds}."
-        )
+        parts.append(f"The landscape's, as far as that goes, on {names(others)}, where {turns} none of {seeds}.")
     return " ".join(parts)
 
 

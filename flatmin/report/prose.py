@@ -54,10 +54,15 @@ def scope_in_short(studies: Sequence[StudyResults]) -> str:
             data = " and ".join(dict.fromkeys(study.data for study in of_it))
             epochs = span(pd.concat([study.pair["epochs"].dropna() for study in of_it]), "epoch")
             seeds = span(pd.Series([len(study.seeds) for study in of_it]), "seed")
-            least, most = (significant(100 * end(map(share, of_it)), 2) for end in (min, max))
-            some = f"{least}{f' to {most}' if most != least else ''} % of the training examples"
+            some = shares([known for study in of_it if (known := share(study))])
             parts.append(f"{network} on {data} ({', '.join(filter(None, [epochs, seeds, some]))})")
     return f"Run were {', '.join(parts)}. {not_run(studies)}".strip() if parts else NOTHING
+
+
+def shares(known: Sequence[float]) -> str:
+    """A range of shares of the training examples; empty where none is known."""
+    ends = dict.fromkeys(significant(100 * end(known), 2) for end in (min, max) if known)
+    return f"{' to '.join(ends)} % of the training examples" if ends else ""
 
 
 def not_run(studies: Sequence[StudyResults]) -> str:

@@ -15,7 +15,7 @@ from pydantic import Field
 from flatmin.core.checked import Checked
 from flatmin.core.checks import whole, within
 from flatmin.core.cuts import cuts
-from flatmin.core.fields import Count, Several
+from flatmin.core.fields import BatchCount, Several
 from flatmin.training.rates import Time, check_rising, passed, times
 
 
@@ -36,7 +36,7 @@ class GrowingBatch(Checked):
 
     epochs: Several[Time] = (60.0, 120.0, 160.0)
     factor: Annotated[float, Field(gt=1)] = 5.0
-    largest: Count | None = None
+    largest: BatchCount | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -217,6 +217,14 @@ def test_a_batch_size_may_be_that_of_a_regime_wherever_a_variation_has_one(
     assert ways["ghosts"].start.regime == "small_batch"
 
 
+def test_the_batch_that_a_growing_one_stops_at_may_be_a_regimes(tmp_path):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    stop = "variations.grow.training.growing_batch.largest=large_batch"
+    ways = load_experiment(path, [stop, "regimes.large_batch.batch_size=200"]).variations
+    assert ways["grow"].training.growing_batch.largest == 200
+
+
 def test_an_override_may_name_a_regime_and_a_number_takes_its_place(tmp_path):
     path = tmp_path / "named.yaml"
     path.write_text(NAMED)

@@ -203,8 +203,8 @@ def test_the_verdict_tells_studies_whose_order_the_published_search_turns_from_t
         return answer(evidence(subjects(studies))).lead
 
     order = "the published search turns the order of the two minima round in"
-    agree = "as far as that order goes, on"
     assert verdict(turned) == f"The optimiser's on F1, where {order} 1 of 2 seeds."
-    assert verdict(kept).startswith(f"The landscape's, {agree} C1") and verdict(kept).endswith("in all of 2 seeds.")
-    both = verdict(turned, kept)
-    assert both.startswith(f"The optimiser's on F1, where {order} 1 of 2 seeds. The landscape's, {agree} C1")
+    assert (
+        verdict(kept) == f"The landscape's, as far as that goes, on C1 (code strides), where {order} none of 2 seeds."
+    )
+    assert verdict(turned, kept) == f"{verdict(turned)} {verdict(kept)}"

@@ -67,3 +67,6 @@ def test_the_scope_in_short_has_a_clause_for_each_network(study, both):
         "Run were F1 on MNIST (100 epochs, 1–3 seeds, 10 to 100 % of the training examples). F2, C1, C2, C3, C4 were "
         "not run."
     )
+    long.tables.provenance["examples"] = {}
+    assert "(100 epochs, 1–3 seeds, 10 % of the training examples)" in scope_in_short([short, long])
+    assert scope_in_short([long]).startswith("Run were F1 on MNIST (100 epochs, 3 seeds). ")
