@@ -43,7 +43,7 @@ class Plan:
     @property
     def experiment(self) -> str:
         """A digest of all it asks for but the seeds."""
-        asked = {formats.canonical(_unseeded(_plain(step))) for step in self.steps}
+        asked = {formats.canonical(unseeded(_plain(step))) for step in self.steps}
         return sha256("\n".join(sorted(asked)).encode()).hexdigest()[:12]
 
     @cached_property
@@ -138,8 +138,8 @@ def _place(step: Named) -> str:
     return formats.canonical([step.kind, formats.plain(step.setup)])
 
 
-def _unseeded(value: Any) -> Any:
+def unseeded(value: Any) -> Any:
     """The value without its seeds and the labels that name them."""
     if isinstance(value, Mapping):
-        return {key: _unseeded(item) for key, item in value.items() if key not in (*SEEDS, "label")}
-    return [_unseeded(item) for item in value] if isinstance(value, list) else value
+        return {key: unseeded(item) for key, item in value.items() if key not in (*SEEDS, "label")}
+    return [unseeded(item) for item in value] if isinstance(value, list) else value

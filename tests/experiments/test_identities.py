@@ -10,7 +10,7 @@ import torch
 
 from flatmin.data import Dataset, Split
 from flatmin.experiments import load_experiment
-from flatmin.results import identity
+from flatmin.results import Store, identity
 from flatmin.studies.comparison.budget import within_budget
 from flatmin.studies.comparison.plan import plan
 from flatmin.studies.comparison.settings import Comparison
@@ -39,11 +39,11 @@ def stand_in(experiment: Comparison) -> Dataset:
     return Dataset(name, split(train), split(test), classes, shape, {"files": {f"{name}.npz": "0" * 32}})
 
 
-def digests(experiment: Comparison) -> dict[str, dict[str, str]]:
+def digests(experiment: Comparison, folder: Path) -> dict[str, dict[str, str]]:
     """By kind of record: how many steps there are, and a hash of the labels and identities of all of them."""
     dataset = stand_in(experiment)
     found: dict[str, list[str]] = {}
-    for step in plan(within_budget(experiment, len(dataset.train)), dataset):
+    for step in plan(within_budget(experiment, len(dataset.train)), dataset, {}, Store(folder)):
         found.setdefault(step.kind, []).append(f"{step.label} {identity(step.setup)}")
     return {
         kind: {"steps": len(lines), "sha256": sha256("\n".join(sorted(lines)).encode()).hexdigest()}
@@ -62,8 +62,8 @@ def cases() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize(("file", "overrides"), list(cases()))
-def test_steps_are_what_they_were(file, overrides):
-    assert digests(load_experiment(SHIPPED / file, overrides)) == PINNED[" ".join((file, *overrides))]
+def test_steps_are_what_they_were(file, overrides, tmp_path):
+    assert digests(load_experiment(SHIPPED / file, overrides), tmp_path) == PINNED[" ".join((file, *overrides))]
 
 
 def test_every_pin_is_of_a_shipped_experiment():

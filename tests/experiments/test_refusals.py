@@ -6,6 +6,7 @@ from torch import nn
 
 from flatmin.core.errors import ConfigError
 from flatmin.experiments import load_experiment, registry
+from flatmin.results import Store
 from flatmin.studies.comparison.plan import plan
 from flatmin.studies.comparison.prepare import data_of, shortened
 
@@ -54,11 +55,11 @@ def test_setting_out_of_all_bounds_is_one_line(file, change, rule):
     assert rule in said and "\n" not in said and len(said) < 350
 
 
-def test_plan_of_too_many_steps_ends_before_memory_does(experiment):
+def test_plan_of_too_many_steps_ends_before_memory_does(experiment, tmp_path):
     asked = experiment(sharpness={"draws": 10_000, "subspace_dim": 3}, seeds=list(range(1000)))
     dataset = shortened(data_of(asked, None, download=False), 80)
     with pytest.raises(ConfigError, match=r"^the settings ask for more than 50,000 steps; ask for fewer seeds"):
-        plan(asked, dataset)
+        plan(asked, dataset, {}, Store(tmp_path))
 
 
 ONE_MEASURE = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20}

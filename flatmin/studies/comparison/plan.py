@@ -15,28 +15,31 @@ from flatmin.experiments.slices import Grid, Paths, Planes, Slices
 from flatmin.experiments.step import Step
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.measures import Measure
+from flatmin.results import Store
+from flatmin.studies.comparison.kept import as_kept
 from flatmin.studies.comparison.settings import Comparison
 from flatmin.studies.comparison.trainings import Trainings, check_distinct, ends_as_mean, same_share, trainings
 
 MOST_STEPS = 50_000
 
 
-def plan(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[str, Any]] | None = None) -> list[Step]:
+def plan(experiment: Comparison, dataset: Dataset, own: Mapping[str, dict[str, Any]], store: Store) -> list[Step]:
     """Every step of an experiment: trainings, then measures and slices, each seed by seed.
 
     Args:
         experiment: What to do.
         dataset: Its data, already cut to ``data.examples``.
         own: What identifies a network and a loss of the user's own, by their keys.
+        store: The experiment's folder; a training in it that kept more networks than are asked for serves.
 
     Raises:
         ConfigError: If a batch or a number of examples is larger than the data, two trainings are the same, or there
             are more steps than anybody can want.
     """
-    return steps_of(experiment, trainings(experiment, dataset, own or {}), len(dataset.train))
+    return steps_of(experiment, trainings(experiment, dataset, own), len(dataset.train), store)
 
 
-def steps_of(experiment: Comparison, found: Trainings, available: int) -> list[Step]:
+def steps_of(experiment: Comparison, found: Trainings, available: int, store: Store) -> list[Step]:
     """The trainings, then measures and slices, each seed by seed.
 
     Raises:
@@ -44,6 +47,7 @@ def steps_of(experiment: Comparison, found: Trainings, available: int) -> list[S
             steps than anybody can want.
     """
     check_distinct(next(iter(found.values())))
+    found = as_kept(found, store)
     asked: Iterator[Step] = chain(
         (step for ways in found.values() for step in ways.values()),
         measure_steps(experiment, found, available),

@@ -45,7 +45,7 @@ def prepare(
         folder: Folder of its results.
         data_root: Folder searched first for the data.
         download: Fetch data that are nowhere.
-        planned: From the experiment, its data and what identifies the user's own to the steps.
+        planned: From the experiment, its data, what identifies the user's own and the folder's records to the steps.
 
     Raises:
         DataError: If the data are absent or damaged.
@@ -69,7 +69,7 @@ def prepare(
     if not batch_norm_layers(network):
         experiment = with_one_reading(experiment)
     try:
-        steps = planned(experiment, dataset, identities)
+        steps = planned(experiment, dataset, identities, laboratory.store)
     except ConfigError as error:
         if len(dataset.train) == available:
             raise

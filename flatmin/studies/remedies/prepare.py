@@ -12,6 +12,7 @@ from flatmin.data.batches import resolved_size
 from flatmin.experiments.step import Step
 from flatmin.experiments.study import Study
 from flatmin.experiments.training_step import TrainingStep
+from flatmin.results import Store
 from flatmin.studies.comparison.plan import steps_of
 from flatmin.studies.comparison.prepare import prepare
 from flatmin.studies.comparison.trainings import trainings
@@ -37,7 +38,7 @@ def study_of(experiment: Remedies, *, folder: Path, data_root: Path | None, down
     return prepare(experiment, folder=folder, data_root=data_root, download=download, planned=plan)
 
 
-def plan(experiment: Remedies, dataset: Dataset, own: Mapping[str, dict[str, Any]]) -> list[Step]:
+def plan(experiment: Remedies, dataset: Dataset, own: Mapping[str, dict[str, Any]], store: Store) -> list[Step]:
     """The tuning runs, then every step of the comparison.
 
     Raises:
@@ -55,7 +56,7 @@ def plan(experiment: Remedies, dataset: Dataset, own: Mapping[str, dict[str, Any
             if SMALL not in ways or name in own_rates(experiment)
         }
     tuned = {seed: tuned_ways(ways, tried) for seed, ways in found.items()}
-    return [*(one for several in tried.values() for one in several), *steps_of(experiment, tuned, available)]
+    return [*(one for several in tried.values() for one in several), *steps_of(experiment, tuned, available, store)]
 
 
 def own_rates(experiment: Remedies) -> list[str]:
