@@ -327,7 +327,11 @@ def test_the_small_batchs_learning_rate_at_the_edge_is_told_with_the_gap():
 @pytest.mark.parametrize(
     ("factors", "all_of_them", "said"),
     [
-        ([1.0, 3.0], False, "the best of 2 (1, 3 times its own) on held-out training examples, seed 1000; the large"),
+        (
+            [1.0, 3.0],
+            False,
+            "(1, 3 times its own) on held-out training examples, seed 1000; with the small batch's: large",
+        ),
         ([1.0, 3.0], True, "the best of 2 (1, 3 times its own) on held-out training examples, seed 1000"),
         ([2.0], False, "Learning rates not tuned: each 2 times its own"),
     ],
@@ -340,7 +344,18 @@ def test_a_footer_says_whose_learning_rates_were_tuned(factors, all_of_them, sai
     if all_of_them:
         tables = tables.having(minima=tables.minima[tables.minima["regime"].isin(tables.frames["tuning"]["regime"])])
     (told,) = tuned(tables)
-    assert said in told and ("; the large" in told) is ("; the large" in said)
+    assert said in told and ("small batch" in told) is ("small batch" in said)
+
+
+def test_a_footer_names_no_way_that_is_not_there():
+    tables = measured_at_the_end()
+    adapted = ["hoffer", "regime_adaptation"]
+    variations = {name: way for name, way in tables.experiment["variations"].items() if name not in adapted}
+    without = Tables(
+        provenance=tables.provenance | {"experiment": tables.experiment | {"variations": variations}},
+        **{name: rows[~rows["regime"].isin(adapted)] for name, rows in tables.frames.items() if "regime" in rows},
+    )
+    assert ["regime adaptation" in tuned(each)[0] for each in (tables, without)] == [True, False]
 
 
 def test_every_network_with_the_large_batchs_optimiser_and_batch_size_is_in_the_correlation_with_the_rate():

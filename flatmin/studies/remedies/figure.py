@@ -21,6 +21,7 @@ from flatmin.figures.style import PAGE_WIDTH, REGIMES, Look, blank, few_log_tick
 from flatmin.results import Tables
 from flatmin.results.intervals import Interval
 from flatmin.results.remarks import remarks
+from flatmin.studies.remedies.found import features
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
 from flatmin.studies.remedies.trainings import TUNING
 
@@ -33,9 +34,14 @@ LEGEND = (
     "gradients: of single examples, in training"
 )
 NUDGED = "A circle that would hide another stands beside its place, where its bars cross"
-SHARED = (
-    "; the large batch, scaled rates, regime adaptation, growing batches and warm starts go out from the small batch's"
-)
+SHARING = {
+    "linear_scaling": "scaled rates",
+    "sqrt_scaling": "scaled rates",
+    "regime_adaptation": "regime adaptation",
+    "growing_batch": "growing batches",
+    "start": "warm starts",
+}
+"""What has the small batch's learning rate, as the large batch has, by what a variation has."""
 LINES: dict[str, Any] = {SMALL: (0, (4, 2)), LARGE: "-"}
 OTHER = Look("", "#4A4A4A", "#1E1E1E", "D")
 
@@ -247,8 +253,19 @@ def tuned(tables: Tables) -> list[str]:
     if len(factors) == 1:
         return [f"Learning rates not tuned: each {factors[0]:g} times its own"]
     each = ", ".join(f"{factor:g}" for factor in factors)
-    untuned = set(tables.minima["regime"]) > set(tables.frames[TUNING]["regime"])
     return [
         f"Learning rate the best of {len(factors)} ({each} times its own) on held-out training examples, seed "
-        f"{tuning['seed']}{SHARED if untuned else ''}"
+        f"{tuning['seed']}{sharing(tables)}"
     ]
+
+
+def sharing(tables: Tables) -> str:
+    """Which ways have the small batch's learning rate, if any."""
+    untuned = set(tables.minima["regime"]) - set(tables.frames[TUNING]["regime"])
+    if not untuned:
+        return ""
+    has = frozenset[str]().union(*features(tables).values())
+    kinds = dict.fromkeys(
+        word for feature, word in {LARGE: "large batch", **SHARING}.items() if feature in has | untuned
+    )
+    return f"; with the small batch's: {', '.join(kinds)}"
