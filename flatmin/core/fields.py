@@ -113,6 +113,27 @@ def marked(section: "Section | DataclassInstance", mark: str) -> Iterator[tuple[
             yield name, () if value is None else value if isinstance(value, tuple) else (value,)
 
 
+def marked_below(section: "Section | DataclassInstance", mark: str, *above: str) -> Iterator[tuple[str, Any]]:
+    """The settings of a section and of those in it whose type bears a mark, by their dotted keys, that are set.
+
+    Example:
+        >>> class Part(Section):
+        ...     count: Examples | None = None
+        >>> class Whole(Section):
+        ...     part: Part
+        ...     other: Part = Part()
+        >>> list(marked_below(Whole(part=Part(count=3)), "examples"))
+        [('part.count', (3,))]
+    """
+    for name, values in marked(section, mark):
+        if values:
+            yield ".".join((*above, name)), values
+    for name in infos(type(section)):
+        below = getattr(section, name)
+        if isinstance(below, Section) or (is_dataclass(below) and not isinstance(below, type)):
+            yield from marked_below(below, mark, *above, name)
+
+
 def places(section: "type[Section | DataclassInstance]", mark: str) -> Iterator[tuple[str, ...]]:
     """The keys that lead to each setting below a section whose type bears a mark.
 

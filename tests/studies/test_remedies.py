@@ -181,6 +181,19 @@ def make(tmp_path: Path) -> Made:
     return made
 
 
+def test_a_plan_has_every_number_of_examples_that_counts_a_batch(make: Made) -> None:
+    wanted: dict[str, Any] = {
+        "m_sam": {**BIG, "method": {"name": "sam", "m": 7}},
+        "noise": {**BIG, "method": {"name": "gradient_noise", "like": 9}},
+        "ghosts": {**BIG, "training": {"ghost_batch_norm": 11}},
+        "growing": {"batch_size": 5, "training": {"growing_batch": {"largest": 13, "epochs": [1]}}},
+    }
+    (line,) = [line for line in make(**wanted).outline if line.startswith("batches: ")]
+    for said in ("m-SAM 45 (method.m 7)", "noise 45 (method.like 9)", "ghosts 45 (ghost_batch_norm 11)"):
+        assert said in line
+    assert "growing 5 (growing_batch.largest 13)" in line
+
+
 def test_what_a_way_takes_is_all_that_was_trained(make: Made) -> None:
     """Of 90 examples: 6 small or 2 large batches an epoch, 3 epochs."""
     rows = run(make("tuning=null", **WAYS)).frames["ways"].set_index("regime")

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from flatmin.core.errors import ConfigError
+from flatmin.core.fields import marked_below
 from flatmin.data import Dataset, load
 from flatmin.experiments import own
 from flatmin.experiments.devices import resolved_device
@@ -27,7 +28,7 @@ from flatmin.studies.comparison.cautions import cautions
 from flatmin.studies.comparison.plan import plan
 from flatmin.studies.comparison.settings import Comparison
 from flatmin.studies.comparison.singles import check_singles
-from flatmin.training import start_network
+from flatmin.training import TrainingSettings, start_network
 
 
 def prepare(
@@ -208,8 +209,14 @@ def outline_of(experiment: Comparison, dataset: Dataset, steps: list[Step]) -> I
         f"examples of {shape}), seeds {', '.join(map(str, experiment.seeds))}, {training.epochs} epochs of "
         f"{training.optimizer}, learning rate {training.learning_rate:g}"
     )
-    sizes = {step.regime: step.settings.batch_size for step in steps if isinstance(step, TrainingStep)}
-    yield "batches: " + ", ".join(f"{label_of(name)} {size:,}" for name, size in sizes.items())
+    trained = {step.regime: step.settings for step in steps if isinstance(step, TrainingStep)}
+    yield "batches: " + ", ".join(f"{label_of(name)} {batches_of(settings)}" for name, settings in trained.items())
+
+
+def batches_of(settings: TrainingSettings) -> str:
+    """The batch size, and in brackets whatever else of a training counts a batch, by its key."""
+    others = ", ".join(f"{key} {value:,}" for key, (value,) in marked_below(settings, "batch"))
+    return f"{settings.batch_size:,}" + (f" ({others})" if others else "")
 
 
 def loss_words(experiment: Comparison, loss: own.Loss) -> dict[str, str]:
