@@ -153,17 +153,17 @@ def _sized(value: Any, sizes: Mapping[str, int | str], variation: str, *keys: st
     """A part of a variation where the name of a regime that stands for a batch size is replaced by it.
 
     Raises:
-        ValueError: If that regime is not there, or has a share of the examples where a number is needed.
+        ValueError: If there is no such regime, or it has a share of the examples where a number is needed.
     """
     if isinstance(value, dict):
         return {key: _sized(below, sizes, variation, *keys, key) for key, below in value.items()}
     if isinstance(value, list | tuple):
         return [_sized(item, sizes, variation, *keys) for item in value]
-    if keys not in _SIZES or value not in get_args(RegimeName):
+    if keys not in _SIZES or not (isinstance(value, str) and value.isidentifier()):
         return value
     place = ".".join(("variations", variation, *keys))
     if value not in sizes:
-        raise ValueError(f"{place} must be a batch size or one of the regimes {list(sizes)}, got {value!r}")
+        raise ValueError(f"{place} must be a batch size or one of the regimes {list(sizes)}, got {shown(value)}")
     if keys != _WHOLE and isinstance(sizes[value], str):
         raise ValueError(
             f"{place} must be a whole number, and that of {value} is {sizes[value]!r}; give it, or "
