@@ -20,6 +20,8 @@ from flatmin.results import Store, formats
 
 PLANS = ".plans"
 SEEDS = ("seed", "direction_seed", "direction_seeds")
+APART = ("arguments", "tuned")
+"""Keys below which seeds are no study's: arguments of a user's callable, and what a learning rate was tuned by."""
 DONE = ("finished", "diverged")
 
 
@@ -43,8 +45,11 @@ class Plan:
     @property
     def experiment(self) -> str:
         """A digest of all it asks for but the seeds."""
-        asked = {formats.canonical(unseeded(_plain(step))) for step in self.steps}
-        return sha256("\n".join(sorted(asked)).encode()).hexdigest()[:12]
+        return sha256("\n".join(sorted(self.asked())).encode()).hexdigest()[:12]
+
+    def asked(self, *apart: str) -> set[str]:
+        """All it asks for but the seeds, those below some keys aside."""
+        return {formats.canonical(_unseeded(_plain(step), *apart)) for step in self.steps}
 
     @cached_property
     def content(self) -> bytes:
@@ -86,9 +91,10 @@ class Plan:
 
     def with_others(self, folder: Path) -> "Plan":
         """The plan with the steps that others have noted of the same experiment, seed by seed."""
-        own, whole = {_place(step) for step in self.steps}, list(self.steps)
+        own, whole, asked = {_place(step) for step in self.steps}, list(self.steps), self.asked(*APART)
         for path in sorted((folder / PLANS).glob(f"{self.experiment}-*.json")):
-            for step in _read(path).steps:
+            other = _read(path)
+            for step in other.steps if other.asked(*APART) == asked else ():
                 if _place(step) not in own:
                     own.add(_place(step))
                     whole.append(step)
@@ -138,8 +144,9 @@ def _place(step: Named) -> str:
     return formats.canonical([step.kind, formats.plain(step.setup)])
 
 
-def unseeded(value: Any) -> Any:
-    """The value without its seeds and the labels that name them."""
+def _unseeded(value: Any, *apart: str) -> Any:
+    """The value without its seeds and the labels that name them, but as it is below some keys."""
     if isinstance(value, Mapping):
-        return {key: unseeded(item) for key, item in value.items() if key not in (*SEEDS, "label")}
-    return [unseeded(item) for item in value] if isinstance(value, list) else value
+        named = {key: item for key, item in value.items() if key not in (*SEEDS, "label")}
+        return {key: item if key in apart else _unseeded(item, *apart) for key, item in named.items()}
+    return [_unseeded(item, *apart) for item in value] if isinstance(value, list) else value

@@ -1,10 +1,13 @@
 """A training that kept more networks of its way than are asked for is not done again."""
 
+import time
 from collections import Counter
 
 import pytest
 
-from flatmin.experiments import Reporter, run
+from flatmin.experiments import Reporter, Study, run
+from flatmin.results import Store
+from flatmin.studies.remedies.settings import Remedies
 
 EPOCHS = {"training": {"epochs": 4}}
 MEASURE = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20}
@@ -72,3 +75,55 @@ def test_another_way_of_training_serves_nobody(did):
     did(epochs=[1])
     for change in ({"regimes": {"small_batch": {"batch_size": 20}}}, {"network": {"name": "F1", "width": 5}}):
         assert did(**change)[0]["trained"] == len(change.get("regimes", "ab"))
+
+
+@pytest.mark.parametrize("variations", [{}, WARM])
+def test_a_study_that_is_done_stays_done_when_another_has_trained_more_seeds(variations, did):
+    one = {"seeds": [0], "variations": variations, "top_eigenvalue": {}}
+    did(**one)
+    did(seeds=[0, 1], epochs=[1, 2])
+    assert did(**one)[0] == {}
+
+
+def test_a_study_that_was_served_stays_done_too(did):
+    one = {"seeds": [0], "top_eigenvalue": {}}
+    did(seeds=[0], epochs=[1, 3])
+    did(**one)
+    time.sleep(1.1)  # a record says in seconds when it ended
+    did(seeds=[0, 1], epochs=[1])
+    assert did(**one)[0] == {}
+
+
+def test_what_was_trained_under_another_name_serves_nobody_for_it_is_not_found(did):
+    did(seeds=[0], regimes={"small_batch": {"batch_size": 16}})
+    did(seeds=[0, 1], epochs=[1], regimes={"small_batch": {"batch_size": 8}, "large_batch": {"batch_size": 16}})
+    assert did(seeds=[0], regimes={"small_batch": {"batch_size": 16}})[0] == {}
+
+
+def test_a_killed_training_goes_on_though_another_process_has_kept_more_of_another_seed(did, make):
+    class Kill(Reporter):
+        def advanced(self, step, share):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study := make(**EPOCHS, seeds=[0], sharpness=MEASURE), Kill())
+    did(seeds=[1], epochs=[1])
+    did(seeds=[0])
+    killed = study.steps[0]
+    trained = [record for record in study.workplace.store.records(killed.kind) if record.label == killed.label]
+    assert [record.state for record in trained] == ["finished"]
+
+
+def test_a_variation_that_a_study_of_remedies_has_followed_is_measured_at_its_end_alone(experiment, did, tmp_path):
+    changes = {"epochs": [1], "variations": {"middle": {"batch_size": 20}}}
+    settings = experiment(**EPOCHS, sharpness=MEASURE | {"epochs": [1]}, variations=changes["variations"]).model_dump()
+    remedies = Remedies.model_validate(settings | {"kind": "remedies", "tuning": None})
+    run(Study.of(remedies, results=tmp_path / "results"))
+    done, tables = did(**changes)
+    assert done == {}
+    assert tables["sharpness.csv"] == did(name="alone", **changes)[1]["sharpness.csv"]
+
+
+def test_a_record_of_the_users_own_is_no_training(did, make):
+    Store(make().folder).record("trained", "own", {"weights": "mine"}).save({"loss": 0.5})
+    assert did()[0] == {"trained": 2, "sharpness": 2}

@@ -3,9 +3,10 @@
 import pytest
 
 import flatmin.figures
-from flatmin.experiments import run
+from flatmin.experiments import Study, run
 from flatmin.experiments.plans import last_plan
 from flatmin.results import Tables
+from flatmin.studies.remedies.settings import Remedies
 
 ONE_MEASURE = {"methods": ["paper"], "spaces": ["full"], "batch_norm": ["batch"], "examples": 20}
 
@@ -51,6 +52,23 @@ def test_other_settings_are_another_experiment_and_leave_no_foreign_figures(make
     assert drawn(cut) == {"curves", "minima", "seed0", "mine"}
     assert len(run(whole, draw=whole.kind.draw).minima) == 4
     assert drawn(whole) == {"curves", "minima", "sharpness", "seed0", "seed1", "mine"}
+
+
+def test_a_seed_of_a_users_own_network_is_a_setting_like_any_other(make, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\n\n\ndef network(seed):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    for seed in (1, 2):
+        tables = run(make(network={"call": f"{tmp_path / 'own.py'}:network", "seed": seed}))
+    assert len(tables.minima) == 2
+
+
+def test_what_was_tuned_with_another_seed_is_another_experiment(experiment, tmp_path):
+    for seed, seeds, trained in ((1000, [0], 2), (1001, [0], 2), (1001, [1], 4)):
+        tuning = {"factors": [0.5, 1.0], "seed": seed, "validation": 20}
+        settings = experiment(seeds=seeds).model_dump() | {"kind": "remedies", "tuning": tuning}
+        tables = run(Study.of(Remedies.model_validate(settings), results=tmp_path))
+        assert (len(tables.minima), len(tables.frames["tuning"])) == (trained, 2)
 
 
 def test_figures_from_before_there_were_notes_of_them_go_too(make, named_figures):

@@ -234,13 +234,21 @@ def test_an_override_may_name_a_regime_and_a_number_takes_its_place(tmp_path):
     assert (ways["swap"].swap.batch_size, ways["ghosts"].batch_size) == (7, "10%")
 
 
+@pytest.mark.parametrize("slip", ["smal_batch", "small-batch", "small batch"])
 @pytest.mark.parametrize("key", ["swap.batch_size", "swap.swap.batch_size", "ghosts.training.ghost_batch_norm"])
-def test_a_slip_in_the_name_of_a_regime_is_told_with_their_names(key, tmp_path):
+def test_a_slip_in_the_name_of_a_regime_is_told_with_their_names(key, slip, tmp_path):
     path = tmp_path / "named.yaml"
     path.write_text(NAMED)
-    said = rf"variations.{key} must be a batch size or one of the regimes .*'small_batch', .* got 'smal_batch'"
+    said = rf"variations.{key} must be a batch size or one of the regimes .*'small_batch', .* got '{slip}'"
     with pytest.raises(ConfigError, match=said):
-        load_experiment(path, [f"variations.{key}=smal_batch"])
+        load_experiment(path, [f"variations.{key}={slip}"])
+
+
+def test_a_list_where_one_number_is_needed_is_told_as_it_was_written(tmp_path):
+    path = tmp_path / "named.yaml"
+    path.write_text(NAMED)
+    with pytest.raises(ConfigError, match=r"swap.swap.batch_size must be a whole number, got \['small_batch'\]"):
+        load_experiment(path, ["variations.swap.swap.batch_size=[small_batch]"])
 
 
 def test_a_size_of_a_regime_that_is_not_there_is_refused(make):

@@ -371,6 +371,18 @@ def test_a_footer_names_no_way_that_is_not_there():
     assert ["regime adaptation" in tuned(each)[0] for each in (tables, without)] == [True, False]
 
 
+def test_a_footer_names_what_grows_in_all_ways_where_it_leaves_one_untuned():
+    tables = measured_at_the_end()
+    regimes = ["small_batch", "large_batch", "tuned"]
+    ways = {name: rows[rows["regime"].isin(regimes)] for name, rows in tables.frames.items() if "regime" in rows}
+    ways["tuning"] = ways["tuning"].query("regime == 'small_batch'")
+    for growing, said in ((None, "large batch"), ({"epochs": [1], "factor": 2.0}, "large batch, growing batches")):
+        training = tables.experiment["training"] | {"growing_batch": growing}
+        provenance = tables.provenance | {"experiment": tables.experiment | {"training": training}}
+        (told,) = tuned(Tables(provenance=provenance, **ways))
+        assert told.endswith(f"; with the small batch's: {said}")
+
+
 def test_every_network_with_the_large_batchs_optimiser_and_batch_size_is_in_the_correlation_with_the_rate():
     tables = measured_at_the_end()
     sizes = tables.minima.groupby("regime")["batch_size"].first()

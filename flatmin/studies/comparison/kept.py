@@ -4,23 +4,28 @@ from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from flatmin.experiments.plans import DONE, unseeded
+from flatmin.experiments.plans import DONE
 from flatmin.experiments.training_step import TrainingStep
 from flatmin.results import Store, formats
 from flatmin.studies.comparison.trainings import Trainings
+
+BEGUN = ("running", "interrupted")
+Kept = dict[tuple[int, ...], dict[int, str]]
+"""By the snapshots kept, then by seed: when the training ended; an empty text where it has only begun."""
 
 
 def as_kept(found: Trainings, store: Store) -> Trainings:
     """The trainings with the snapshots that those already done have, where these are all that is asked for and more.
 
     So that fewer ``epochs`` of a measure train nothing again. All seeds of a way keep the same: what most of these
-    seeds have, then most of those that other processes have trained, and as few as that allows.
+    seeds have; of equals what they have had longest, so that a study that is done stays done; else what is asked for,
+    if that has begun; else what most of those that other processes have trained have, and as few as that allows.
 
     Args:
         found: By seed, then by regime; what goes out from a regime comes after it.
         store: The experiment's folder.
     """
-    done = _done(store)
+    there = _there(store)
     served: Trainings = {}
     for seed, ways in found.items():
         into = served[seed] = {}
@@ -28,33 +33,41 @@ def as_kept(found: Trainings, store: Store) -> Trainings:
             if step.origin is not None:
                 before, epoch = step.origin
                 step = replace(step, origin=(into[before.regime], epoch))
-            kept = done.get(_way(step.setup), {})
+            kept = there.get(_way(step.label, step.setup), {})
             snapshots = _enough(step.settings.snapshots, kept, found.keys())
             into[name] = replace(step, settings=replace(step.settings, snapshots=snapshots))
     return served
 
 
-def _done(store: Store) -> dict[str, dict[tuple[int, ...], set[int]]]:
-    """By way of training and by the snapshots kept: the seeds that are done."""
-    done: dict[str, dict[tuple[int, ...], set[int]]] = {}
+def _there(store: Store) -> dict[str, Kept]:
+    """The trainings in a folder, by their way; none that is broken, or made from other numbers."""
+    found: dict[str, Kept] = {}
     for record in store.records(TrainingStep.kind):
-        if record.state in DONE:
+        state = record.state
+        if state in (*DONE, *BEGUN) and record.setup.keys() >= {"training", "seed"}:
             snapshots = tuple(record.setup["training"].get("snapshots", ()))
-            done.setdefault(_way(record.setup), {}).setdefault(snapshots, set()).add(record.setup["seed"])
-    return done
+            kept = found.setdefault(_way(record.label, record.setup), {}).setdefault(snapshots, {})
+            kept[record.setup["seed"]] = record.provenance["ended"] if state in DONE else ""
+    return found
 
 
-def _enough(wanted: tuple[int, ...], kept: Mapping[tuple[int, ...], set[int]], seeds: Set[int]) -> tuple[int, ...]:
-    """The snapshots of most trainings, of those that are all that is wanted."""
+def _enough(wanted: tuple[int, ...], kept: Kept, seeds: Set[int]) -> tuple[int, ...]:
+    """The snapshots to take, of those that are all that is wanted."""
 
-    def worth(snapshots: tuple[int, ...]) -> tuple[int, int, int]:
-        trained = kept.get(snapshots, set())
-        return len(trained & seeds), len(trained), -len(snapshots)
+    def rank(snapshots: tuple[int, ...]) -> tuple[int, str, bool, int, int]:
+        trained = kept.get(snapshots, {})
+        ended = [end for seed, end in trained.items() if end and seed in seeds]
+        begun = snapshots == wanted and not seeds.isdisjoint(trained)
+        return -len(ended), max(ended, default=""), not begun, -sum(map(bool, trained.values())), len(snapshots)
 
-    return max((wanted, *(snapshots for snapshots in kept if set(wanted) <= set(snapshots))), key=worth)
+    return min((wanted, *(snapshots for snapshots in kept if set(wanted) <= set(snapshots))), key=rank)
 
 
-def _way(setup: Mapping[str, Any]) -> str:
-    """What identifies a training but its seed and the snapshots it keeps."""
-    training = {key: value for key, value in setup["training"].items() if key != "snapshots"}
-    return formats.canonical(unseeded(formats.plain(dict(setup) | {"training": training})))
+def _way(label: str, setup: Mapping[str, Any]) -> str:
+    """What identifies a training, its name in the folder included, but its seed and the snapshots it keeps."""
+    way = formats.plain(setup)
+    name = label.removesuffix(f"-seed{way.pop('seed')}")
+    way["training"].pop("snapshots", None)
+    if "origin" in way:
+        del way["origin"]["network"]["seed"]
+    return formats.canonical([name, way])

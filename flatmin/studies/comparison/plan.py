@@ -77,15 +77,20 @@ def measure_steps(experiment: Comparison, found: Trainings, available: int) -> I
 def measured_networks(
     experiment: Comparison, measure: Measure[Any], section: Any, ways: dict[str, TrainingStep]
 ) -> Iterator[tuple[TrainingStep, int | None]]:
-    """Networks of a seed that are measured: minima, and on their way those whose weights were kept there."""
+    """Networks of a seed that are measured: minima, and those on their way."""
     minima = [ways[name] for name in (experiment.regimes if measure.dear else ways)]
     yield from ((step, None) for step in minima)
     epochs = getattr(section, "epochs", None) or ()
     for step in minima:
-        if experiment.follows_variations and ends_as_mean(step.settings, step.settings.swap):
-            continue
-        wanted = same_share(epochs, experiment.training, step.settings)
-        yield from ((step, epoch) for epoch in wanted if epoch in step.settings.snapshots)
+        if is_followed(experiment, step):
+            yield from ((step, epoch) for epoch in same_share(epochs, experiment.training, step.settings))
+
+
+def is_followed(experiment: Comparison, step: TrainingStep) -> bool:
+    """Whether a network is measured on its way, and not at its end alone."""
+    if experiment.follows_variations:
+        return not ends_as_mean(step.settings, step.settings.swap)
+    return step.regime in experiment.regimes
 
 
 def examples_within(key: str, wanted: int | None, available: int) -> int:

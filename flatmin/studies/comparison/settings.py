@@ -157,9 +157,9 @@ def _sized(value: Any, sizes: Mapping[str, int | str], variation: str, *keys: st
     """
     if isinstance(value, dict):
         return {key: _sized(below, sizes, variation, *keys, key) for key, below in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and keys == _WHOLE:
         return [_sized(item, sizes, variation, *keys) for item in value]
-    if keys not in _SIZES or not (isinstance(value, str) and value.isidentifier()):
+    if keys not in _SIZES or not (isinstance(value, str) and any(map(str.isalpha, value))):
         return value
     place = ".".join(("variations", variation, *keys))
     if value not in sizes:

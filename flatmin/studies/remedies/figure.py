@@ -19,6 +19,7 @@ from flatmin.figures.captions import write_footer
 from flatmin.figures.legends import heading
 from flatmin.figures.style import PAGE_WIDTH, REGIMES, Look, blank, few_log_ticks, styled
 from flatmin.results import Tables
+from flatmin.results.groups import variation_named
 from flatmin.results.intervals import Interval
 from flatmin.results.remarks import remarks
 from flatmin.studies.remedies.found import features
@@ -262,10 +263,10 @@ def tuned(tables: Tables) -> list[str]:
 def sharing(tables: Tables) -> str:
     """Which ways have the small batch's learning rate, if any."""
     untuned = set(tables.minima["regime"]) - set(tables.frames[TUNING]["regime"])
-    if not untuned:
-        return ""
-    has = frozenset[str]().union(*features(tables).values())
-    kinds = dict.fromkeys(
-        word for feature, word in {LARGE: "large batch", **SHARING}.items() if feature in has | untuned
-    )
-    return f"; with the small batch's: {', '.join(kinds)}"
+    known = features(tables)
+    usual = {key for key, value in tables.experiment["training"].items() if value} & SHARING.keys()
+    has = untuned & {LARGE}
+    for name in untuned - {SMALL, LARGE}:
+        has |= (known.get(variation_named(name, known), frozenset()) & SHARING.keys()) or usual
+    kinds = dict.fromkeys(word for feature, word in {LARGE: "large batch", **SHARING}.items() if feature in has)
+    return f"; with the small batch's: {', '.join(kinds)}" if kinds else ""
