@@ -114,14 +114,20 @@ def test_a_killed_training_goes_on_though_another_process_has_kept_more_of_anoth
     assert [record.state for record in trained] == ["finished"]
 
 
-def test_a_variation_that_a_study_of_remedies_has_followed_is_measured_at_its_end_alone(experiment, did, tmp_path):
-    changes = {"epochs": [1], "variations": {"middle": {"batch_size": 20}}}
-    settings = experiment(**EPOCHS, sharpness=MEASURE | {"epochs": [1]}, variations=changes["variations"]).model_dump()
-    remedies = Remedies.model_validate(settings | {"kind": "remedies", "tuning": None})
-    run(Study.of(remedies, results=tmp_path / "results"))
-    done, tables = did(**changes)
-    assert done == {}
-    assert tables["sharpness.csv"] == did(name="alone", **changes)[1]["sharpness.csv"]
+def test_remedies_and_a_comparison_in_one_folder_have_the_tables_of_folders_of_their_own(experiment, tmp_path):
+    settings = {**EPOCHS, "sharpness": MEASURE | {"epochs": [1]}, "variations": {"middle": {"batch_size": 20}}}
+    comparison = experiment(**settings)
+    remedies = Remedies.model_validate(comparison.model_dump() | {"kind": "remedies", "tuning": None})
+
+    def tables(*studies):
+        for each in studies:
+            study = Study.of(each, results=tmp_path / "-".join(each.kind for each in studies))
+            run(study)
+        files = {path.name: path.read_bytes() for path in (study.folder / "tables").glob("*.csv")}
+        return files | ({"ways.csv": b"seconds, which vary"} if "ways.csv" in files else {})
+
+    assert tables(comparison, remedies) == tables(remedies)
+    assert tables(remedies, comparison) == tables(comparison)
 
 
 def test_a_record_of_the_users_own_is_no_training(did, make):

@@ -94,9 +94,11 @@ class TunedTraining(TrainingStep):
 
     @property
     def setup(self) -> dict[str, Any]:
-        """All that fixes the weights: the candidates decide the learning rate."""
-        tried = [candidate.setup for candidate in self.candidates]
-        return super().setup | ({"tuned": tried} if tried else {})
+        """All that fixes the weights: the candidates decide the learning rate.
+
+        None at all are named too, for a comparison's training, of the same weights, does not say what it took.
+        """
+        return super().setup | {"tuned": [candidate.setup for candidate in self.candidates]}
 
     @property
     def cost(self) -> float:
