@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from flatmin.figures.render import image
 from flatmin.figures.style import PAGE_WIDTH, REGIMES, SERIES_MARKERS, blank, few_log_ticks, house_style
@@ -36,8 +38,8 @@ MARGIN = 0.03
 """Share of the panel of minima below the lowest."""
 LONGEST = 18
 """Letters of a subject's name that the title of a panel has room for."""
-LETTER, HANDLE = 0.058, 0.43
-"""Inches that a letter of the legend takes, and an entry beside its text."""
+HANDLE = 0.43
+"""Inches that an entry of the legend takes beside its text."""
 ROOM = 0.22
 """Share of the panel of boxes that the words on its greatest step get."""
 IMPOSSIBLE_STEP: dict[str, Any] = {"color": "#111111", "linewidth": 2.0, "solid_capstyle": "butt", "zorder": 4}
@@ -45,7 +47,7 @@ FIGURE_COLUMNS = [
     *("panel", "subject", "regime", "seed", "epoch", "epsilon", "method", "gradient_norm"),
     *("published", "strong", "share", "sharpness", "smaller_epsilon", "found_there"),
 ]
-FURTHER_MARKERS = ("p", "*", "h", "8")
+FURTHER_MARKERS = ("p", "*", "d", "h")
 
 
 def finding_files(found: Sequence[Evidence]) -> dict[str, bytes]:
@@ -201,12 +203,17 @@ def finding_legend_columns(names: Sequence[Line2D], strokes: Sequence[Line2D]) -
         columns = [list(names[start : start + rows]) for start in range(0, len(names), rows)]
         cut = len(strokes) if rows >= len(strokes) else len(strokes) - len(SEARCHES)
         columns += [list(part) for part in (strokes[:cut], strokes[cut:]) if part]
-        lengths = [max(len(str(handle.get_label())) for handle in column) for column in columns]
-        if sum(LETTER * length + HANDLE for length in lengths) <= PAGE_WIDTH:
+        widths = [max(map(written_width, column)) for column in columns]
+        if sum(widths) + HANDLE * len(widths) <= PAGE_WIDTH:
             break
     rows = max(map(len, columns))
     empty = Line2D([], [], linestyle="", label=" ")
     return [[*column, *[empty] * (rows - len(column))] for column in columns]
+
+
+def written_width(handle: Line2D) -> float:
+    """Return the inches that the label of a legend entry takes."""
+    return float(TextPath((0, 0), str(handle.get_label()), size=rcParams["legend.fontsize"]).get_extents().width) / 72
 
 
 def subject_handles(markers: dict[str, str]) -> list[Line2D]:
