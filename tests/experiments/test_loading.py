@@ -271,7 +271,8 @@ def test_value_is_read(load, text, key, expected):
         ),
         (
             "variations: {a: {batch_size: [8, x]}}",
-            f"variations.a.batch_size {SIZES}, got 'x'.",
+            "variations.a.batch_size must be a whole number above 0, a percentage like '10%' or one of the regimes "
+            "['small_batch', 'large_batch'], got 'x'.",
         ),
         ("regimes: {}", "regimes must not be empty, got {}."),
         *(

@@ -239,7 +239,7 @@ def test_an_override_may_name_a_regime_and_a_number_takes_its_place(tmp_path):
 def test_a_slip_in_the_name_of_a_regime_is_told_with_their_names(key, slip, tmp_path):
     path = tmp_path / "named.yaml"
     path.write_text(NAMED)
-    said = rf"variations.{key} must be a batch size or one of the regimes .*'small_batch', .* got '{slip}'"
+    said = rf"variations.{key} must be a whole number above 0.* or one of the regimes .*'small_batch', .* got '{slip}'"
     with pytest.raises(ConfigError, match=said):
         load_experiment(path, [f"variations.{key}={slip}"])
 

@@ -163,7 +163,8 @@ def _sized(value: Any, sizes: Mapping[str, int | str], variation: str, *keys: st
         return value
     place = ".".join(("variations", variation, *keys))
     if value not in sizes:
-        raise ValueError(f"{place} must be a batch size or one of the regimes {list(sizes)}, got {shown(value)}")
+        number = "a whole number above 0" + (", a percentage like '10%'" if keys == _WHOLE else "")
+        raise ValueError(f"{place} must be {number} or one of the regimes {list(sizes)}, got {shown(value)}")
     if keys != _WHOLE and isinstance(sizes[value], str):
         raise ValueError(
             f"{place} must be a whole number, and that of {value} is {sizes[value]!r}; give it, or "
