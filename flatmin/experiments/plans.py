@@ -42,7 +42,7 @@ class Plan:
     steps: Sequence[Named]
     provenance: dict[str, Any]
 
-    @property
+    @cached_property
     def experiment(self) -> str:
         """A digest of all it asks for but the seeds."""
         return sha256("\n".join(sorted(self.asked())).encode()).hexdigest()[:12]
@@ -91,9 +91,12 @@ class Plan:
 
     def with_others(self, folder: Path) -> "Plan":
         """The plan with the steps that others have noted of the same experiment, seed by seed."""
+        notes = sorted((folder / PLANS).glob(f"{self.experiment}-*.json"))
+        others = [_read(path) for path in notes if path.name != self.name]
+        if not others:
+            return self
         own, whole, asked = {_place(step) for step in self.steps}, list(self.steps), self.asked(*APART)
-        for path in sorted((folder / PLANS).glob(f"{self.experiment}-*.json")):
-            other = _read(path)
+        for other in others:
             for step in other.steps if other.asked(*APART) == asked else ():
                 if _place(step) not in own:
                     own.add(_place(step))
@@ -102,8 +105,9 @@ class Plan:
             return self
         whole.sort(key=lambda step: step.facts.get("seed", -1))
         seeds = sorted({step.facts["seed"] for step in whole if "seed" in step.facts})
-        asked = self.provenance.get("experiment", {})
-        return Plan(whole, self.provenance | ({"experiment": asked | {"seeds": seeds}} if "seeds" in asked else {}))
+        settings = self.provenance.get("experiment", {})
+        several = {"experiment": settings | {"seeds": seeds}} if "seeds" in settings else {}
+        return Plan(whole, self.provenance | several)
 
     def undone(self, folder: Path) -> int:
         """How many of its steps have no record yet, or a broken one."""
