@@ -1,7 +1,6 @@
 """The loss of a network over fixed data as a function of its flat weight vector."""
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,9 +11,8 @@ from torch.utils.data import RandomSampler
 
 from flatmin.core.checks import one_of, whole
 from flatmin.core.cuts import cuts
-from flatmin.core.vectors import norm
 from flatmin.objective.accuracy import right
-from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running, differentiable_twice
+from flatmin.objective.batch_norm import MODES, batch_norm_layers, by_batch, check_running
 from flatmin.objective.batches import Batch, Weights, fixed, merged, pairs
 from flatmin.objective.borrowed import Borrowed
 from flatmin.objective.channels import is_convolutional
@@ -31,11 +29,8 @@ from flatmin.objective.probe import Probe
 from flatmin.objective.reestimate import Reestimated, reestimated
 from flatmin.objective.refusing import refuse, refuse_script
 from flatmin.objective.restricted import Restricted
-from flatmin.objective.slope import doubted_product
 
 PRODUCTS = ("exact", "finite_difference")
-EVERY = 32
-"""Evaluations after which a few examples are tried again."""
 
 
 class Objective(Whole):
@@ -220,10 +215,8 @@ class Objective(Whole):
             "metrics": self._metrics,
             "buffers": self._buffers,
             "graph_bytes": self._found.graph_bytes,
-            "decomposed": dict(self._found.decomposed),
+            "decomposed": self._found.decomposed,
         }
-        if self._found.normalizes:
-            options["decomposed"] |= differentiable_twice(batch=self.batch_norm != "running")
         if self.batch_norm == "reestimate" and self.has_batch_norm:
             return reestimated(self._network, self._problem, self._batches, rows=self._found.rows, **options)
         handlers = by_batch() if self.batch_norm == "batch" and self.has_batch_norm else {}
@@ -387,12 +380,12 @@ class Objective(Whole):
 
     def value(self, theta: Tensor | None = None) -> Tensor:
         """Mean loss at ``theta`` (where the model stands by default), a float64 scalar."""
-        self._try_again()
+        self._found.try_again()
         return self._forward.score(self._at(theta)).loss
 
     def evaluate(self, theta: Tensor | None = None) -> Evaluation:
         """Mean loss, accuracy and metrics at ``theta`` in one pass over the data."""
-        self._try_again()
+        self._found.try_again()
         score = self._forward.score(self._at(theta))
         return Evaluation(float(score.loss), score.accuracy, score.metrics)
 
@@ -449,7 +442,7 @@ class Objective(Whole):
             RuntimeError: If torch has no second derivative.
             ValueError: If it does not give one number an example.
         """
-        self._check_differentiable()
+        self._found.check_differentiable()
         at, along = self._at(theta), self._point("vector", vector)
         if self._products == "finite_difference":
             slope = product_by_differences(lambda t: self.each(function, t), at, along).product
@@ -462,7 +455,7 @@ class Objective(Whole):
         Raises:
             ValueError: If it does not give one number an example, or there is not one weight an example.
         """
-        self._check_differentiable()
+        self._found.check_differentiable()
         if weights.shape != (self.examples,):
             expected, got = (self.examples,), tuple(weights.shape)
             raise ValueError(f"`weights` must hold one number an example, {expected}, got {got}.")
@@ -474,8 +467,8 @@ class Objective(Whole):
         Raises:
             ValueError: If the loss has no gradient.
         """
-        self._check_differentiable()
-        self._try_again()
+        self._found.check_differentiable()
+        self._found.try_again()
         value, gradient = self._forward.gradient(self._at(theta))
         return value, gradient.to(self.dtype)
 
@@ -489,7 +482,7 @@ class Objective(Whole):
             RuntimeError: If torch has no second derivative, or one that is not symmetric.
             ValueError: If the loss has no gradient.
         """
-        self._check_differentiable()
+        self._found.check_differentiable()
         at, along = self._at(theta), self._point("vector", vector)
         if self._products == "finite_difference":
             first = self.hvp_error != self.hvp_error
@@ -498,8 +491,7 @@ class Objective(Whole):
             )
             self.hvp_error = found.error if first else self.hvp_error
             return found.product
-        if not self._found.differentiable_twice:
-            self._check_product(at, along)
+        self._found.check_product(at, along)
         return self._forward.hvp(at, along).to(self.dtype)
 
     def gauss_newton(self, vector: Tensor, theta: Tensor | None = None) -> Tensor:
@@ -511,7 +503,7 @@ class Objective(Whole):
             RuntimeError: If torch has no second derivative.
             TypeError: If the outputs of the network are not known, or no tensor.
         """
-        self._check_differentiable()
+        self._found.check_differentiable()
         return self._forward.gauss_newton(self._at(theta), self._point("vector", vector)).to(self.dtype)
 
     def module_at(self, theta: Tensor | None = None) -> nn.Module:
@@ -594,54 +586,6 @@ class Objective(Whole):
         layers = batch_norm_layers(self._network.module).values()
         pairs_ = [(layer.running_mean, layer.running_var) for layer in layers]
         return [buffer for pair in pairs_ for buffer in pair if buffer is not None]
-
-    def _check_differentiable(self) -> None:
-        if not self._found.differentiable:
-            raise ValueError(
-                "the loss has no gradient: it does not depend on the weights, or was computed without a graph "
-                "(torch.no_grad, .detach(), argmax). Values and slices work."
-            )
-
-    def _try_again(self) -> None:
-        """Evaluate the few examples now and then, for a network may change late.
-
-        Raises:
-            RuntimeError: If they have another loss than at first.
-        """
-        found = self._found
-        found.calls += 1
-        if found.calls % EVERY or found.few is None:
-            return
-        value = float(found.few.score(found.theta).loss)
-        if not math.isclose(value, found.value, rel_tol=1e-4, abs_tol=1e-7) and not math.isnan(found.value):
-            raise RuntimeError(
-                f"`model` or `loss` is no function of the weights: after {found.calls} evaluations the same examples "
-                f"have a loss of {value:.6g}, and had {found.value:.6g}. Something outside of the network changes."
-            )
-
-    def _check_product(self, theta: Tensor, vector: Tensor) -> None:
-        """Check, once and on a few examples, that a product with the Hessian is the change of the gradient.
-
-        Raises:
-            RuntimeError: If it is not.
-        """
-        few = self._found.few
-        assert few is not None
-        if self.has_batch_norm:
-            few.decomposed = few.decomposed | differentiable_twice(batch=self.batch_norm != "running")
-        try:
-            doubted = norm(vector) and doubted_product(
-                lambda t: few.gradient(t)[1], lambda t: few.hvp(t, vector), theta, vector
-            )
-        except ValueError:  # a single example has no statistics of its own
-            return
-        if doubted:
-            raise RuntimeError(
-                "the second derivative of this network is wrong: a product with the Hessian is not the change of the "
-                "gradient. A layer or an autograd.Function has a backward that cannot be differentiated; use "
-                "hvp='finite_difference'."
-            )
-        self._found.differentiable_twice = True
 
     def _at(self, theta: Tensor | None) -> Tensor:
         return self._theta if theta is None else self._point("theta", theta)

@@ -7,7 +7,7 @@ what it draws, whether the gradient is the slope of the loss, whether the mean o
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from flatmin.core.vectors import norm
-from flatmin.objective.batch_norm import Counting, takes_batch_statistics
+from flatmin.objective.batch_norm import Counting, differentiable_twice, takes_batch_statistics
 from flatmin.objective.batches import Batch, tensors
 from flatmin.objective.copying import converted
+from flatmin.objective.findings import Findings
 from flatmin.objective.forward import Forward
 from flatmin.objective.losses import Problem, Scored, Supervised, scores_of
 from flatmin.objective.network import Network
@@ -26,39 +27,6 @@ from flatmin.objective.second_derivatives import HANDLERS
 from flatmin.objective.slope import doubted_gradient
 
 EXAMPLES = 16
-
-
-@dataclass
-class Findings:
-    """What a few runs showed.
-
-    Attributes:
-        cautions: What the owner of a number should know.
-        draws: Whether random numbers are drawn.
-        normalizes: Whether batches are normalised (BatchNorm).
-        rows: Whether the outputs have a row for each example.
-        graph_bytes: Memory that the graph of one example takes.
-        decomposed: How functions without a second derivative are computed when one is needed.
-        differentiable: Whether the loss has a gradient.
-        few: The loss on a few examples, to try more of it later.
-        theta: Where the model stands.
-        value: The value of ``few`` there.
-        calls: Evaluations until now.
-        differentiable_twice: Whether a product with the Hessian was found to be right.
-    """
-
-    cautions: list[str] = field(default_factory=list)
-    draws: bool = False
-    normalizes: bool = False
-    rows: bool = False
-    graph_bytes: float = 0.0
-    decomposed: Handlers = field(default_factory=dict)
-    differentiable: bool = True
-    few: Forward | None = None
-    theta: Tensor = field(default_factory=lambda: torch.zeros(0))
-    value: float = math.nan
-    calls: int = 0
-    differentiable_twice: bool = False
 
 
 class Probe:
@@ -183,6 +151,8 @@ class Probe:
                 "use torch.nn.functional.batch_norm, or batch_norm='running'."
             )
         found.decomposed = {f: handler for f, handler in HANDLERS.items() if f in watch.functions}
+        if found.normalizes:
+            found.decomposed |= differentiable_twice(batch=not self.running)
         if watch.alias:
             raise ValueError(
                 "`model` or `loss` reaches the memory of the network's own weights by another tensor (a view or "

@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 from flatmin.networks import C1, F1
-from flatmin.objective.objective import EVERY, Objective
+from flatmin.objective.findings import EVERY
+from flatmin.objective.objective import Objective
 
 INPUTS = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.randint(3, (32,), generator=torch.Generator().manual_seed(1))
