@@ -10,13 +10,14 @@ from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from flatmin.figures.style import DASHES, REGIMES, looks_of, regimes_of
 from flatmin.results import Tables
 from flatmin.results.words import DATA_NAMES, label_of
 
-LEGEND_KEY, LEGEND_LETTER = 0.5, 0.062
 MARK: dict[str, Any] = {"linewidth": 3.0, "alpha": 0.35}
 
 
@@ -38,21 +39,26 @@ def heading(figure: Figure, text: str, network: str, data: str, handles: Sequenc
         figure.suptitle(line, x=0.012, ha="left")
         return
     columns = legend_columns(figure, handles)
-    legend = figure.legend(
-        handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4, title=line, alignment="left"
-    )
+    legend = figure.legend(handles=handles, loc="outside upper left", ncols=columns, title=line, alignment="left")
     legend.get_title().set(fontsize=rcParams["figure.titlesize"], fontweight="bold")
 
 
 def legend_columns(figure: Figure, handles: Sequence[Artist], most: int = 4) -> int:
-    """Return how many columns of a legend fit a figure, by the longest label in each."""
-    lengths = [len(str(handle.get_label())) for handle in handles]
+    """Return how many columns of a legend fit a figure, by the widest entry in each."""
+    widths = [entry_width(handle) for handle in handles]
 
     def width(columns: int) -> float:
-        parts = [part for part in np.array_split(lengths, columns) if len(part)]
-        return float(sum(LEGEND_KEY + LEGEND_LETTER * max(part) for part in parts))
+        return float(sum(max(part) for part in np.array_split(widths, columns) if len(part)))
 
     return next((count for count in range(most, 1, -1) if width(count) <= figure.get_figwidth()), 1)
+
+
+def entry_width(handle: Artist) -> float:
+    """Return the inches that an entry of a legend takes: its key, its label and the space to the next column."""
+    size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
+    beside = rcParams["legend.handlelength"] + rcParams["legend.handletextpad"] + rcParams["legend.columnspacing"]
+    label = TextPath((0, 0), str(handle.get_label()), size=size).get_extents().width
+    return float(label + size * beside) / 72
 
 
 def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) -> list[Line2D]:

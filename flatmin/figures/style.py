@@ -96,6 +96,7 @@ def settings() -> dict[str, Any]:
         "legend.fontsize": 7.5,
         "legend.frameon": False,
         "legend.handlelength": 2.2,
+        "legend.columnspacing": 1.4,
         "figure.titlesize": 9.5,
         "figure.titleweight": "bold",
         "lines.linewidth": 1.6,

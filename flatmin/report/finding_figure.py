@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
 
+from flatmin.figures.legends import entry_width
 from flatmin.figures.render import image
 from flatmin.figures.style import PAGE_WIDTH, REGIMES, SERIES_MARKERS, blank, few_log_ticks, house_style
 from flatmin.report.finding import Evidence
@@ -38,8 +37,6 @@ MARGIN = 0.03
 """Share of the panel of minima below the lowest."""
 LONGEST = 18
 """Letters of a subject's name that the title of a panel has room for."""
-HANDLE = 0.43
-"""Inches that an entry of the legend takes beside its text."""
 ROOM = 0.22
 """Share of the panel of boxes that the words on its greatest step get."""
 IMPOSSIBLE_STEP: dict[str, Any] = {"color": "#111111", "linewidth": 2.0, "solid_capstyle": "butt", "zorder": 4}
@@ -101,7 +98,7 @@ def draw(found: Sequence[Evidence]) -> Figure:
     )
     figure = blank(PAGE_WIDTH, 2.5 + 0.16 * len(columns[0]))
     handles = [handle for column in columns for handle in column]
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(columns), columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(columns))
     left, middle, right = figure.subplots(1, 3)
     for one in found:
         draw_minima(left, one, markers[one.name])
@@ -203,17 +200,11 @@ def finding_legend_columns(names: Sequence[Line2D], strokes: Sequence[Line2D]) -
         columns = [list(names[start : start + rows]) for start in range(0, len(names), rows)]
         cut = len(strokes) if rows >= len(strokes) else len(strokes) - len(SEARCHES)
         columns += [list(part) for part in (strokes[:cut], strokes[cut:]) if part]
-        widths = [max(map(written_width, column)) for column in columns]
-        if sum(widths) + HANDLE * len(widths) <= PAGE_WIDTH:
+        if sum(max(map(entry_width, column)) for column in columns) <= PAGE_WIDTH:
             break
     rows = max(map(len, columns))
     empty = Line2D([], [], linestyle="", label=" ")
     return [[*column, *[empty] * (rows - len(column))] for column in columns]
-
-
-def written_width(handle: Line2D) -> float:
-    """Return the inches that the label of a legend entry takes."""
-    return float(TextPath((0, 0), str(handle.get_label()), size=rcParams["legend.fontsize"]).get_extents().width) / 72
 
 
 def subject_handles(markers: dict[str, str]) -> list[Line2D]:

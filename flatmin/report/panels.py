@@ -144,7 +144,7 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> Legend:
     drawn = {line.get_marker() for axes in figure.axes for line in axes.lines if line.get_gid() == PAPER}
     handles = [handle for handle in handles if handle.get_gid() != PAPER or handle.get_marker() in drawn]
     columns = legend_columns(figure, handles)
-    return figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
+    return figure.legend(handles=handles, loc="outside upper left", ncols=columns)
 
 
 def title(study: StudyResults, shown: Shown = ()) -> str:

@@ -60,7 +60,7 @@ def weight_distance(tables: Tables) -> Figure:
         Line2D([], [], color="0.3", marker="o", linestyle="", fillstyle=fill, markersize=4, label=label)
         for label, fill in LAW_LOOKS.values()
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.8, columnspacing=1.4)
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.8)
     asked = tables.experiment
     name = asked["data"]["name"]
     write_footer(
