@@ -27,7 +27,7 @@ from flatmin.results.intervals import Interval, of_ratio_of_means
 from flatmin.studies.remedies import KIND
 from flatmin.studies.remedies.depth_figure import against_loss, equal_loss
 from flatmin.studies.remedies.equal_loss import at_equal_loss
-from flatmin.studies.remedies.figure import moved_apart, side_by_side, tuned, within_sight
+from flatmin.studies.remedies.figure import far_off, moved_apart, side_by_side, tuned, within_sight
 from flatmin.studies.remedies.found import at_one_loss, gains, sentences
 from flatmin.studies.remedies.judged import effect, ways, with_depth
 from flatmin.studies.remedies.trainings import Candidate, TunedTraining, best, work
@@ -625,6 +625,30 @@ def test_of_real_targets_the_sharpness_is_told_and_no_accuracy():
     assert any(text.startswith("LARS: training loss × 14 [7.5, 27]; ") for text in said)
     assert not any("not known" in text or "nan" in text for text in said)
     assert "none: the targets\nare real numbers" in [text.get_text() for text in side_by_side(real).axes[0].texts]
+
+
+FAR = {
+    "nothing": ([0.0, 1.0, 2.0, 3.0, 4.0], []),
+    "one below": ([0.0, 1.0, 2.0, 0.5, -15.0], [4]),
+    "one above": ([30.0, 1.0, 2.0, 0.5, 0.0], [0]),
+    "one on either side of ten": ([*range(8), -90.0, 200.0], [8, 9]),
+    "more than a fifth": ([0.0, 1.0, 2.0, 30.0, 31.0], []),
+    "too few to tell": ([0.0, 1.0, -15.0], []),
+    "one not known": ([0.0, 1.0, 2.0, 0.5, 0.2, math.nan, -15.0], [6]),
+    "all in one place": ([1.0] * 6, []),
+}
+
+
+@pytest.mark.parametrize(("centers", "expected"), FAR.values(), ids=FAR)
+def test_few_ways_far_from_all_others_do_not_take_their_room_and_are_told_at_the_frame(centers, expected):
+    axes = Figure().subplots()
+    far = far_off(axes, [Interval(center, center, center, (center,), (0,)) for center in centers])
+    low, high = axes.get_xlim()
+    assert sorted(far) == expected
+    for number, center in enumerate(centers):
+        told = far[number][0] if number in far else center
+        assert math.isnan(center) or low <= told <= high
+    assert all(side == ("left" if centers[number] < low else "right") for number, (_, side) in far.items())
 
 
 @pytest.mark.parametrize("seed", range(5))

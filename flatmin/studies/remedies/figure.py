@@ -29,11 +29,16 @@ from flatmin.studies.remedies.trainings import TUNING
 ROW_HEIGHT = 0.26
 CIRCLE = 9
 CUT = "bars that end at the frame reach further"
-BARS = f"Bar: 95 % t interval over seeds, of a ratio on its logarithm; dot: a seed; {CUT}"
+INTERVAL = "Bar: 95 % t interval over seeds, of a ratio on its logarithm"
+BAR, BARS = f"{INTERVAL}; {CUT}", f"{INTERVAL}; dot: a seed; {CUT}"
 LEGEND = (
     "Dashed line: small batch, solid line: large batch; all axes but the first are logarithmic; "
     "gradients: of single examples, in training"
 )
+AT_THE_FRAME = 0.025
+"""How far from the end of an axis, in its lengths, what lies beyond it is told."""
+TOWARDS = {"left": "<", "right": ">"}
+FAR = ("A number at the frame: the mean of a way that lies beyond it",)
 NUDGED = "A circle that would hide another stands beside its place, where its bars cross"
 SHARING = {
     "linear_scaling": "scaled rates",
@@ -69,7 +74,11 @@ def side_by_side(tables: Tables) -> Figure:
         panels[-1].plot(way.gradients / large.gradients, place, look.marker, color=look.color, markersize=4)
         if way.name in REGIMES:
             panels[0].axvline(way.accuracy.center, color=look.color, linewidth=0.9, linestyle=LINES[way.name], zorder=0)
-    within_sight(panels[0], [way.accuracy for way in found], scale="linear")
+    far = far_off(panels[0], [way.accuracy for way in found])
+    for place, (x, side) in far.items():
+        look = looks[found[place].name]
+        panels[0].plot(x, place, TOWARDS[side], color=look.color, markersize=4)
+        name_far(panels[0], (x, place), found[place].accuracy.center, side)
     if not large.accuracy.values:
         words: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": "0.45"}
         panels[0].text(0.5, 0.5, "none: the targets\nare real numbers", transform=panels[0].transAxes, **words)
@@ -92,7 +101,7 @@ def side_by_side(tables: Tables) -> Figure:
         axes.tick_params(axis="y", length=0)
         for place in range(len(found) - 1):
             axes.axhline(place + 0.5, color="0.92", linewidth=0.6, zorder=0)
-    finish(figure, tables, "remedies for large batches", BARS, LEGEND)
+    finish(figure, tables, "remedies for large batches", BARS, LEGEND, *FAR[: len(far)])
     return figure
 
 
@@ -110,28 +119,70 @@ def two_effects(tables: Tables, what: str) -> Figure:
     found = [way for way in present(tables) if what in way.flatness]
     figure = blank(PAGE_WIDTH, max(4.2, 0.75 + 0.15 * len(found)))  # as high as its legend
     axes = figure.subplots()
+    far = far_off(axes, [way.gain for way in found])
     handles, places = [], []
     for number, way in enumerate(found, start=1):
         look = REGIMES.get(way.name, OTHER)
-        x, y = way.gain.center, 1.0 if way.name == LARGE else way.flatness[what].center
+        x, side = far.get(number - 1, (way.gain.center, ""))
+        y = 1.0 if way.name == LARGE else way.flatness[what].center
         reach: dict[str, Any] = {"color": look.color, "linewidth": 0.7, "alpha": 0.35, "zorder": 1}
         if way.name != LARGE and way.gain.exists:
             axes.plot([way.gain.low, way.gain.high], [y, y], **reach)
         if way.name != LARGE and way.flatness[what].exists:
             axes.plot([x, x], [way.flatness[what].low, way.flatness[what].high], **reach)
         axes.plot(x, y, ".", color=look.color, markersize=4, zorder=3)
+        if side:
+            name_far(axes, (x, y), way.gain.center, side)
         places.append((x, y))
         handles.append(Line2D([], [], marker="o", linestyle="", color=look.color, label=f"{number}  {way.label}"))
     axes.axhline(1, color="0.6", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xlabel("← widens the gap     test accuracy less the large batch's (points)     narrows the gap →")
     axes.set_ylabel(f"{what}\n← flatter     over the large batch's, log axis     sharper →")
-    within_sight(axes, [way.gain for way in found], scale="linear")
     within_sight(axes, [way.flatness[what] for way in found], scale="log", side="y", most=6)
     figure.legend(handles=handles, loc="outside right upper", fontsize=7, handletextpad=0.2)
-    finish(figure, tables, "what narrows the gap, and what flattens", f"{BARS.split(';')[0]}; {CUT}", NUDGED)
+    finish(
+        figure,
+        tables,
+        "what narrows the gap, and what flattens",
+        f"{BARS.split(';')[0]}; {CUT}",
+        *FAR[: len(far)],
+        NUDGED,
+    )
     number_circles(figure, axes, places, [handle.get_color() for handle in handles])
     return figure
+
+
+def far_off(axes: Axes, intervals: Sequence[Interval]) -> dict[int, tuple[float, str]]:
+    """Set a linear axis to what the seeds span, without the few that would take more than half of it for themselves.
+
+    Returns:
+        For each of these, at most a fifth of all, by its number: where on the axis it is told, and at which end.
+    """
+    centers = {number: each.center for number, each in enumerate(intervals) if np.isfinite(each.center)}
+    near = dict(centers)
+    for _ in range(len(centers) // 5):
+        ends = min(near, key=near.__getitem__), max(near, key=near.__getitem__)
+        spans = {end: np.ptp([value for number, value in near.items() if number != end]) for end in ends}
+        end = min(spans, key=spans.__getitem__)
+        if 2 * spans[end] >= np.ptp([*near.values()]):
+            break
+        del near[end]
+    within_sight(axes, [intervals[number] for number in near], scale="linear")
+    low, high = axes.get_xlim()
+    aside = AT_THE_FRAME * (high - low)
+    return {
+        number: (low + aside, "left") if center < low else (high - aside, "right")
+        for number, center in centers.items()
+        if number not in near
+    }
+
+
+def name_far(axes: Axes, place: tuple[float, float], value: float, side: str) -> None:
+    """Write at one end of an axis where beyond it something lies."""
+    right = 7 if side == "left" else -7
+    text = f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
+    axes.annotate(text, place, (right, 0), textcoords="offset points", ha=side, va="center", fontsize=6.5)
 
 
 def number_circles(figure: Figure, axes: Axes, places: Sequence[tuple[float, float]], colors: Sequence[Any]) -> None:
