@@ -57,8 +57,9 @@ def entry_width(handle: Artist) -> float:
     """Return the inches that an entry of a legend takes: its key, its label and the space to the next column."""
     size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
     beside = rcParams["legend.handlelength"] + rcParams["legend.handletextpad"] + rcParams["legend.columnspacing"]
-    label = TextPath((0, 0), str(handle.get_label()), size=size).get_extents().width
-    return float(label + size * beside) / 72
+    label = str(handle.get_label())
+    written = TextPath((0, 0), label, size=size).get_extents().width if label.strip() else 0.0
+    return float(written + size * beside) / 72
 
 
 def regime_handles(tables: Tables, rows: pd.DataFrame, network: str, data: str) -> list[Line2D]:

@@ -11,6 +11,7 @@ LABELS = {
     "several long": ["the strong search from several places, train"] * 5,
     "short": ["a", "b", "c", "d", "e"],
     "one": ["a"],
+    "blank": [" ", "", "a", " "],
     "formula": [r"$\varepsilon = 10^{-3}$"] * 4,
 }
 
