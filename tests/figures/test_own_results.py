@@ -218,6 +218,10 @@ def test_effort_is_drawn_as_steps_to_the_last_evaluation():
     found = flatmin.effort(QuadraticObjective([1.0, 4.0], theta=torch.ones(2)))
     (line,) = found.plot().lines
     assert line.get_xdata()[-1] == found.spent and line.get_drawstyle() == "steps-post"
+    ticks = np.array([*line.axes.xaxis.get_majorticklocs()])
+    low, high = line.axes.get_xlim()
+    shown = ticks[(ticks >= low) & (ticks <= high)]
+    assert len(shown) > 1 and (shown == shown.round()).all(), "there is no half an evaluation"
 
 
 @pytest.mark.parametrize(
