@@ -275,7 +275,8 @@ def few_log_ticks(axis: Axis, *, crowded: float, most: int = 4, whole: bool = Fa
     axis.set_major_locator(LogLocator(10, subs=steps, numticks=most))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_tick(value)))
-    if sum(low <= place <= high for place in axis.get_majorticklocs()) < 2:
+    shown = [place for place in axis.get_majorticklocs() if low <= place <= high]
+    if len(shown) < 2 or (whole and any(place % 1 for place in shown)):
         axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10), integer=whole))
 
 
