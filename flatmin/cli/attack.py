@@ -108,7 +108,7 @@ def attack(
         result.change(name, named=bool(symmetries))
     cautions = [
         *result.surprises,
-        *not_converged(result.unconverged),
+        *not_converged(f"{name} ({', '.join(where)})" for name, where in result.unconverged.items()),
         *subject.cautions(measures=result.before),
     ]
     if output is not None:

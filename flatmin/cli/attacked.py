@@ -34,7 +34,7 @@ class Attacked:
         rows: One for each number and symmetry.
         done: What each symmetry did, in words.
         left_out: What was not done, with the reason.
-        unconverged: Numbers whose search ran out of iterations.
+        unconverged: Numbers whose search ran out of iterations, each with where.
         surprises: Numbers that moved though declared unchanged.
     """
 
@@ -47,7 +47,7 @@ class Attacked:
     rows: list[dict[str, Any]] = field(default_factory=list)
     done: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
-    unconverged: list[str] = field(default_factory=list)
+    unconverged: dict[str, list[str]] = field(default_factory=dict)
     surprises: list[str] = field(default_factory=list)
 
     def cheap(self) -> Iterator[str]:
@@ -121,7 +121,9 @@ class Attacked:
         after = f" after {symmetry}" if symmetry else ""
         with working(f"taking {name}{after}"):
             found = readings(name, function(of.objective))
-        self.unconverged += [f"{one.name}{after}" for one in found if one.converged is False]
+        for one in found:
+            if one.converged is False:
+                self.unconverged.setdefault(one.name, []).append(symmetry or "as it is")
         return found
 
     def _row(self, measure: str, symmetry: str, before: "Reading", after: "Reading") -> dict[str, Any]:

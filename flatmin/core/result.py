@@ -63,11 +63,12 @@ class Result:
         return {}
 
     def to_frame(self) -> "pd.DataFrame":
-        """A tidy table: the numbers that vary, a row each, and beside them what holds for all rows."""
+        """A tidy table: the numbers that vary, a row each, then what holds for all rows, what it rests on last."""
         import pandas as pd
 
         rows = self.rows()
         single = {name: v for name, v in self.contents.items() if v is None or isinstance(v, bool | int | float | str)}
+        single = dict(sorted(single.items(), key=lambda item: item[0] in Measured.__annotations__))
         length = len(next(iter(rows.values()), "1"))
         return pd.DataFrame(rows | {name: [v] * length for name, v in single.items() if name not in rows})
 

@@ -55,7 +55,7 @@ def effort(tables: Tables, *, network: str, data: str, space: str, epsilon: floa
     for top, bottom, climber in zip(panels[0], panels[-1], climbers, strict=True):
         top.set_title(CLIMBER_NAMES.get(climber, climber))
         bottom.set_xlabel("evaluations, log axis")
-        few_log_ticks(bottom.xaxis, crowded=200)
+        few_log_ticks(bottom.xaxis, crowded=200, whole=True)
     text = f"sharpness found against effort, {SPACES.get(space, space)}, ε = {epsilon:g}"
     handles = regime_handles(tables, rows, network, data) + start_handles(rows)
     for handle in handles:

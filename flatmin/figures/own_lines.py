@@ -16,15 +16,12 @@ from flatmin.figures.paths import MARKS, evenly
 from flatmin.figures.style import (
     ACCURACY_COLOR,
     DASHES,
-    LOSS_COLOR,
-    OTHERS,
-    REGIMES,
+    LINES,
     SEARCH_LOOKS,
     few_log_ticks,
     loss_axis,
 )
 
-LOOKS = ((LOSS_COLOR, "o"), *((look.color, look.marker) for look in REGIMES.values()), *OTHERS)
 QUANTITIES = {"loss": LOSS, "accuracy": "accuracy (%)"}
 DRAWN = "flatmin-line"
 LOST_AT = 0.985
@@ -91,9 +88,9 @@ def line(
 def look_of(ax: Axes, quantity: str, label: str | None, points: int) -> dict[str, Any]:
     """How the next line on an axis is drawn."""
     place = sum(drawn.get_gid() == DRAWN for drawn in ax.lines)
-    color, marker = (ACCURACY_COLOR, "^") if quantity == "accuracy" else LOOKS[0]
+    color, marker = (ACCURACY_COLOR, "^") if quantity == "accuracy" else LINES[0]
     if label not in DASHES and place:
-        color, marker = LOOKS[place % len(LOOKS)]
+        color, marker = LINES[place % len(LINES)]
     return stroke(color, marker, label if label in DASHES else "train", points=points, marks=MARKS)
 
 
@@ -184,7 +181,7 @@ def effort(frame: pd.DataFrame, ax: Axes | None = None, *, label: str | None = N
     """
     ax = canvas(ax, 3.0, title=title)
     first = frame.iloc[0]
-    color, _ = LOOKS[sum(drawn.get_gid() == DRAWN for drawn in ax.lines) % len(LOOKS)]
+    color, _ = LINES[sum(drawn.get_gid() == DRAWN for drawn in ax.lines) % len(LINES)]
     spent = [*frame["evaluations"], first["spent"]]
     found = pd.Series([*frame["sharpness"], frame["sharpness"].iloc[-1]], dtype=float)
     shown = found.where((found > 0) & np.isfinite(found))
@@ -194,7 +191,7 @@ def effort(frame: pd.DataFrame, ax: Axes | None = None, *, label: str | None = N
     log = np.nanmax(heights) > LOG_FROM * np.nanmin(heights) if np.isfinite(heights).any() else False
     ax.set(xscale="log", yscale="log" if log else "linear", xlabel="evaluations, log axis")
     ax.set_ylabel("sharpness (%), log axis" if log else "sharpness (%)")
-    few_log_ticks(ax.xaxis, crowded=200)
+    few_log_ticks(ax.xaxis, crowded=200, whole=True)
     ax.legend(fontsize=rcParams["legend.fontsize"])
     lost = int(np.isinf(frame["sharpness"]).sum())
     never = "" if shown.notna().any() else f"{name} never left 0 and has no line"

@@ -10,8 +10,7 @@ from matplotlib.lines import Line2D
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.alone import canvas, in_house, note, panels
-from flatmin.figures.own_lines import LOOKS
-from flatmin.figures.style import PAGE_WIDTH, few_log_ticks, plain
+from flatmin.figures.style import LINES, PAGE_WIDTH, few_log_ticks, plain
 
 FLAT = 0.01
 """How far a line may leave 1 and still be drawn as flat."""
@@ -49,8 +48,8 @@ def rescaled(frame: pd.DataFrame, ax: Axes | None = None, *, title: str = "") ->
     flat = [name for name, values in shares.items() if (np.abs(values - 1) < FLAT).all()]
     lost = [name for name, values in shares.items() if not (values > 0).all() or not np.isfinite(values).all()]
     for place, name in enumerate([*(n for n in lines if n not in flat), *flat]):
-        color, marker = (FLAT_COLOR, "") if name in flat else LOOKS[place % len(LOOKS)]
-        look: dict[str, Any] = {"linestyle": "-" if place < len(LOOKS) else "--", "marker": marker, "markersize": 4}
+        color, marker = (FLAT_COLOR, "") if name in flat else LINES[place % len(LINES)]
+        look: dict[str, Any] = {"linestyle": "-" if place < len(LINES) else "--", "marker": marker, "markersize": 4}
         if name in flat:
             look = {"linestyle": "-", "linewidth": 3.0, "zorder": 1}
         own = _at_one(lines[name])

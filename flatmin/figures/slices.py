@@ -30,6 +30,7 @@ from flatmin.figures.style import (
     few_log_ticks,
     looks_of,
     loss_name,
+    loss_unit,
     regimes_of,
     select,
     styled,
@@ -209,14 +210,15 @@ def loss_bar(figure: Figure | SubFigure, panels: list[Axes], filled: Any) -> Col
     return bar
 
 
-def plane_notes(rows: pd.DataFrame, levels: Grid, unit: str = "nat") -> list[str]:
+def plane_notes(rows: pd.DataFrame, levels: Grid, unit: str | None = None) -> list[str]:
     """Return the footer's sentences on a slice: grid, the white line, end colours and lost cells.
 
     Args:
         rows: The slice.
         levels: Its contour levels.
-        unit: Of the loss; empty where it is not known.
+        unit: Of the loss; empty where it is not known, ``None`` for that of the figure at hand.
     """
+    unit = loss_unit() if unit is None else unit
     losses = rows["loss"]
     lost = int((~np.isfinite(losses)).sum())
     ends = int((losses < levels[0]).sum() + ((losses > levels[-1]) & np.isfinite(losses)).sum())

@@ -59,14 +59,21 @@ REMEDY_LOOKS = {
     "adversarial": ("#B08A00", "P"),
     "stability": ("#5B5B5B", "<"),
 }
+BLACK = "#111111"
 OTHERS = (
     ("#7F3B08", ">"),
-    ("#111111", "*"),
+    (BLACK, "*"),
     ("#2CA05A", "h"),
     ("#D64F4F", "p"),
     ("#3B6FB5", "8"),
     ("#9A8F00", "d"),
 )
+LINES = (
+    (LOSS_COLOR, "o"),
+    *((look.color, look.marker) for look in REGIMES.values()),
+    *(look for look in OTHERS if look[0] != BLACK),
+)
+"""How the lines of one axis are drawn in turn; of near-blacks there is one."""
 SERIES = "crest"
 SERIES_MARKERS = "osD^vP<>X"
 DASHES: dict[str, Any] = {"train": "-", "test": "--"}
@@ -92,8 +99,9 @@ def settings() -> dict[str, Any]:
         "xtick.major.width": 0.7,
         "ytick.major.width": 0.7,
         "axes.formatter.min_exponent": 4,
-        "axes.prop_cycle": cycler(color=[LOSS_COLOR, *(look.color for look in REGIMES.values()), *dict(OTHERS)]),
+        "axes.prop_cycle": cycler(color=[color for color, _ in LINES]),
         "legend.fontsize": 7.5,
+        "legend.title_fontsize": 7.5,
         "legend.frameon": False,
         "legend.handlelength": 2.2,
         "legend.columnspacing": 1.4,
@@ -141,6 +149,11 @@ def loss_called(name: str) -> Iterator[None]:
 def loss_name() -> str:
     """Return what the losses of the figure at hand are, with their unit."""
     return _loss.get()
+
+
+def loss_unit(name: str | None = None) -> str:
+    """Return the unit of a loss, of those of the figure at hand unless named; empty for a loss of the user's own."""
+    return "nat" if (name or loss_name()) == LOSS else ""
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -243,7 +256,7 @@ def blank(width: float, height: float, *, right: float = 1.0, compress: bool = F
     return Figure(figsize=(width, height), layout=engine)
 
 
-def few_log_ticks(axis: Axis, *, crowded: float, most: int = 4) -> None:
+def few_log_ticks(axis: Axis, *, crowded: float, most: int = 4, whole: bool = False) -> None:
     """Label a logarithmic axis at 1, 2, 5, 10, ... with numbers in full, at 1, 3, 10, ..., or at powers of ten.
 
     Where that leaves fewer than two labels, they lie in equal steps. An axis on which nothing is drawn has none.
@@ -252,6 +265,7 @@ def few_log_ticks(axis: Axis, *, crowded: float, most: int = 4) -> None:
         axis: The axis, with what is drawn in it and its limits.
         crowded: The ratio of its ends from which labels get fewer; from ten times that, fewer still.
         most: So many decades have a label each; of more every other, or fewer.
+        whole: Of what there are only whole numbers, so that nothing between them has a label.
     """
     low, high = sorted(axis.get_view_interval())
     if not 0 < low <= high < np.inf:
@@ -262,8 +276,9 @@ def few_log_ticks(axis: Axis, *, crowded: float, most: int = 4) -> None:
     axis.set_major_locator(LogLocator(10, subs=steps, numticks=most))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_tick(value)))
-    if sum(low <= place <= high for place in axis.get_majorticklocs()) < 2:
-        axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    shown = [place for place in axis.get_majorticklocs() if low <= place <= high]
+    if len(shown) < 2 or (whole and any(place % 1 for place in shown)):
+        axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10), integer=whole))
 
 
 def plain_tick(value: float) -> str:

@@ -18,7 +18,17 @@ from flatmin.figures.interactive import surface_page
 from flatmin.figures.legends import heading, regime_name
 from flatmin.figures.levels import COLORS, LEVELS, Grid, color_scale, log_levels
 from flatmin.figures.slices import plane_grid
-from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, looks_of, loss_name, regimes_of, select, styled
+from flatmin.figures.style import (
+    COLUMN_WIDTH,
+    PAGE_WIDTH,
+    blank,
+    looks_of,
+    loss_name,
+    loss_unit,
+    regimes_of,
+    select,
+    styled,
+)
 from flatmin.results import Tables
 from flatmin.results.words import DATA_NAMES, LOSS, counted
 
@@ -80,7 +90,10 @@ def interactive_random_surface(
     levels = surface_levels(rows["loss"])
     panels = {regime_name(tables, name, network, data): rows[rows["regime"] == name] for name in regimes_of(rows)}
     title = f"{network} on {DATA_NAMES.get(data, data)}: random plane, {split} loss"
-    facts = [batch_norm_fact(rows), *surface_notes(rows, levels[-1], floor=False)]
+    facts = [
+        batch_norm_fact(rows),
+        *surface_notes(rows, levels[-1], loss_unit(tables.provenance.get("loss")), floor=False),
+    ]
     return surface_page(panels, levels, loss=tables.provenance.get("loss") or LOSS, title=title, facts=facts)
 
 
@@ -129,23 +142,24 @@ def ticks(most: int, low: float, high: float) -> Grid:
 
 
 def surface_notes(
-    rows: pd.DataFrame, top: float, unit: str = "nats", log: bool = True, floor: bool = True
+    rows: pd.DataFrame, top: float, unit: str | None = None, log: bool = True, floor: bool = True
 ) -> list[str]:
     """Return the footer's sentences on the surfaces: grid, cut cells, colours and lost cells.
 
     Args:
         rows: The losses.
         top: Where the surfaces end.
-        unit: Of the loss; empty where it is not known.
+        unit: Of the loss; empty where it is not known, ``None`` for that of the figure at hand.
         log: Whether the colours are on a log scale.
         floor: Whether contours lie below the surfaces.
     """
+    unit = loss_unit() if unit is None else unit
     losses = rows["loss"]
     finite = np.isfinite(losses)
     cut, lost = int((losses[finite] > top).sum()), int((~finite).sum())
     return [
         f"{rows['alpha'].nunique()} × {rows['beta'].nunique()} points",
-        f"{cut:,} of {counted(len(rows), 'cell')} cut at {f'{top:.3g} {unit}'.rstrip()}" if cut else "",
+        f"{cut:,} of {counted(len(rows), 'cell')} cut at {top:.3g}{f' {unit}s' if unit else ''}" if cut else "",
         f"Colour: the same loss{' on a log scale' if log else ''}{', below the surface as contours' if floor else ''}",
         f"{lost:,} of {counted(len(rows), 'cell')} not finite, left open" if lost else "",
     ]

@@ -9,7 +9,8 @@ SAME = 1e-3
 """How far two numbers may differ, as a share of the larger, and still be the same."""
 SAME_FOUND = 1e-2
 """The same of what a search found, which ends a little short of the maximum."""
-ERRORS = 2.0
+ERRORS = 3.0
+"""How many standard errors two numbers may lie apart: of dozens in a table, draws put few further."""
 
 HEAD = """# What leaves a measure unchanged
 

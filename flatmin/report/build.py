@@ -11,9 +11,9 @@ from flatmin.report.claim import Judgement
 from flatmin.report.claims import frame, judge
 from flatmin.report.claims_tables import judgements_sheet, overview_sheet, readings_sheet
 from flatmin.report.effort import EFFORT
-from flatmin.report.figures import report_figures
+from flatmin.report.figures import figures_markdown, report_figures
 from flatmin.report.finding import evidence
-from flatmin.report.finding_figure import finding_files
+from flatmin.report.finding_figure import MARKDOWN, finding_files
 from flatmin.report.finding_tables import finding_sheet
 from flatmin.report.held_out import held_out_sheet
 from flatmin.report.layout import not_run_sheet, sheet
@@ -56,17 +56,19 @@ def build(
     apart = {}
     if gathered := other_claims_sheet(others):
         apart["The claims of the book and of other papers"] = [gathered.markdown]
-    for heading, texts, drawn in sections(others, out):
+    for heading, texts, files_of_it in sections(others, out):
         apart[heading] = texts
-        written += drawn
+        written += files_of_it
     if not studies:
         write_files(out, {"report.md": whole_report("Studies", apart).encode()})
         return [], [*written, out / "report.md"]
+    drawn = report_figures(studies, out)
+    apart = {"Figures": figures_markdown(drawn)} | apart if drawn else apart
     judgements = judge(studies)
     for files in report_contents(studies, judgements, apart, quotations(out)):
         write_files(out, files)
         written += [out / name for name in files]
-    return judgements, written + report_figures(studies, out)
+    return judgements, written + drawn
 
 
 def report_contents(
@@ -121,7 +123,9 @@ def report_contents(
             answered.markdown,
             f"{markdown.escaped(fallen)}\n",
             f"{markdown.escaped(drawn_from)}\n",
-            *(one.markdown for one in of_the_finding),
+            of_the_finding[0].markdown,
+            *([MARKDOWN] if drawn else []),
+            of_the_finding[1].markdown,
         ],
         "The claims": [verdicts.markdown],
         "What does not reproduce": [passage.markdown for passage in missed],
@@ -140,5 +144,5 @@ def printed(*sheets: Sheet) -> dict[str, bytes]:
 
 def whole_report(title: str, parts: dict[str, list[str]]) -> str:
     """The report as one Markdown document."""
-    head = f"# {title}\n\nWritten by `flatmin report` from the studies named at its end.\n"
+    head = f"# {title}\n\nWritten by `flatmin report` from the studies that it names.\n"
     return "\n".join([head, *(f"## {heading}\n\n" + "\n".join(texts) for heading, texts in parts.items())])

@@ -16,7 +16,7 @@ from flatmin.report.published import NETWORKS
 from flatmin.report.studies import StudyResults
 from flatmin.report.values import HEADLINE, Reading
 from flatmin.results.intervals import Interval
-from flatmin.results.words import counted, significant
+from flatmin.results.words import counted, signed, significant
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run"]
 Leaning = Literal["for", "against", ""]
@@ -26,6 +26,7 @@ FAILS: Verdict = "does not hold"
 UNDECIDED: Verdict = "undecided"
 NOT_RUN: Verdict = "not run"
 BATCH_STATISTICS = "batch statistics"
+UNRECORDED = "running averages alone: with batch statistics it was not recorded"
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,7 @@ class Finding:
         }
 
     def _with_unit(self, value: float) -> str:
-        number = significant(value, self.digits)
-        number = f"−{number[1:]}" if number.startswith("-") else number
+        number = signed(significant(value, self.digits))
         return f"×{number}" if self.unit == "×" else f"{number}{self.unit}"
 
 
@@ -284,6 +284,8 @@ class Claim:
         """The numbers, how they were read, and what is to be said of the networks behind them."""
         regimes = self.compares(study)
         read = reading.label if self.readings else self.statistics
+        if not self.readings and all(UNRECORDED in finding.hindrance for finding in findings):
+            read = ""
         remarks = [left_out(study, regimes), unfitted(study, regimes) if self.tells_fit else ""]
         parts = [*(finding.text for finding in findings), *(remark for remark in remarks if remark)]
         return f"{f'{read}: ' if read else ''}{'; '.join(parts)}"

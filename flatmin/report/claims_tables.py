@@ -10,7 +10,7 @@ from flatmin.report.claim import FAILS, HOLDS, NOT_RUN, UNDECIDED, Judgement
 from flatmin.report.claims import OUTCOMES, overview
 from flatmin.report.pooled import chance_sentence, probability
 from flatmin.report.sheet import Sheet
-from flatmin.report.studies import StudyResults
+from flatmin.report.studies import StudyResults, told_apart
 from flatmin.report.values import HEADLINE
 
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
@@ -23,7 +23,8 @@ RULE = (
     "undecided otherwise; with one seed there is no interval, and the bracket says where the number lies."
 )
 POOLED = (
-    "Seeds: of those of all networks, how many speak for the claim, that is have all its numbers on the wanted side. "
+    "Seeds: of those of all networks, of each those of the study with most, how many speak for the claim, that is have "
+    "all its numbers on the wanted side; none speaks where a number was not recorded with batch statistics. "
     "p: the two-sided sign test of these. Holm: the same adjusted for the number of claims. By chance a claim of one "
     "number has half of the seeds and a claim of several fewer, so that seeds against it prove less."
 )
@@ -50,7 +51,7 @@ def overview_sheet(judgements: Sequence[Judgement]) -> Sheet:
 
 def judgements_sheet(judgements: Sequence[Judgement], studies: Sequence[StudyResults]) -> Sheet:
     """Every headline judgement that was run, with our numbers and the paper's."""
-    labels = {study.name: study.label for study in studies}
+    labels = told_apart(studies)
     lines: list[list[str]] = []
     for claim, statement in overview(judgements)[["claim", "statement"]].itertuples(index=False):
         mine = [one for one in judgements if one.claim == claim and one.headline and one.verdict != NOT_RUN]

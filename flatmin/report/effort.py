@@ -11,7 +11,7 @@ from flatmin.report.studies import StudyResults, once
 from flatmin.report.values import Reading
 from flatmin.results.words import BATCH_NORM_NAMES
 
-START_WORDS = {"centre": "the centre", "sign": "the gradient's sign", "random": "a random point"}
+START_WORDS = {"centre": "the centre", "sign": "halfway to the gradient's corner", "random": "a random point"}
 
 
 @once

@@ -86,6 +86,12 @@ def report_figures(studies: Iterable[StudyResults], out: Path | str) -> list[Pat
     return written
 
 
+def figures_markdown(files: Iterable[Path]) -> list[str]:
+    """The figures that were written, in the order of `CAPTIONS`, each below what it shows; the footers say the rest."""
+    there = {file.stem for file in files}
+    return [f"{caption}\n\n![{name}]({name}.png)\n" for name, caption in CAPTIONS.items() if name in there]
+
+
 def figure_2(studies: Sequence[StudyResults]) -> Figure | None:
     """Draw the error against epochs on a logarithmic axis, a panel per network."""
     shown = with_rows(main_studies(studies), lambda tables: with_errors(curve_rows(tables, variations=False)))
@@ -234,4 +240,16 @@ DRAWS: dict[str, Callable[[Sequence[StudyResults]], Figure | None]] = {
     "search_effort": search_effort,
     "subspace": subspace,
     "remedies": remedies,
+}
+CAPTIONS = {
+    "landscape_or_optimiser": "Table 3 of the paper: sharpness in the full space in the readings that were run.",
+    "search_effort": "The highest sharpness found against the evaluations spent, for each climber and start.",
+    "subspace": "Table 4 of the paper: sharpness in random subspaces in the readings that were run.",
+    "fig2": "Figure 2 of the paper, as errors: error against epochs.",
+    "fig3": "Figure 3 of the paper: loss and accuracy on the straight line between the minima.",
+    "fig4": "Figure 4 of the paper: test accuracy and sharpness against batch size.",
+    "fig5": "Figure 5 of the paper: large batches from the iterates of small-batch training.",
+    "fig6": "Figure 6 of the paper: sharpness against training loss along training.",
+    "fig7": "Figure 7 of the paper: loss and accuracy on the curved path between the minima.",
+    "remedies": "Tables 6 and 7 of the paper: test accuracy and sharpness with each remedy.",
 }

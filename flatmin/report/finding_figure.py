@@ -25,6 +25,10 @@ from flatmin.results.nesting import NESTED_SEARCH, is_impossible, nested
 from flatmin.results.words import SEARCHES, counted, significant
 
 NAME = "finding"
+MARKDOWN = (
+    "What the published search owes to the gradient: (a) published against strong sharpness of every minimum, (b) "
+    f"their ratio along training, (c) sharpness against ε.\n\n![{NAME}]({NAME}.png)\n"
+)
 ENOUGH = 4
 """Boxes that the panel of boxes wants."""
 STROKES: dict[str, dict[str, Any]] = {

@@ -11,9 +11,10 @@ import pandas as pd
 
 from flatmin.report.published import EPSILONS, LARGE, SMALL
 from flatmin.report.sheet import Sheet
+from flatmin.report.studies import told_apart
 from flatmin.report.subjects import PUBLISHED, READING, STRONG, Subject
 from flatmin.results.intervals import Interval, of_ratio
-from flatmin.results.words import SEARCH_NAMES, significant
+from flatmin.results.words import SEARCH_NAMES, signed, significant
 
 FEW = {"sharpness": "φ", "heldout_sharpness": "held out", "test_sharpness": "test"}
 ERRORS = {"sharpness": "standard_error", "heldout_sharpness": "heldout_standard_error"} | {
@@ -80,10 +81,10 @@ def ratio(rows: pd.DataFrame, column: str) -> Interval:
 def held_out_sheet(subjects: Iterable[Subject]) -> Sheet:
     """The sharpness on few examples and on all, subject by subject."""
     lines: list[list[str]] = []
-    for subject in subjects:
-        if (found := held_out(subject)) is None:
-            continue
-        lines.append([f"{subject.lead.label}, {found.facts}", *[""] * (len(FEW) + 1)])
+    measured = [found for subject in subjects if (found := held_out(subject))]
+    labels = told_apart(found.subject.lead for found in measured)
+    for found in measured:
+        lines.append([f"{labels[found.subject.lead.name]}, {found.facts}", *[""] * (len(FEW) + 1)])
         for regime, name in ((SMALL, "small batch"), (LARGE, "large batch")):
             lines.append([f"  {name}", *(mean(rows[rows["regime"] == regime], of) for rows, of in found.columns)])
         lines.append(["  ratio", *(interval_text(ratio(rows, column)) for rows, column in found.columns)])
@@ -122,8 +123,3 @@ def rounded(value: float) -> str:
         ('11,000', '0.032', '−0.50')
     """
     return signed(significant(float(f"{value:.1e}"), 2))
-
-
-def signed(text: str) -> str:
-    """A number with a minus sign in place of a hyphen."""
-    return f"−{text[1:]}" if text.startswith("-") else text

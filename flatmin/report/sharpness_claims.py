@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pandas as pd
 
 from flatmin.core.cuts import small_tail
-from flatmin.report.claim import FAILS, HOLDS, Claim, Finding, Side
+from flatmin.report.claim import FAILS, HOLDS, UNRECORDED, Claim, Finding, Side
 from flatmin.report.eligible import disorder, eligible
 from flatmin.report.published import (
     EPOCHS,
@@ -21,11 +21,10 @@ from flatmin.report.published import (
     Spread,
 )
 from flatmin.report.studies import StudyResults
-from flatmin.report.training_claims import UNRECORDED
 from flatmin.report.values import READING_PREFIXES, Reading, distributions_of, minima_of, searches, sharpness
 from flatmin.results.intervals import CORRELATION, POINTS, of_difference, of_mean, of_ratio
 from flatmin.results.statistics import proper
-from flatmin.results.words import counted, significant
+from flatmin.results.words import counted, signed, significant
 
 MANY = 4
 LATE = 0.2
@@ -265,8 +264,8 @@ def published_threshold(network: str) -> str:
     rows = FIGURE_4[network]
     columns = [pd.Series({size: row[place] for size, row in rows.items()}, dtype=float) for place in (0, 1)]
     sizes = pd.Series(list(rows), index=list(rows), dtype=float)
-    accuracy, phi = (rank_correlation(sizes, column) for column in columns)
-    return f"rank correlations {accuracy:.2f} and {phi:.2f} (read-off); threshold about {THRESHOLDS[network]:,}"
+    accuracy, phi = (signed(f"{rank_correlation(sizes, column):.2f}") for column in columns)
+    return f"rank correlations {accuracy} and {phi} (read-off); threshold about {THRESHOLDS[network]:,}"
 
 
 def published_start(network: str) -> str:
@@ -286,7 +285,7 @@ def published_course(network: str) -> str:
     found = []
     for regime, name in ((LARGE, "large batch"), (SMALL, "small batch")):
         losses, values = (pd.Series(column, dtype=float) for column in zip(*FIGURE_6[network, regime], strict=True))
-        found.append(f"{name} {rank_correlation(losses, values):.2f}")
+        found.append(f"{name} {signed(f'{rank_correlation(losses, values):.2f}')}")
     return f"{'; '.join(found)} (read-off)"
 
 

@@ -113,7 +113,7 @@ def search_effort(studies: Sequence[StudyResults]) -> Figure | None:
         axes.set_title(CLIMBER_NAMES.get(climber, climber), loc="right")
     for axes in panels[-1]:
         axes.set_xlabel("evaluations, log axis")
-        few_log_ticks(axes.xaxis, crowded=200)
+        few_log_ticks(axes.xaxis, crowded=200, whole=True)
     legend(figure, [*pair_handles(marker=""), *start_handles(every), *paper_handles()])
     examples = f"on {span(every['examples'], 'example')}"
     searched = span(every.groupby(["network", "data"])["seed"].nunique(), "seed")

@@ -1,5 +1,6 @@
 """The studies that a report is made of: the tables of one experiment and what its provenance says of it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
@@ -159,6 +160,13 @@ class StudyResults:
         beside = any(self.experiment.get(measure.name) for measure in by_rule())
         aside = self.experiment.get("variations") or sharpness.get("epochs") or (beside and not sharpness)
         return not aside
+
+
+def told_apart(studies: Iterable["StudyResults"]) -> dict[str, str]:
+    """The labels of studies beside each other by their names; studies of one label have their name behind it."""
+    labels = {study.name: study.label for study in studies}
+    often = Counter(labels.values())
+    return {name: f"{label}, {name}" if often[label] > 1 else label for name, label in labels.items()}
 
 
 def once(

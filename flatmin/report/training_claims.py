@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from flatmin.report.claim import Claim, Finding
+from flatmin.report.claim import UNRECORDED, Claim, Finding
 from flatmin.report.eligible import FITTED
 from flatmin.report.published import DISTANCE_RATIO, FIGURE_2, FIGURE_3, LARGE, SMALL, TABLE_2
 from flatmin.report.studies import StudyResults
@@ -20,7 +20,6 @@ RUNNING = "running_"
 PEAK = 1.0
 CLOSE = 5.0
 ACCURACY_NAMES = {SMALL: "small batch", LARGE: "large batch"}
-UNRECORDED = "running averages alone: with batch statistics it was not recorded"
 
 
 def with_running(finding: Finding, running: Interval) -> Finding:

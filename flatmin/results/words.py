@@ -81,6 +81,11 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(0, digits - 1 - magnitude)}f}" if rounded else "0"
 
 
+def signed(text: str) -> str:
+    """Return a number with a minus sign in place of a hyphen."""
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
 def span(values: "pd.Series[Any]", noun: str) -> str:
     """Return a range of whole numbers with its noun; empty where there are no values.
 

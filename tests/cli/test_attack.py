@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,19 @@ def test_the_table_says_what_moved_and_what_was_left_out(model: nn.Module, flatm
     for words in ("average_case_sharpness", "permutation", "computed in float64", "26 weights of it.pt"):
         assert words in said.out
     assert "left out: node_rescaling: no two of its Linear, convolutional or BatchNorm layers follow" in said.out
+
+
+def test_searches_that_end_early_are_one_caution_a_measure(
+    model: nn.Module, flatmin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unfinished(objective: Any, **_: Any) -> Any:
+        return replace(epsilon_sharpness(objective), converged=False)
+
+    monkeypatch.setattr("flatmin.measures.readings.measure_named", lambda name: unfinished)
+    options = ("--measure", "epsilon_sharpness", "--symmetry", "partition", "--symmetry", "permutation", "--json")
+    told = json.loads(flatmin("attack", "it.pt", *NET, *options).out)
+    (caution,) = [caution for caution in told["cautions"] if "converged" in caution]
+    assert caution.startswith("epsilon_sharpness (as it is, partition, permutation) has not converged")
 
 
 def test_what_the_loss_sees_is_left_out(model: nn.Module, flatmin: Any, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_a_plane_as_a_table_has_each_loss_beside_its_coordinates():
         x, y = 0.1 + alpha, 0.2 + beta
         assert loss == pytest.approx(x * x / 2 + 2 * y * y + 0.3**2, rel=1e-6)
     assert len(frame) == 6 and (frame["engine"] == "flatmin").all()
+    assert [*frame.columns[:3], *frame.columns[-2:]] == ["alpha", "beta", "loss", "batch_norm", "examples"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

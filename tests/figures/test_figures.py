@@ -142,6 +142,13 @@ def test_non_finite_losses_are_gaps_and_counted(tables):
     assert sum(gaps) == 16  # two points of three seeds and their median, in two regimes
 
 
+@pytest.mark.parametrize(("draw", "known"), [(random_plane, "White line: 1 nat"), (random_surface, "cut at 10 nats")])
+def test_only_a_cross_entropy_is_said_to_be_in_nats(draw, known, tables, monkeypatch):
+    assert known in footer_of(draw(tables, **SLICE))
+    monkeypatch.setitem(tables.provenance, "loss", "smoothed")
+    assert " nat" not in footer_of(draw(tables, **SLICE))
+
+
 def test_plane_cells_are_the_table_and_lost_cells_are_hatched(tables):
     figure = random_plane(tables, **SLICE)
     rows = tables.planes[(tables.planes["kind"] == "random") & (tables.planes["batch_norm"] == "running")]

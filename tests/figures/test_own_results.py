@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot
@@ -10,6 +11,7 @@ from matplotlib.colors import LogNorm
 import flatmin
 from flatmin.core.errors import ResultsError
 from flatmin.core.functions import FunctionObjective, QuadraticObjective
+from flatmin.figures.own_lines import effort
 
 ALPHAS = [-1.0, -0.5, 0.0, 0.5, 1.0]
 AXES = tuple(torch.eye(2))
@@ -218,6 +220,14 @@ def test_effort_is_drawn_as_steps_to_the_last_evaluation():
     found = flatmin.effort(QuadraticObjective([1.0, 4.0], theta=torch.ones(2)))
     (line,) = found.plot().lines
     assert line.get_xdata()[-1] == found.spent and line.get_drawstyle() == "steps-post"
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 3), (3, 7), (2, 40)])
+def test_an_axis_of_evaluations_has_no_halves(low, high):
+    frame = pd.DataFrame({"evaluations": [low, high], "sharpness": [1.0, 2.0], "spent": high, "epsilon": 1e-3})
+    axis = effort(frame.assign(batch_norm=None, examples=4), label="it").xaxis
+    shown = [place for place in axis.get_majorticklocs() if low <= place <= high]
+    assert len(shown) > 1 and all(place == round(place) for place in shown)
 
 
 @pytest.mark.parametrize(

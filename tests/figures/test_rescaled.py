@@ -1,11 +1,16 @@
 """Measures against a rescaling: what is invariant is a flat line, and every line is named."""
 
+from itertools import combinations
+
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot
+from matplotlib.colors import to_rgb
 
 from flatmin.core.errors import ResultsError
 from flatmin.figures.rescaled import rescaled
+from flatmin.figures.style import LINES
 
 AMOUNTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -54,3 +59,8 @@ def test_amounts_need_one_to_compare_with(amounts):
 def test_it_draws_on_an_axis_that_is_given():
     _, ax = pyplot.subplots()
     assert rescaled(frame(it=[1, 2, 3, 4, 5]), ax) is ax
+
+
+def test_no_two_lines_of_an_axis_are_nearly_of_one_colour():
+    colors = [np.array(to_rgb(color)) for color, _ in LINES]
+    assert min(np.linalg.norm(one - other) for one, other in combinations(colors, 2)) > 0.2

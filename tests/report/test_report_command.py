@@ -12,6 +12,7 @@ from flatmin.cli import main
 from flatmin.core.kind import USUAL, kind_named
 from flatmin.experiments import load_experiment
 from flatmin.experiments.config import Resources
+from flatmin.report.figures import CAPTIONS
 from flatmin.report.quoted import quotations
 from flatmin.results import Tables
 from flatmin.results.provenance import portable
@@ -36,9 +37,10 @@ def flatmin(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Leaves out the figures, which take the most time and have tests of their own."""
-    monkeypatch.setattr("flatmin.report.build.report_figures", lambda studies, out: [])
-    monkeypatch.setattr("flatmin.report.build.finding_files", lambda found: {})
+    """Draws no figure of the report: they take the most time and have tests of their own."""
+    named = [f"{name}.png" for name in CAPTIONS]
+    monkeypatch.setattr("flatmin.report.build.report_figures", lambda studies, out: [out / name for name in named])
+    monkeypatch.setattr("flatmin.report.build.finding_files", lambda found: {"finding.png": b""} if found else {})
 
 
 def test_report_of_a_checkout_goes_to_paper_generated(flatmin, complete, tmp_path):
@@ -56,6 +58,8 @@ def test_report_of_a_checkout_goes_to_paper_generated(flatmin, complete, tmp_pat
     claims = pd.read_csv(written / "claims.csv")
     held = claims[(claims["claim"] == "K2") & (claims["network"] == "F1")]
     assert held["verdict"].tolist() == ["holds"]
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", (written / "report.md").read_text())
+    assert sorted(shown) == sorted(file.name for file in written.glob("*.png")) and len(shown) > 2
 
 
 def test_a_study_of_other_data_is_not_shown_as_a_table_of_what_was_not_run(undrawn, flatmin, complete, tmp_path):

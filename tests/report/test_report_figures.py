@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from flatmin.figures.style import REGIMES, house_style
 from flatmin.report import published
-from flatmin.report.figures import DRAWS, report_figures
+from flatmin.report.figures import CAPTIONS, DRAWS, report_figures
 from flatmin.report.sharpness_figures import paper_remedy
 from flatmin.report.studies import StudyResults
 from flatmin.results import Tables
@@ -291,3 +291,7 @@ def test_legend_promises_the_papers_values_only_where_they_are_drawn(studies, na
 
     assert any("paper" in label for label in legend_of(drawn(name, studies)))
     assert not any("paper" in label for label in legend_of(drawn(name, [elsewhere(one) for one in studies])))
+
+
+def test_every_figure_has_a_caption_for_the_report():
+    assert set(CAPTIONS) == set(DRAWS)

@@ -159,7 +159,7 @@ def test_effort_is_the_highest_that_a_climb_found(study, both):
     rows += both("sharpness", [9.0], [9.0], climber="corner_steps", start="sign", evaluations=3)
     text = latex(TABLES["effort"], [study(minima=both("test_accuracy", [0.8], [0.7]), effort=rows)])
     assert "& 7.00 & 70.0 & 10.0 & not run" in row(text, "L-BFGS-B from the centre")
-    assert "& 9.00 & 9.00 & 1.00 & not run" in row(text, "corner steps from the gradient's sign")
+    assert "& 9.00 & 9.00 & 1.00 & not run" in row(text, "corner steps from halfway to the gradient's corner")
 
 
 def test_value_on_a_subset_has_its_standard_error_in_a_note(study, both):

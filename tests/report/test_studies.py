@@ -1,7 +1,7 @@
 import pytest
 
 from flatmin.core.errors import ResultsError
-from flatmin.report.studies import StudyResults, load_studies, main_studies
+from flatmin.report.studies import StudyResults, load_studies, main_studies, told_apart
 from flatmin.results import Tables
 from flatmin.results.remarks import Remark
 
@@ -122,3 +122,10 @@ def test_of_two_remedies_of_one_kind_the_one_with_its_name_has_it(study, both, w
     write(own, "own")
     ((found,), _) = load_studies([tmp_path / "own"])
     assert [*found.tables.minima["regime"][2:]] == ["first", "robust"]
+
+
+def test_studies_of_one_label_are_told_apart_by_their_names(study, both):
+    alike = [study(name, "F1", minima=both("test_accuracy", [0.8], [0.7])) for name in ("fig5", "fig6")]
+    other = study("fig4", "F1", minima=both("test_accuracy", [0.8] * 3, [0.7] * 3))
+    labels = told_apart([*alike, other])
+    assert labels == {one.name: f"{one.label}, {one.name}" for one in alike} | {"fig4": other.label}

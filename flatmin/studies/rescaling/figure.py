@@ -8,6 +8,7 @@ from flatmin.figures.rescaled import rescaled
 from flatmin.figures.style import PAGE_WIDTH, blank, styled
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
+from flatmin.results.words import DATA_NAMES
 
 HOW = {
     "layer_rescaling": "The weights of one layer are multiplied by a, those of the next divided by it",
@@ -26,12 +27,14 @@ def rescaling(tables: Tables) -> Figure:
     if rows.empty:
         raise ResultsError("the table `rescaling` is empty, so there is nothing to draw.")
     asked = tables.provenance["experiment"]
+    name = asked["data"]["name"]
     figure = blank(PAGE_WIDTH, 3.8)
     rescaled(rows, figure.subplots())
     write_footer(
         figure,
         [
-            f"ReLU network, two hidden layers {asked['width']} wide, seed {asked['seed']}, on {asked['data']['name']}",
+            f"ReLU network, two hidden layers {asked['width']} wide, seed {asked['seed']}, "
+            f"on {DATA_NAMES.get(name, name)}",
             HOW[asked["symmetry"]],
             *(remark.text for remark in remarks(tables.provenance, "reduced")),
         ],

@@ -17,6 +17,8 @@ from flatmin.studies.toy.found import METHOD_NAMES
 
 REACH = 2.0
 CONTOURS = (0.01, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 9.0, 16.0)
+LABELLED = [(sign * x, sign * y) for sign in (1, -1) for x, y in ((1.7, 0.77), (1.7, 1.18), (-0.6, 1.67), (-1.2, 1.67))]
+"""Where contours of 0.1, 1, 4 and 9 have their label: beside the paths, and not cut by the frame."""
 WAY_COLORS = ("#0B4F9E", "#EE7F2D", "#1B7F69", "#C23B75")
 WAY_STROKES: dict[str, dict[str, Any]] = {
     "descent": {"linewidth": 4.5, "alpha": 0.4, "solid_capstyle": "butt"},
@@ -70,7 +72,7 @@ def landscape(axes: Axes) -> None:
     first, second = np.meshgrid(axis, axis)
     axes.contourf(first, second, (1 - first * second) ** 2, levels=[0, *CONTOURS, 26], cmap="Greys", alpha=0.55)
     contours = axes.contour(first, second, (1 - first * second) ** 2, levels=CONTOURS, colors="0.45", linewidths=0.5)
-    axes.clabel(contours, levels=(0.1, 1.0, 4.0, 9.0), fontsize=6, fmt="%g")
+    axes.clabel(contours, manual=LABELLED, fontsize=6, fmt="%g")
     for sign in (1, -1):
         valley = sign * np.linspace(1 / REACH, REACH, 100)
         axes.plot(valley, 1 / valley, color="#2B2B2B", linewidth=2.2)
