@@ -16,6 +16,7 @@ from flatmin.data import load
 from flatmin.experiments import Study, load_experiment, run
 from flatmin.results import Store
 from flatmin.studies.edge_of_stability import KIND
+from flatmin.studies.edge_of_stability.figure import edge_of_stability
 from flatmin.studies.edge_of_stability.found import sentences
 from flatmin.studies.edge_of_stability.settings import Way
 from flatmin.studies.edge_of_stability.steps import Look, optimizer_of
@@ -149,6 +150,24 @@ def test_the_mirror_gets_the_table_and_the_late_ratios(tables):
     frames, numbers = KIND.logged(tables)
     assert list(frames) == ["tables/edge_of_stability"] and len(numbers) == 5
     assert "edge_of_stability/descent_0.3_30_seed0/late_ratio" in numbers
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-9, 1e9])
+def test_eigenvalues_beyond_the_axis_are_counted_below_the_figure(tables, factor):
+    rows = tables.frames["edge_of_stability"]
+    first = rows["effective"].notna() & (rows["optimizer"] == "descent")
+    moved = rows["effective"].where(rows.index != rows.index[first][0], factor * rows["effective"])
+    figure = edge_of_stability(tables.having(edge_of_stability=rows.assign(effective=moved)))
+    drawn = [axes.get_ylim() for axes in figure.axes[len(figure.axes) // 2 :]]
+    inside = [
+        low <= line <= high
+        for (low, high), axes in zip(drawn, figure.axes[-len(drawn) :], strict=True)
+        for curve in axes.lines
+        for line in np.asarray(curve.get_ydata(), float)
+        if np.isfinite(line)
+    ]
+    told = figure._supxlabel.get_text()
+    assert all(inside) == ("beyond the axis" not in told)
 
 
 def test_no_training_says_nothing(tables):

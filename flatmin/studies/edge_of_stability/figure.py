@@ -13,7 +13,7 @@ from flatmin.figures.captions import write_footer
 from flatmin.figures.style import COLUMN_WIDTH, PAGE_WIDTH, blank, few_log_ticks, styled
 from flatmin.results import Tables
 from flatmin.results.remarks import remarks
-from flatmin.results.words import DATA_NAMES
+from flatmin.results.words import DATA_NAMES, counted
 from flatmin.studies.edge_of_stability.found import NAMED
 
 COLORS = ("#0B4F9E", "#EE7F2D", "#1B7F69", "#C23B75", "#6A3D9A")
@@ -38,8 +38,7 @@ def edge_of_stability(tables: Tables) -> Figure:
         raise ResultsError("the table `edge_of_stability` is empty, so there is nothing to draw.")
     figure = blank(PAGE_WIDTH if len(columns) > 2 else COLUMN_WIDTH, 4.8)
     panels = figure.subplots(2, len(columns), squeeze=False, sharex=True, height_ratios=[1, 1.45])
-    for index, (title, part) in enumerate(columns):
-        column(panels[0][index], panels[1][index], part, title)
+    beyond = sum(column(panels[0][index], panels[1][index], *named) for index, named in enumerate(columns))
     panels[0][0].set_ylabel("loss, log axis")
     panels[1][0].set_ylabel("largest eigenvalue, log axis")
     experiment = tables.experiment
@@ -50,6 +49,7 @@ def edge_of_stability(tables: Tables) -> Figure:
         f"Loss: {experiment['loss'].replace('_', ' ')}" + ", halved" * (experiment["loss"] == "squared_error"),
         f"Seeds: {', '.join(f'{seed:g}' for seed in sorted(rows['seed'].unique()))}",
         NOTE,
+        f"{counted(beyond, 'eigenvalue')} beyond the axis" if beyond else "",
         *(remark.text for remark in remarks(tables.provenance, "reduced")),
     ]
     write_footer(figure, facts)
@@ -75,8 +75,8 @@ def rate_of(rows: pd.DataFrame) -> str:
     return f", η = {rates[0]:g}" if len(rates) == 1 else ""
 
 
-def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame, title: str) -> None:
-    """Draw the trainings of one column."""
+def column(losses: Axes, eigenvalues: Axes, title: str, rows: pd.DataFrame) -> int:
+    """Draw the trainings of one column, and return how many eigenvalues lie beyond the axis."""
     handles, told = [], [name for name in ("batch_size", "learning_rate") if rows[name].nunique() > 1]
     for index, (_, way) in enumerate(rows.groupby(NAMED, sort=False)):
         color = COLORS[index % len(COLORS)]
@@ -93,12 +93,14 @@ def column(losses: Axes, eigenvalues: Axes, rows: pd.DataFrame, title: str) -> N
     seen = pd.concat([rows["effective"], rows["threshold"]]).dropna()
     seen = seen[np.isfinite(seen) & (seen > 0)]
     if len(seen):
-        eigenvalues.set_ylim(max(seen.quantile(0.01) / 1.3, seen.max() / 1e3), seen.quantile(0.998) * 1.5)
+        high = 1.5 * seen.quantile(0.998)
+        eigenvalues.set_ylim(max(seen.min() / 1.3, high / 1e3), high)
     eigenvalues.set(xlabel="step")
     key = losses.legend(
         handles=handles, title=title, alignment="left", loc="lower left", bbox_to_anchor=(-0.1, 1), handlelength=1.2
     )
     key.get_title().set(fontweight="bold", fontsize=8.5)
+    return int((~seen.between(*eigenvalues.get_ylim())).sum())
 
 
 def label(row: "pd.Series[Any]", told: list[str]) -> str:
