@@ -25,8 +25,11 @@ def climbs(study: StudyResults) -> pd.DataFrame:
 
 
 def each_climb(study: StudyResults) -> list[TableRow]:
-    """A row for each climber and start."""
-    pairs = climbs(study)[["climber", "start"]].drop_duplicates().itertuples(index=False)
+    """A row for each climber and start, in one order for all studies."""
+    known = [f"{climber} {start}" for climber in CLIMBER_NAMES for start in START_WORDS]
+    rows = climbs(study).drop_duplicates("method")
+    rows = rows.sort_values("method", key=lambda names: names.map(lambda name: [*known, name].index(name)))
+    pairs = rows[["climber", "start"]].itertuples(index=False)
     return [
         TableRow(
             f"{CLIMBER_NAMES.get(climber, climber)} from {START_WORDS.get(start, start)}",

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from flatmin.report.cells import Cell, tidy
-from flatmin.report.effort import EFFORT
+from flatmin.report.effort import EFFORT, each_climb
 from flatmin.report.layout import not_run_sheet, sheet
 from flatmin.report.published import LARGE, NETWORKS, SMALL
 from flatmin.report.tables import MAIN_TABLES, REMEDY_TABLES
@@ -160,6 +160,20 @@ def test_effort_is_the_highest_that_a_climb_found(study, both):
     text = latex(TABLES["effort"], [study(minima=both("test_accuracy", [0.8], [0.7]), effort=rows)])
     assert "& 7.00 & 70.0 & 10.0 & not run" in row(text, "L-BFGS-B from the centre")
     assert "& 9.00 & 9.00 & 1.00 & not run" in row(text, "corner steps from halfway to the gradient's corner")
+
+
+def test_climbs_stand_in_one_order_however_they_were_run(study, both):
+    ways = [(climber, start) for climber in ("lbfgsb", "corner_steps", "own") for start in ("centre", "sign", "random")]
+    shown = []
+    for order in (ways, ways[::-1]):
+        rows = [
+            row for climber, start in order for row in both("sharpness", [1.0], [2.0], climber=climber, start=start)
+        ]
+        own = study(effort=[row | {"evaluations": 1} for row in rows])
+        shown.append([row.label for row in each_climb(own)])
+    known = [label for label in shown[0] if not label.startswith("own")]
+    assert known == shown[1][: len(known)] and sorted(shown[0]) == sorted(shown[1])
+    assert known[0] == "L-BFGS-B from the centre"
 
 
 def test_value_on_a_subset_has_its_standard_error_in_a_note(study, both):
