@@ -39,12 +39,13 @@ def to_markdown(frame: pd.DataFrame, caption: str, *, notes: Sequence[str] = ())
 
 
 def escaped(text: str) -> str:
-    r"""Plain text as Markdown.
+    r"""Plain text as Markdown, its numbers with minus signs and a space before per cent.
 
     Example:
-        >>> print(escaped("a * b | 1 < 2"))
-        a \* b \| 1 \< 2
+        >>> print(escaped("a * b | 1 < 2, from -0.5 to 3e-08, 20%"))
+        a \* b \| 1 \< 2, from −0.5 to 3e-08, 20 %
     """
+    text = re.sub(r"(?<![\w)-])-(?=[\d∞])", "−", re.sub(r"(?<=\d)%", " %", text))
     return re.sub(r"([\\|*~<`])", r"\\\1", " ".join(text.split()))
 
 
@@ -58,5 +59,5 @@ def _numeric(cell: str) -> bool:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.4g}".replace("inf", "∞")
+        return "–" if math.isnan(value) else escaped(f"{value:.4g}".replace("inf", "∞"))
     return "–" if pd.isna(value) else escaped(str(value))
