@@ -19,7 +19,7 @@ def test_every_line_has_the_same_cells_whatever_stands_in_them():
     frame = pd.DataFrame({"a|b": ["x|y", None], "n": [1e-9, math.inf], "m": [-math.nan, -2.5]})
     caption, (header, _, *rows), notes = read(to_markdown(frame, "50 % | of it", notes=["one", "two"]))
     assert header == ["a|b", "n", "m"]
-    assert rows == [["x|y", "1e-09", "–"], ["–", "∞", "-2.5"]]
+    assert rows == [["x|y", "1e-09", "–"], ["–", "∞", "−2.5"]]
     assert caption == r"50 % \| of it"
     assert notes == "one\n\ntwo"
 
