@@ -134,6 +134,11 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, Leaning]:
     return UNDECIDED, "against" if "against" in leanings else "for" if leanings == {"for"} else ""
 
 
+def seeds_of(findings: Sequence[Finding]) -> int:
+    """How many seeds have all of the numbers."""
+    return min(len(finding.interval.values) for finding in findings)
+
+
 def split(findings: Sequence[Finding]) -> tuple[int, int]:
     """How many seeds speak for a claim, and how many against it.
 
@@ -227,18 +232,19 @@ class Claim:
     tells_fit: bool = False
 
     def judged(self, study: StudyResults) -> list[Judgement]:
-        """The study's judgements: one, or one for each reading that it has; the first is the headline.
+        """The study's judgements: one, or one for each reading that it has; the first that no fewer seeds have speaks.
 
         A study that has what it takes but cannot be judged says why, as not run.
         """
         if reason := disorder(study):
             return [self._of(study, self.not_run(study.network, f"not judged: {reason}"))]
-        found: list[Judgement] = []
         sound = eligible(study)
-        for reading in self.readings or (HEADLINE,):
-            findings = self.test(sound, reading)
-            if verdict_of(findings)[0] != NOT_RUN:
-                found.append(self._judgement(study, reading, findings, headline=not found))
+        tested = {reading: self.test(sound, reading) for reading in self.readings or (HEADLINE,)}
+        run = {reading: findings for reading, findings in tested.items() if verdict_of(findings)[0] != NOT_RUN}
+        speaks = max(run, key=lambda reading: seeds_of(run[reading]), default=None)
+        found = [
+            self._judgement(study, reading, findings, headline=reading == speaks) for reading, findings in run.items()
+        ]
         if not found and (reason := without_minimum(study, self.compares(study))):
             return [self._of(study, self.not_run(study.network, f"not judged: {reason}"))]
         return found

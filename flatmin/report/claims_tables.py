@@ -34,8 +34,8 @@ NONE_JUDGED = (
     "network's data. The report has what they found."
 )
 SEARCH = (
-    f"Sharpness is judged by the {HEADLINE.label}, where a study has that; what other readings say is in the table of "
-    "the four readings."
+    f"Sharpness is judged by the {HEADLINE.label}, where no other reading has more of a study's seeds; what other "
+    "readings say is in the table of the four readings."
 )
 
 

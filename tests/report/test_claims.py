@@ -188,6 +188,18 @@ def test_readings_that_disagree_are_said(study, both):
     )
 
 
+@pytest.mark.parametrize(("strong", "speaks"), [(3, "strong search"), (1, "published search")])
+def test_a_reading_that_fewer_seeds_have_does_not_speak_for_the_study(study, both, strong, speaks):
+    rows = [
+        *both("sharpness", [1.0] * strong, [10.0] * strong),
+        *both("sharpness", [1.0] * 3, [5.0, 6.0, 7.0], method="paper"),
+    ]
+    found = judge([study(minima=both("test_accuracy", [0.8] * 3, [0.7] * 3), sharpness=rows)])
+    mine = [one for one in found if one.claim == "K3" and one.study == "keskar_f1"]
+    assert [one.reading for one in mine if one.headline] == [f"{speaks}, batch statistics"]
+    assert {one.verdict for one in mine if one.headline} == {"holds"}
+
+
 def test_readings_that_agree_are_said(complete):
     found = judge([complete()])
     assert readings_sentence(found, "K3", "keskar_f1") == "all 4 readings agree: holds"
