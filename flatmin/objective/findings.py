@@ -81,9 +81,10 @@ class Findings:
         Raises:
             RuntimeError: If it is not.
         """
-        few = self.few
-        if self.differentiable_twice or few is None:
+        if self.differentiable_twice:
             return
+        few = self.few
+        assert few is not None
         try:
             doubted = norm(vector) and doubted_product(
                 lambda t: few.gradient(t)[1], lambda t: few.hvp(t, vector), theta, vector

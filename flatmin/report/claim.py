@@ -232,9 +232,10 @@ class Claim:
     tells_fit: bool = False
 
     def judged(self, study: StudyResults) -> list[Judgement]:
-        """The study's judgements: one, or one for each reading that it has; the first that no fewer seeds have speaks.
+        """The study's judgements: one, or one for each reading that it has.
 
-        A study that has what it takes but cannot be judged says why, as not run.
+        Of these the one that most seeds have is the headline, of equals the first. A study that has what it takes but
+        cannot be judged says why, as not run.
         """
         if reason := disorder(study):
             return [self._of(study, self.not_run(study.network, f"not judged: {reason}"))]

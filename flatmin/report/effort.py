@@ -26,9 +26,10 @@ def climbs(study: StudyResults) -> pd.DataFrame:
 
 def each_climb(study: StudyResults) -> list[TableRow]:
     """A row for each climber and start, in one order for all studies."""
-    known = [f"{climber} {start}" for climber in CLIMBER_NAMES for start in START_WORDS]
     rows = climbs(study).drop_duplicates("method")
-    rows = rows.sort_values("method", key=lambda names: names.map(lambda name: [*known, name].index(name)))
+    known = (f"{climber} {start}" for climber in CLIMBER_NAMES for start in START_WORDS)
+    place = {name: number for number, name in enumerate(known)}
+    rows = rows.sort_values("method", key=lambda names: names.map(place), kind="stable")
     pairs = rows[["climber", "start"]].itertuples(index=False)
     return [
         TableRow(

@@ -100,7 +100,7 @@ def column(losses: Axes, eigenvalues: Axes, title: str, rows: pd.DataFrame) -> i
         handles=handles, title=title, alignment="left", loc="lower left", bbox_to_anchor=(-0.1, 1), handlelength=1.2
     )
     key.get_title().set(fontweight="bold", fontsize=8.5)
-    return int((~seen.between(*eigenvalues.get_ylim())).sum())
+    return int((~rows["effective"].dropna().between(*eigenvalues.get_ylim())).sum())
 
 
 def label(row: "pd.Series[Any]", told: list[str]) -> str:

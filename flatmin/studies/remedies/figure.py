@@ -22,6 +22,7 @@ from flatmin.results import Tables
 from flatmin.results.groups import variation_named
 from flatmin.results.intervals import Interval
 from flatmin.results.remarks import remarks
+from flatmin.results.words import signed
 from flatmin.studies.remedies.found import features
 from flatmin.studies.remedies.judged import LARGE, SMALL, Way, ways
 from flatmin.studies.remedies.trainings import TUNING
@@ -141,14 +142,7 @@ def two_effects(tables: Tables, what: str) -> Figure:
     axes.set_ylabel(f"{what}\n← flatter     over the large batch's, log axis     sharper →")
     within_sight(axes, [way.flatness[what] for way in found], scale="log", side="y", most=6)
     figure.legend(handles=handles, loc="outside right upper", fontsize=7, handletextpad=0.2)
-    finish(
-        figure,
-        tables,
-        "what narrows the gap, and what flattens",
-        f"{BARS.split(';')[0]}; {CUT}",
-        *FAR[: len(far)],
-        NUDGED,
-    )
+    finish(figure, tables, "what narrows the gap, and what flattens", BAR, *FAR[: len(far)], NUDGED)
     number_circles(figure, axes, places, [handle.get_color() for handle in handles])
     return figure
 
@@ -181,8 +175,9 @@ def far_off(axes: Axes, intervals: Sequence[Interval]) -> dict[int, tuple[float,
 def name_far(axes: Axes, place: tuple[float, float], value: float, side: str) -> None:
     """Write at one end of an axis where beyond it something lies."""
     right = 7 if side == "left" else -7
-    text = f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
-    axes.annotate(text, place, (right, 0), textcoords="offset points", ha=side, va="center", fontsize=6.5)
+    axes.annotate(
+        signed(f"{value:.1f}"), place, (right, 0), textcoords="offset points", ha=side, va="center", fontsize=6.5
+    )
 
 
 def number_circles(figure: Figure, axes: Axes, places: Sequence[tuple[float, float]], colors: Sequence[Any]) -> None:
